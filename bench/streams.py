@@ -1,0 +1,44 @@
+"""Random streams keyed by (seed, purpose, index): one seed in, every draw derived and named.
+
+A stream never depends on rank, worker or micro-batch, only on the sample's index in the global
+order, so several workers draw what one would. Philox is counter-based (Salmon et al. 2011): the
+key is a digest of (seed, purpose), the index is put in the counter's high words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def stream(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+    """The generator for one sample index of one purpose; `index` is any non-negative integer."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=16).digest()
+    key = np.frombuffer(digest, dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, index, 0]))
+
+
+def normal(
+    seed: int, purpose: str, indices: Iterable[int], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Standard normal noise, one stream a sample: float32 [len(indices), *shape]."""
+    rows = [stream(seed, purpose, i).standard_normal(shape, dtype=np.float32) for i in indices]
+    return np.stack(rows) if rows else np.empty((0, *shape), np.float32)
+
+
+def uniform(seed: int, purpose: str, indices: Iterable[int]) -> NDArray[np.float64]:
+    """Uniforms in [0, 1), one a sample: float64 [len(indices)]."""
+    return np.array([stream(seed, purpose, i).random() for i in indices])
+
+
+def permutation(seed: int, purpose: str, epoch: int, n: int) -> NDArray[np.int64]:
+    """The order of n items in one epoch."""
+    return stream(seed, purpose, epoch).permutation(n)
+
+
+def derive_seed(seed: int, purpose: str, index: int = 0) -> int:
+    """A new 63-bit seed for a library that wants one (Optuna's samplers, a trial's own seed)."""
+    return int(stream(seed, purpose, index).integers(0, 2**63 - 1))
