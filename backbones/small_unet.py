@@ -1,0 +1,217 @@
+"""The small U-Net of the birds workload, after Béres 2022, "Denoising diffusion implicit models".
+
+https://keras.io/examples/generative/ddim/: the noise level enters once, as a sinusoidal embedding
+spread over the image and concatenated with it, and every block hands a skip to the decoder, so
+that no block needs the noise level again. Widths 32/64/96/128, two blocks a level, no attention.
+
+What is ours: group norm without learned scales in place of batch norm (batch statistics would tie
+an image's output to its neighbours' noise levels, and to the micro-batch); a class, if there is
+one, enters beside the noise level; attention at chosen resolutions, off by default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from backbones.base import Backbone, check_resolution
+from backbones.blocks import BlockStyle, SelfAttention, conv, group_count, torch_default, zeros
+from backbones.embeddings import SINUSOIDAL_RANGE, Sinusoidal, one_hot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """The authors' configuration. `width` scales the default widths, in ratio 1:2:3:4.
+
+    `widths`, if given, are the channels of each level, finest first, in place of `width`'s four.
+    `attention`: resolutions in pixels at which blocks have self-attention (heads of
+    `channels_per_head`). `embedding_dims`: size of the noise embedding, even.
+    """
+
+    width: int = 32
+    widths: tuple[int, ...] | None = None
+    blocks: int = 2
+    attention: tuple[int, ...] = ()
+    channels_per_head: int = 32
+    embedding_dims: int = 32
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attention", tuple(self.attention))
+        if self.widths is not None:
+            object.__setattr__(self, "widths", tuple(self.widths))
+        if min(self.level_widths, default=0) < 1:
+            raise ValueError(f"widths must be positive, not {self.level_widths}")
+        if self.blocks < 1:
+            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+        if self.embedding_dims < 2 or self.embedding_dims % 2:
+            raise ValueError(
+                "embedding_dims must be even (half of them are sines) and at least 2, "
+                f"not {self.embedding_dims}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+        if self.channels_per_head < 1:
+            raise ValueError(f"channels_per_head must be at least 1, not {self.channels_per_head}")
+
+    @property
+    def level_widths(self) -> tuple[int, ...]:
+        """Channels of each level, finest first."""
+        if self.widths is not None:
+            return self.widths
+        return tuple(self.width * ratio for ratio in (1, 2, 3, 4))
+
+
+class InputEmbedding(nn.Module):
+    """1x1 convolution of the image, beside the noise embedding (and class) as constant planes."""
+
+    kind = "stem"
+
+    def __init__(self, in_channels: int, width: int, dims: int, n_classes: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        self.conv = conv(in_channels, width, 1, torch_default)
+        self.noise = Sinusoidal(dims)
+        self.label = nn.Linear(n_classes, dims, bias=False) if n_classes else None
+        if self.label is not None:
+            nn.init.normal_(self.label.weight)
+        self.out_channels = width + dims * (2 if n_classes else 1)
+
+    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None) -> Tensor:
+        """[N, C, H, W], [N], [N] or None -> [N, out_channels, H, W]."""
+        n, _, height, width = x.shape
+        planes = [self.noise(c_noise).to(x.dtype)]
+        if self.label is not None:
+            zero = planes[0].new_zeros(n, self.n_classes)
+            labels = zero if cond is None else one_hot(cond, self.n_classes, x.dtype)
+            planes.append(self.label(labels))
+        spread = [plane[:, :, None, None].expand(-1, -1, height, width) for plane in planes]
+        return torch.cat([self.conv(x), *spread], dim=1)
+
+
+class Block(nn.Module):
+    """Norm, 3x3 convolution, SiLU, 3x3 convolution, added to the (projected) input."""
+
+    kind = "residual"
+
+    def __init__(
+        self, in_channels: int, out_channels: int, dropout: float, attention: BlockStyle | None
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.groups = group_count(out_channels)
+        same = in_channels == out_channels
+        self.skip = None if same else conv(in_channels, out_channels, 1, torch_default)
+        self.groups_in = group_count(in_channels)
+        self.conv0 = conv(in_channels, out_channels, 3, torch_default)
+        self.conv1 = conv(out_channels, out_channels, 3, torch_default)
+        self.attention = None if attention is None else SelfAttention(out_channels, attention)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, H, W]."""
+        h = F.silu(self.conv0(F.group_norm(x, self.groups_in)))
+        h = self.conv1(F.dropout(h, self.dropout, self.training))
+        h = h + (x if self.skip is None else self.skip(x))
+        return h if self.attention is None else h + self.attention(h)
+
+
+class SmallUNet(Backbone):
+    """Residual blocks, average pooling down, bilinear interpolation up, a skip from every block."""
+
+    def __init__(
+        self, args: Args, *, resolution: int, in_channels: int, out_channels: int, n_classes: int
+    ) -> None:
+        widths = args.level_widths
+        super().__init__(
+            resolution=resolution,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            n_classes=n_classes,
+            c_noise_range=SINUSOIDAL_RANGE,
+            divisor=check_resolution(resolution, len(widths)),
+        )
+        style = BlockStyle(
+            scale_shift=False,
+            skip_scale=1.0,
+            eps=1e-5,
+            filter="box",
+            project_resampled=False,
+            channels_per_head=args.channels_per_head,
+            init=torch_default,
+            init_last=zeros,
+            init_attention=torch_default,
+        )
+
+        def block(c_in: int, c_out: int, side: int) -> Block:
+            return Block(c_in, c_out, args.dropout, style if side in args.attention else None)
+
+        self.stem = InputEmbedding(in_channels, widths[0], args.embedding_dims, n_classes)
+        self.encoder = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        self.middle = nn.ModuleList()
+        channels, skips = self.stem.out_channels, []
+        for level, width in enumerate(widths[:-1]):
+            blocks = nn.ModuleList()
+            for _ in range(args.blocks):
+                blocks.append(block(channels, width, resolution >> level))
+                channels = width
+                skips.append(channels)
+            self.encoder.append(blocks)
+        for _ in range(args.blocks):
+            self.middle.append(block(channels, widths[-1], resolution >> len(widths) - 1))
+            channels = widths[-1]
+        for level, width in reversed(list(enumerate(widths[:-1]))):
+            blocks = nn.ModuleList()
+            for _ in range(args.blocks):
+                blocks.append(block(channels + skips.pop(), width, resolution >> level))
+                channels = width
+            self.decoder.append(blocks)
+        self.head = Head(channels, out_channels)
+
+    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
+        """x [N, C, H, W], c_noise [N], cond [N] or None -> [N, C_out, H, W]."""
+        self.check_inputs(x, c_noise, cond)
+        x = self.stem(x, c_noise, cond)
+        skips = []
+        for level in self.encoder:
+            for block in level:
+                x = block(x)
+                skips.append(x)
+            x = F.avg_pool2d(x, 2)
+        for block in self.middle:
+            x = block(x)
+        for level in self.decoder:
+            x = F.interpolate(x, scale_factor=2, mode="bilinear")
+            for block in level:
+                x = block(torch.cat([x, skips.pop()], dim=1))
+        return self.head(x)
+
+
+class Head(nn.Module):
+    """The last 1x1 convolution, which starts at zero."""
+
+    kind = "head"
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = conv(in_channels, out_channels, 1, zeros)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, H, W]."""
+        return self.conv(x)
+
+
+def build(
+    *, resolution: int, in_channels: int, out_channels: int, n_classes: int, args: Args
+) -> Backbone:
+    """A new small U-Net; ValueError if the levels do not fit the resolution."""
+    return SmallUNet(
+        args,
+        resolution=resolution,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        n_classes=n_classes,
+    )

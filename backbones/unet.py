@@ -1,0 +1,218 @@
+"""The U-Net that ADM, DDPM++ and NCSN++ share; what differs between them is a Design.
+
+Structure: Karras et al. 2022 (arXiv 2206.00364), appendix F.3 and table 7. Every block of the
+encoder leaves a skip; the decoder has one block more per level and takes one skip in each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from backbones.base import Backbone, check_resolution
+from backbones.blocks import (
+    BlockStyle,
+    Filter,
+    Init,
+    ResidualBlock,
+    conv,
+    downsample,
+    group_norm,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetArgs:
+    """Settings common to the three; their modules give the authors' values.
+
+    `multipliers`: channels of each level as multiples of `width`, finest first. `blocks`: residual
+    blocks per level. `attention`: the resolutions in pixels at which blocks have self-attention
+    (those that are no level's have no effect; the middle of the network always has one).
+    `augment_dim`: number of augmentation labels, 0 for none.
+    """
+
+    width: int = 128
+    multipliers: tuple[int, ...] = (2, 2, 2)
+    blocks: int = 4
+    attention: tuple[int, ...] = (16,)
+    dropout: float = 0.10
+    augment_dim: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "multipliers", tuple(self.multipliers))
+        object.__setattr__(self, "attention", tuple(self.attention))
+        if self.width < 4 or self.width % 2:
+            raise ValueError(
+                f"width must be even and at least 4 (half of it are sines), not {self.width}"
+            )
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise ValueError(
+                f"multipliers must be one or more positive integers, not {self.multipliers}"
+            )
+        if self.blocks < 1:
+            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
+        if min(self.attention, default=1) < 1:
+            raise ValueError(f"attention resolutions are sides in pixels, not {self.attention}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+        if self.augment_dim < 0:
+            raise ValueError(f"augment_dim must be 0 or more, not {self.augment_dim}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What tells one architecture from the next."""
+
+    style: BlockStyle
+    embedding: Callable[[UNetArgs, int], nn.Module]  # (args, n_classes) -> (c_noise, cond, augment)
+    c_noise_range: tuple[float, float]
+    emb_multiplier: int = 4
+    stem_at_first_width: bool  # the first convolution has the first level's width, else args.width
+    image_pyramid: bool  # a shrinking copy of the image joins the encoder at every level
+    attention_in_every_up_block: bool  # of a decoder level with attention, else in its last
+
+
+class ImagePyramid(nn.Module):
+    """Halves the image (or its last features) with a convolution, for NCSN++'s residual encoder.
+
+    The convolution runs on the image padded for the filter too, so that the filter needs no zeros.
+    """
+
+    kind = "pyramid"
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: Filter, init: Init) -> None:
+        super().__init__()
+        self.filter = kernel
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=2 if kernel != "box" else 1)
+        init(self.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, H/2, W/2]."""
+        return downsample(self.conv(x), self.filter, padding=0)
+
+
+class Stem(nn.Module):
+    """The first convolution."""
+
+    kind = "stem"
+
+    def __init__(self, in_channels: int, out_channels: int, init: Init) -> None:
+        super().__init__()
+        self.conv = conv(in_channels, out_channels, 3, init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, H, W]."""
+        return self.conv(x)
+
+
+class Head(nn.Module):
+    """Norm, SiLU and the last convolution, which starts at or near zero."""
+
+    kind = "head"
+
+    def __init__(self, in_channels: int, out_channels: int, style: BlockStyle) -> None:
+        super().__init__()
+        self.norm = group_norm(in_channels, style.eps)
+        self.conv = conv(in_channels, out_channels, 3, style.init_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, H, W]."""
+        return self.conv(F.silu(self.norm(x)))
+
+
+class UNet(Backbone):
+    """ADM, DDPM++ or NCSN++, as the design says."""
+
+    def __init__(
+        self,
+        design: Design,
+        args: UNetArgs,
+        *,
+        resolution: int,
+        in_channels: int,
+        out_channels: int,
+        n_classes: int,
+    ) -> None:
+        levels = len(args.multipliers)
+        super().__init__(
+            resolution=resolution,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            n_classes=n_classes,
+            c_noise_range=design.c_noise_range,
+            divisor=check_resolution(resolution, levels),
+        )
+        self.augment_dim = args.augment_dim
+        style, emb = design.style, design.emb_multiplier * args.width
+        widths = [args.width * multiplier for multiplier in args.multipliers]
+        sides = [resolution >> level for level in range(levels)]
+
+        def block(c_in: int, c_out: int, **options: object) -> ResidualBlock:
+            return ResidualBlock(c_in, c_out, emb, style, dropout=args.dropout, **options)  # type: ignore[arg-type]  # attention, resample
+
+        self.embedding = design.embedding(args, n_classes)
+
+        # Encoder: names give the side; the channels of all its outputs, for the decoder's skips.
+        self.encoder = nn.ModuleDict()
+        channels = widths[0] if design.stem_at_first_width else args.width
+        self.encoder[f"{resolution}_stem"] = Stem(in_channels, channels, style.init)
+        skips, pyramid = [channels], in_channels
+        for level, (side, width) in enumerate(zip(sides, widths, strict=True)):
+            if level > 0:
+                self.encoder[f"{side}_down"] = block(channels, channels, resample="down")
+                if design.image_pyramid:
+                    self.encoder[f"{side}_pyramid"] = ImagePyramid(
+                        pyramid, channels, style.filter, style.init
+                    )
+                    pyramid = channels
+                skips.append(channels)
+            for index in range(args.blocks):
+                self.encoder[f"{side}_block{index}"] = block(
+                    channels, width, attention=side in args.attention
+                )
+                channels = width
+                skips.append(channels)
+
+        # Decoder: the middle, then from the coarsest level up, one skip into every plain block.
+        self.decoder = nn.ModuleDict()
+        self.decoder[f"{sides[-1]}_middle0"] = block(channels, channels, attention=True)
+        self.decoder[f"{sides[-1]}_middle1"] = block(channels, channels)
+        for level, (side, width) in reversed(list(enumerate(zip(sides, widths, strict=True)))):
+            if level < levels - 1:
+                self.decoder[f"{side}_up"] = block(channels, channels, resample="up")
+            for index in range(args.blocks + 1):
+                attend = design.attention_in_every_up_block or index == args.blocks
+                self.decoder[f"{side}_block{index}"] = block(
+                    channels + skips.pop(), width, attention=attend and side in args.attention
+                )
+                channels = width
+        assert not skips
+        self.head = Head(channels, out_channels, style)
+
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        cond: Tensor | None = None,
+        augment: Tensor | None = None,
+    ) -> Tensor:
+        """x [N, C, H, W], c_noise [N], cond [N] or None, augment [N, augment_dim] or None."""
+        self.check_inputs(x, c_noise, cond)
+        emb = self.embedding(c_noise, cond, augment)
+        image, skips = x, []
+        for module in self.encoder.values():
+            if isinstance(module, ImagePyramid):
+                image = x = (skips.pop() + module(image)) * math.sqrt(0.5)
+            else:
+                x = module(x) if isinstance(module, Stem) else module(x, emb)
+            skips.append(x)
+        for name, module in self.decoder.items():
+            if "_block" in name:
+                x = torch.cat([x, skips.pop()], dim=1)
+            x = module(x, emb)
+        return self.head(x)
