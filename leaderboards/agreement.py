@@ -1,0 +1,77 @@
+"""How far early rungs agree with the final order: Spearman's rank correlation, with its n.
+
+Taken over completed trials only. Pruning has removed the trials that looked worst, which narrows
+the range and tends to understate the agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from leaderboards.rows import Row
+
+MIN_PAIRS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Spearman's rho between a rung at `fraction` of the budget and the score; None: no order."""
+
+    fraction: float
+    n: int
+    rho: float | None
+
+
+def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """Ranks from 1, ties sharing their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Spearman's rho; None where one side is constant or there are fewer than two pairs."""
+    a, b = average_ranks(first), average_ranks(second)
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / norm if norm > 0 else None
+
+
+def agreements(rows: Sequence[Row]) -> tuple[Agreement, ...]:
+    """One for each rung below the full budget, by fraction, over completed rows."""
+    pairs: dict[float, list[tuple[float, float]]] = {}
+    for row in rows:
+        if row.outcome != "completed" or row.score is None:
+            continue
+        for rung in row.rungs:
+            fraction = float(rung["fraction"])
+            if fraction < 1:
+                pairs.setdefault(fraction, []).append((float(rung["value"]), row.score))
+    return tuple(
+        Agreement(
+            fraction=fraction,
+            n=len(found),
+            rho=spearman(*zip(*found, strict=True)) if len(found) >= MIN_PAIRS else None,
+        )
+        for fraction, found in sorted(pairs.items())
+    )
+
+
+def line(found: Sequence[Agreement]) -> str:
+    """The agreements in one line."""
+    if not found:
+        return "early rungs: none recorded"
+    parts = [
+        f"{a.fraction:.0%} of budget "
+        + (f"rho {a.rho:.2f}" if a.rho is not None else "rho unknown")
+        + f" (n={a.n})"
+        for a in found
+    ]
+    return "early rungs against the final order (Spearman, completed trials only): " + ", ".join(
+        parts
+    )

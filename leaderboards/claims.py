@@ -1,0 +1,123 @@
+"""What may be claimed, in sentences: device, data, extractor, scale, verdict, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from leaderboards import agreement
+from leaderboards.entries import CONFIRM_SEEDS
+from leaderboards.rank import Ranking
+from leaderboards.rows import Row
+
+SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
+NAMED = 3  # entries named in a verdict before "and N more"
+
+
+def opening(rows: Sequence[Row], device: Mapping[str, Any] | str | None) -> list[str]:
+    """What the numbers come from: device, data, extractor and scale."""
+    lines = []
+    if device:
+        lines.append(f"device: {describe_device(device)}")
+    for name, simulated in sorted({(row.data_name, row.data_simulated) for row in rows}):
+        if simulated:
+            lines.append(f"data: SIMULATED ({name}); drawn by the program, no patient's images")
+        else:
+            lines.append(f"data: real ({name})")
+    for digest in sorted({row.protocol_digest for row in rows}):
+        protocol = next(row.protocol for row in rows if row.protocol_digest == digest)
+        lines.append(f"score: {describe_protocol(protocol)} [protocol {digest[:8]}]")
+    for scale in sorted({row.scale for row in rows}):
+        caution = "; verdicts at this scale need not transfer" if scale in SMALL_SCALES else ""
+        lines.append(f"scale: {scale}{caution}")
+    return lines
+
+
+def describe_device(device: Mapping[str, Any] | str) -> str:
+    """The device record in one line: its text, or its plain values."""
+    if isinstance(device, str):
+        return device
+    if isinstance(device.get("text"), str):
+        return str(device["text"])
+    return ", ".join(
+        f"{key} {value}" for key, value in device.items() if isinstance(value, str | int | float)
+    )
+
+
+def describe_protocol(protocol: Mapping[str, Any]) -> str:
+    """The metric and what it was measured against, in one line."""
+    metric = str(protocol.get("metric", "score"))
+    better = "lower" if protocol.get("direction", "min") == "min" else "higher"
+    parts = [f"{metric}, {better} is better"]
+    if "n_samples" in protocol:
+        parts.append(f"{protocol['n_samples']} samples")
+    parts.append("against the report part")
+    if "resolution" in protocol:
+        parts.append(f"{protocol['resolution']} px")
+    if "sampler" in protocol:
+        parts.append(f"{protocol['sampler']} at {protocol.get('nfe', '?')} NFE for all")
+    if "extractor" in protocol:
+        digest = str(protocol.get("extractor_digest", ""))[:8]
+        parts.append(f"extractor {protocol['extractor']} {digest}".rstrip())
+    return ", ".join(parts)
+
+
+def verdict(ranking: Ranking) -> list[str]:
+    """Who may be best, what is not known, and what to do about it."""
+    sweeps = sorted({row.sweep for row in ranking.rows})
+    confirm = f"`bench confirm {sweeps[0]}`" if len(sweeps) == 1 else "`bench confirm NAME`"
+    placed, best = ranking.ranked, ranking.may_be_best
+    lines = []
+    if not placed:
+        lines.append("verdict: no trial completed, so there is nothing to rank")
+    elif len(placed) == 1:
+        lines.append("verdict: one entry completed; there is nothing to compare it with")
+    elif ranking.winner is not None:
+        seeds = len(ranking.winner.entry.confirming)
+        lines.append(
+            f"verdict: winner {ranking.winner.entry.first.label}, best of {len(placed)} "
+            f"with 95 % confidence, confirmed on {seeds} new seeds"
+        )
+    elif len(best) == 1:
+        seeds = len(best[0].entry.confirming)
+        lines.append(
+            f"verdict: no winner yet: {best[0].entry.first.label} stands alone but is confirmed on "
+            f"{seeds} of {CONFIRM_SEEDS} new seeds; {confirm} trains it again"
+        )
+    else:
+        names = [place.entry.first.label for place in best[:NAMED]]
+        more = f" and {len(best) - NAMED} more" if len(best) > NAMED else ""
+        lines.append(
+            f"verdict: no winner: {len(best)} of {len(placed)} entries may be best "
+            f"({'; '.join(names)}{more}); {confirm} trains them on new seeds"
+        )
+    if placed:
+        lines += [spread_line(ranking), *_optimism(ranking)]
+        lines.append(agreement.line(agreement.agreements(ranking.rows)))
+    return lines
+
+
+def spread_line(ranking: Ranking) -> str:
+    """Where the training spread comes from."""
+    spread = ranking.spread
+    if spread.kind == "none":
+        return (
+            "training spread: not measured; the ranking ignores it and counts sampling error only"
+        )
+    single = sum(len(place.entry.scores) == 1 for place in ranking.ranked)
+    lender = "the workload's" if spread.kind == "borrowed" else "this"
+    borrowed = f"; {single} entries with one seed borrow {lender} spread" if single else ""
+    apart = f"; {len(spread.own)} with a larger spread of their own" if spread.own else ""
+    return f"training spread: {spread.rel_sd:.1%} of the score ({spread.source}){borrowed}{apart}"
+
+
+def _optimism(ranking: Ranking) -> list[str]:
+    """The winner's curse, where the leading score is still the one that was picked."""
+    if ranking.optimism is None:
+        return []
+    pick = min if ranking.rows[0].protocol.get("direction", "min") == "min" else max
+    leading = pick(place.score for place in ranking.ranked)
+    return [
+        f"selection: the leading score, {leading:.4g}, is the best of {len(ranking.ranked)} noisy "
+        f"values and flatters by about {ranking.optimism:.2g}; only new seeds tell by how much"
+    ]

@@ -1,0 +1,130 @@
+"""Entries: rows of one configuration gathered, its seeds as replicates.
+
+The score of an entry is the mean over its training seeds. Once an entry has been confirmed, the
+runs that got it chosen are left out of that mean: they were picked for looking good, the new
+seeds were not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboards.rows import OUTCOMES, Row
+
+CONFIRM_SEEDS = 3  # new seeds that an entry needs before it can be called the winner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One configuration: `rows`, one a seed, in order of trial number; never empty."""
+
+    entry_id: str
+    rows: tuple[Row, ...]
+
+    @property
+    def first(self) -> Row:
+        """The row that names the entry: its earliest trial."""
+        return self.rows[0]
+
+    @property
+    def completed(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.outcome == "completed")
+
+    @property
+    def confirming(self) -> tuple[Row, ...]:
+        """Completed rows on new seeds, trained to confirm."""
+        return tuple(row for row in self.completed if row.origin == "confirm")
+
+    @property
+    def confirmed(self) -> bool:
+        return len(self.confirming) >= CONFIRM_SEEDS
+
+    @property
+    def scored(self) -> tuple[Row, ...]:
+        """The rows that make the score: the confirming ones once there are enough, else all."""
+        return self.confirming if self.confirmed else self.completed
+
+    @property
+    def scores(self) -> list[float]:
+        return [row.score for row in self.scored if row.score is not None]
+
+    @property
+    def score(self) -> float | None:
+        """Mean of the scores over seeds; None where no seed completed."""
+        scores = self.scores
+        return math.fsum(scores) / len(scores) if scores else None
+
+    @property
+    def score_se(self) -> float | None:
+        """Sampling standard error of `score`; None where a seed's is unknown."""
+        errors = [row.score_se for row in self.scored if row.score_se is not None]
+        if not errors or len(errors) < len(self.scored):
+            return None
+        return math.sqrt(math.fsum(e * e for e in errors)) / len(errors)
+
+    @property
+    def outcome(self) -> str:
+        """Completed if any seed completed, else what became of the latest trial."""
+        return "completed" if self.completed else self.rows[-1].outcome
+
+    @property
+    def cause(self) -> str:
+        return "" if self.completed else self.rows[-1].cause
+
+    @property
+    def last_rung(self) -> Mapping[str, Any] | None:
+        """The furthest rung any seed reached: fraction, nimg, value."""
+        rungs = [rung for row in self.rows for rung in row.rungs]
+        return max(rungs, key=lambda rung: float(rung["fraction"]), default=None)
+
+    def mean(self, name: str) -> float | None:
+        """Mean of a row's number over the completed seeds (over all seeds if none completed)."""
+        rows = self.completed or self.rows
+        values = [getattr(row, name) for row in rows if getattr(row, name) is not None]
+        return math.fsum(values) / len(values) if values else None
+
+    @property
+    def cost_sec(self) -> float | None:
+        """Seconds that one trial of this entry took on its slot, mean over completed seeds."""
+        wall = self.mean("wall_sec")
+        if wall is not None:
+            return wall
+        parts = [self.mean(name) for name in ("train_sec", "sample_sec", "measure_sec")]
+        known = [part for part in parts if part is not None]
+        return math.fsum(known) if known else None
+
+
+def distinct(rows: Iterable[Row]) -> tuple[list[Row], int]:
+    """Rows in a fixed order with repeats of (entry, seed) dropped, and how many were.
+
+    The same configuration from the same seed gives the same result, so a repeat is no replicate.
+    A completed row stands before any other, then the later trial.
+    """
+    kept: dict[tuple[str, int], Row] = {}
+    count = 0
+    for row in sorted(rows, key=lambda r: (r.sweep, r.trial, r.trial_id)):
+        count += 1
+        key = (row.entry_id, row.seed)
+        other = kept.get(key)
+        if other is None or other.outcome != "completed":
+            kept[key] = row
+    ordered = sorted(kept.values(), key=lambda r: (r.sweep, r.trial, r.trial_id))
+    return ordered, count - len(ordered)
+
+
+def gather(rows: Sequence[Row]) -> list[Entry]:
+    """Entries in order of their first trial."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.entry_id, []).append(row)
+    return [Entry(entry_id=key, rows=tuple(group)) for key, group in groups.items()]
+
+
+def count_outcomes(rows: Iterable[Row]) -> dict[str, int]:
+    """Trials by outcome, in the fixed order of OUTCOMES, those that occur."""
+    counts = Counter(row.outcome for row in rows)
+    return {name: counts[name] for name in OUTCOMES if counts[name]}
