@@ -67,11 +67,9 @@ def line(found: Sequence[Agreement]) -> str:
     if not found:
         return "early rungs: none recorded"
     parts = [
-        f"{a.fraction:.0%} of budget "
-        + (f"rho {a.rho:.2f}" if a.rho is not None else "rho unknown")
+        f"at {a.fraction:.0%} of the budget "
+        + (f"{a.rho:.2f}" if a.rho is not None else "unknown")
         + f" (n={a.n})"
         for a in found
     ]
-    return "early rungs against the final order (Spearman, completed trials only): " + ", ".join(
-        parts
-    )
+    return f"early rungs: Spearman with the final order of completed trials {', '.join(parts)}"
