@@ -1,0 +1,38 @@
+"""What may vary, in Optuna's define-by-run idiom: one file a space, `space(trial, choices)`.
+
+A space suggests by name; what the names to choose from are is handed in, so a new architecture or
+preconditioning needs no edit here. A user's own space is a Python file with the same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+TABLE = {"echo": "search_spaces.echo:space"}
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """The names and ranges a space draws from, for one workload at one scale.
+
+    `only` holds the numeric parameters that exist for one choice alone: choice -> parameter ->
+    (low, high), for an architecture or a preconditioning. `widths` are sizes by name, each
+    architecture's own number of channels standing behind them.
+    """
+
+    architectures: tuple[str, ...]
+    preconditionings: tuple[str, ...]
+    optimizers: tuple[str, ...]
+    schedules: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    lr: Range
+    dropout: Range
+    widths: tuple[str, ...]
+    only: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
+
+
+Space = Callable[[Any, Choices], object]

@@ -1,0 +1,57 @@
+"""The one door to a family's table: a name in it, or a user's own `file.py:attr`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.errors import BenchError, unknown
+
+
+def load(kind: str, table: Mapping[str, str], name: str) -> Any:
+    """What `name` stands for: the table's "module:attr", or the attribute of a user's file.
+
+    Raises:
+        BenchError: the name is unknown (with the nearest match) or the file cannot be used.
+    """
+    if ".py:" in name:
+        path, _, attr = name.rpartition(":")
+        return _attribute(from_file(Path(path), kind), attr, kind, path)
+    if name not in table:
+        raise unknown(kind, name, table)
+    return at(table[name])
+
+
+def at(place: str) -> Any:
+    """What stands at "module:attr" (or the module, without an attr): our own tables' entries."""
+    module, _, attr = place.partition(":")
+    found: Any = importlib.import_module(module)
+    return getattr(found, attr) if attr else found
+
+
+def from_file(path: Path, kind: str) -> ModuleType:
+    """A user's Python file, imported under a name of its own."""
+    if not path.is_file():
+        raise BenchError(f"{kind} file {path} does not exist; give the path of a Python file")
+    spec = importlib.util.spec_from_file_location(f"bench_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise BenchError(f"{kind} file {path} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BenchError(f"{kind} file {path} cannot be imported: {cause}") from error
+    return module
+
+
+def _attribute(module: ModuleType, attr: str, kind: str, where: str) -> Any:
+    if not attr:
+        return module
+    if not hasattr(module, attr):
+        raise BenchError(f"{kind} {where} has no {attr!r}; it must define it at the top level")
+    return getattr(module, attr)

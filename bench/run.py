@@ -1,0 +1,273 @@
+"""One trial: train, sample, measure. No Ray and no MLflow in it.
+
+`steps` is the trial as a generator of reports, so that whoever drives it may stop between any two
+of them; `run_trial` drives it with a callback. Every way a trial can end is a report with an
+outcome and a cause; only a full disk and our own faults leave as exceptions of their own kind.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.config import TrialConfig
+from bench.errors import BenchError
+from bench.metrics.stability import loss_stability
+from bench.metrics.throughput import MemoryGauge, Stopwatch
+from bench.train import checkpoint
+from bench.train.loop import Diverged, Training
+from bench.train.objective import build
+from bench.workloads.base import Evaluation, build_task
+
+CHECKPOINT_SEC = 300.0  # between rungs; at every rung there is one anyway
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a trial says: progress, a rung, or its end (then `outcome` and `cause` are set)."""
+
+    phase: str  # progress | rung | end
+    nimg: int
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+    rung: int | None = None
+    value: float | None = None  # at a rung: what trials are compared by
+    outcome: str | None = None
+    cause: str = ""
+    notes: list[str] = field(default_factory=list)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run_trial(
+    config: TrialConfig, folder: Path, report: Callable[[Report], bool] | None = None
+) -> Report:
+    """Run a trial to its end, or until `report` returns True (stop). The last report made."""
+    last: Report | None = None
+    for last in steps(config, folder):
+        if report is not None and report(last):
+            break
+    if last is None:
+        raise AssertionError("a trial reports at least once")
+    return last
+
+
+def steps(config: TrialConfig, folder: Path) -> Iterator[Report]:
+    """A trial's reports, one after another; it goes on from its last checkpoint in `folder`."""
+    trial = _Trial(config, folder)
+    try:
+        yield from trial.run()
+    except Diverged as error:
+        yield trial.end("diverged", str(error))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        first = (str(error) or "out of memory").splitlines()[0]
+        yield trial.end("out-of-memory", first)
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        # Anything else is the trial's own failure: a row with a cause, never a missing row.
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            yield trial.end("failed", "the disk is full")
+        else:
+            cause = f"{type(error).__name__}: {error}".splitlines()[0]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.log").write_text(traceback.format_exc())
+            yield trial.end("failed", cause)
+
+
+class _Trial:
+    def __init__(self, config: TrialConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.clock = Stopwatch(config.train.device)
+        self.notes: list[str] = []
+        self.metrics: dict[str, float] = {}
+        self.artifacts: list[dict[str, Any]] = []
+        self.done_rungs = 0
+        self.training: Training | None = None
+        self.saved_at = time.monotonic()
+        self.memory = MemoryGauge(config.train.device)
+
+    def run(self) -> Iterator[Report]:
+        config = self.config
+        torch.set_num_threads(config.train.threads)
+        with self.clock.phase("train"):
+            objective = build(config)
+            task = build_task(config)
+            self.training = training = Training(
+                config.train, objective, task, config.seed, config.trial_id
+            )
+        self._restore(training)
+        evaluation: Evaluation | None = None
+        while training.nimg < config.train.budget_nimg or self.done_rungs < len(
+            config.train.rungs_nimg
+        ):
+            rung_at = config.train.rungs_nimg[self.done_rungs]
+            with self.clock.phase("train") as seen:
+                before = training.nimg
+                training.advance(min(rung_at, self._next_report(training.nimg)))
+                seen(training.nimg - before)
+            self.metrics |= self._train_metrics(training)
+            if training.nimg < rung_at:
+                if time.monotonic() - self.saved_at > CHECKPOINT_SEC:
+                    self._save(training)
+                yield self._report("progress", training)
+                continue
+            final = self.done_rungs == len(config.train.rungs_nimg) - 1
+            key = training.averages.longest if final else "short"
+            evaluation = task.evaluate(self._judged(training, key), "select", self.clock)
+            self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
+            self.metrics |= self._stability(training)
+            self.done_rungs += 1
+            self._snapshot(training)
+            self._save(training)
+            yield self._report("rung", training, value=evaluation.value)
+        yield self._finish(training, task)
+
+    def _finish(self, training: Training, task: Any) -> Report:
+        """The one look at `report`, then the end."""
+        predictor = self._judged(training, training.averages.longest)
+        evaluation = task.evaluate(predictor, "report", self.clock)
+        self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
+        self.metrics |= self._throughput()
+        if evaluation.pictures is not None:
+            path = self.folder / "samples.npy"
+            np.save(path, evaluation.pictures)
+            self.artifacts.append({"name": "samples", "path": path.name, "real": False})
+        np.savez_compressed(self.folder / "stability_log.npz", **training.stability_log())
+        named = training.averages.named(training.averages.longest)
+        checkpoint.write(self.folder / "ema.safetensors", named, {"nimg": training.nimg})
+        checkpoint.retain(self.folder, keep=0)
+        return self.end("completed", "")
+
+    def end(self, outcome: str, cause: str) -> Report:
+        training = self.training
+        if training is not None and outcome == "diverged":
+            self.metrics |= self._stability(training)
+        if outcome != "completed":
+            checkpoint.retain(self.folder, keep=0)
+        nimg = training.nimg if training is not None else 0
+        return Report(
+            phase="end",
+            nimg=nimg,
+            metrics=_finite(self.metrics),
+            seconds=self._seconds(),
+            outcome=outcome,
+            cause=cause,
+            notes=list(self.notes),
+            artifacts=self.artifacts,
+        )
+
+    def _report(self, phase: str, training: Training, value: float | None = None) -> Report:
+        return Report(
+            phase=phase,
+            nimg=training.nimg,
+            metrics=_finite(self.metrics),
+            seconds=self._seconds(),
+            rung=self.done_rungs - 1 if phase == "rung" else None,
+            value=value,
+            notes=list(self.notes),
+        )
+
+    def _next_report(self, nimg: int) -> int:
+        every = max(self.config.train.report_nimg, self.config.train.batch_size)
+        return (nimg // every + 1) * every
+
+    def _judged(self, training: Training, key: str) -> Any:
+        """A predictor on the average named `key` (or the live net where the config says so)."""
+        predictor = training.objective.predictor(training.objective.net, self.config.seed)
+        if self.config.sample.weights == "ema":
+            training.averages.copy_to(key, predictor.net)
+        return predictor
+
+    def _train_metrics(self, training: Training) -> dict[str, float]:
+        recent = training.losses[-max(1, len(training.losses) // 20) :]
+        if training.micro_batch != self.config.train.micro_batch:
+            note = f"the batch did not fit: micro-batches of {training.micro_batch}"
+            self.notes = [note]
+        return {
+            "train/loss": float(np.mean(recent)),
+            "train/lr": training.lr,
+            **self._throughput(),
+        }
+
+    def _stability(self, training: Training) -> dict[str, float]:
+        with self.clock.phase("measure"):
+            log = training.stability_log()
+            result = loss_stability(
+                log["sigma"],
+                log["sq_error"],
+                clipped=log["clipped"],
+                nonfinite=log["nonfinite"],
+            )
+        found = {
+            "loss_rel_spread": result.rel_spread,
+            "loss_window_scatter": result.window_scatter,
+            "spikes_per_1k": result.spikes_per_1k,
+            "clipped_share": result.clipped_share,
+            "nonfinite_share": result.nonfinite_share,
+        }
+        return {f"stability/{k}": v for k, v in found.items() if v is not None}
+
+    def _throughput(self) -> dict[str, float]:
+        seen, memory = self.clock.read(), self.memory.read()
+        found = {
+            "train_img_per_sec": seen.train_img_per_sec,
+            "sample_img_per_sec": seen.sample_img_per_sec,
+            "sample_sec_per_img": seen.sample_sec_per_img,
+            "peak_mem_gb": memory.gb,
+        }
+        return {f"throughput/{k}": v for k, v in found.items() if v is not None}
+
+    def _seconds(self) -> dict[str, float]:
+        seen = self.clock.read()
+        return {"train": seen.train_sec, "sample": seen.sample_sec, "measure": seen.measure_sec}
+
+    def _save(self, training: Training) -> None:
+        """A checkpoint of everything; writing it is part of training's cost."""
+        with self.clock.phase("train"):
+            training.save(self.folder, self._extra())
+        self.saved_at = time.monotonic()
+
+    def _snapshot(self, training: Training) -> None:
+        """Past the first rung the power-function averages are stored, in half precision."""
+        if self.done_rungs == 1 or self.done_rungs > 1 + self.config.train.snapshots:
+            return
+        tensors = {
+            f"{key}/{name}": value.half()
+            for key in training.averages.gammas
+            for name, value in training.averages.named(key).items()
+        }
+        path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
+        checkpoint.write(path, tensors, {"nimg": training.nimg})
+
+    def _extra(self) -> dict[str, Any]:
+        return {
+            "done_rungs": self.done_rungs,
+            "metrics": self.metrics,
+            "clock": self.clock.state(),
+            "notes": self.notes,
+        }
+
+    def _restore(self, training: Training) -> None:
+        for path in checkpoint.existing(self.folder):
+            try:
+                extra = training.restore(path)
+            except BenchError as error:
+                self.notes.append(f"{error}; went on from the one before it")
+                continue
+            self.done_rungs = extra["done_rungs"]
+            self.metrics = extra["metrics"]
+            self.clock.restore(extra["clock"])
+            return
+
+
+def _finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Plain floats; a value that does not exist (NaN) is left out rather than sent on."""
+    return {k: float(v) for k, v in metrics.items() if np.isfinite(v)}

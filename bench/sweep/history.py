@@ -1,0 +1,112 @@
+"""What a journal says so far: its records folded into the plan and one Trial each.
+
+The fold is the only reader of records; suggestion, pruning, boards and resume ask the History.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Record = dict[str, Any]
+
+OUTCOMES = ("completed", "pruned", "diverged", "out-of-memory", "failed", "interrupted")
+
+
+@dataclass
+class Trial:
+    """One suggestion and all that became of it."""
+
+    number: int
+    suggestion: Record
+    suggested_at: float
+    started_at: float | None = None
+    nimg: int = 0
+    rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
+    metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
+    seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
+    notes: list[str] = field(default_factory=list)
+    outcome: str | None = None  # None: waiting or running
+    cause: str = ""
+    ended_at: float | None = None
+
+    @property
+    def cell(self) -> tuple[str, str]:
+        params = self.suggestion["params"]
+        return params["architecture"], params["preconditioning"]
+
+    @property
+    def open(self) -> bool:
+        """Still to be run to its end: never ended, or only interrupted."""
+        return self.outcome in (None, "interrupted")
+
+    @property
+    def protected(self) -> bool:
+        return bool(self.suggestion["protected"])
+
+
+class History:
+    """The fold of a journal. `apply` in order; everything else is reading."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.plan: Record = {}
+        self.trials: dict[int, Trial] = {}
+        self.sessions: list[Record] = []
+        self.ended: Record | None = None
+        for record in records:
+            self.apply(record)
+
+    def apply(self, record: Record) -> None:
+        kind = record["kind"]
+        if kind == "plan":
+            self.plan = record
+        elif kind == "extend":  # more trials were asked of the same sweep
+            self.plan = {**self.plan, **record["plan"]}
+            self.ended = None
+        elif kind == "session":
+            self.sessions.append(record)
+        elif kind == "suggest":
+            self.trials[record["trial"]] = Trial(record["trial"], record, record["t"])
+            self.ended = None
+        elif kind == "start":
+            trial = self.trials[record["trial"]]
+            trial.started_at = trial.started_at or record["t"]
+            trial.outcome, trial.cause = None, ""
+        elif kind == "report":
+            self._report(record)
+        elif kind == "outcome":
+            trial = self.trials[record["trial"]]
+            trial.outcome, trial.cause = record["outcome"], record["cause"]
+            trial.ended_at = record["t"]
+        elif kind == "end":
+            self.ended = record
+
+    def _report(self, record: Record) -> None:
+        trial = self.trials[record["trial"]]
+        trial.nimg = record["nimg"]
+        trial.metrics |= record["metrics"]
+        trial.seconds = record["seconds"]
+        trial.notes = record.get("notes", trial.notes)
+        if record["phase"] == "rung":
+            trial.rungs[record["rung"]] = record["value"]
+
+    def with_outcome(self, outcome: str | None) -> list[Trial]:
+        return [t for t in self.trials.values() if t.outcome == outcome]
+
+    def counts(self) -> dict[str, int]:
+        """Trials by outcome; those without one are `running`."""
+        found = [t.outcome or "running" for t in self.trials.values()]
+        return {name: found.count(name) for name in (*OUTCOMES, "running") if name in found}
+
+    def cell_counts(self, cell: tuple[str, str]) -> tuple[int, int]:
+        """Of one architecture x preconditioning: (completed or on the way unprunable, tried)."""
+        own = [t for t in self.trials.values() if t.cell == cell]
+        sure = [t for t in own if t.outcome == "completed" or (t.open and t.protected)]
+        return len(sure), len(own)
+
+    def best(self) -> Trial | None:
+        """The completed trial with the lowest value on `select` (what a driver may look at)."""
+        final = len(self.plan.get("rungs", ())) - 1
+        done = [t for t in self.with_outcome("completed") if final in t.rungs]
+        return min(done, key=lambda t: t.rungs[final], default=None)

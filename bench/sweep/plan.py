@@ -1,0 +1,289 @@
+"""What a sweep will run, decided and checked whole before anything is written.
+
+The plan is the journal's first record. It holds all that a resume, a board or a reader of the
+record needs: the frame all trials share, the cells, the budget and rungs, the protocol, versions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bench import doors
+from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
+from bench.errors import BenchError, unknown
+from bench.metrics import extractors
+from bench.sweep.resolve import Frame, resolve
+from bench.workloads import base
+from bench.workloads.base import Scale, Workload
+from search_spaces import TABLE as SPACES
+from search_spaces import Space
+
+PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where trials run: found, unless the user says otherwise."""
+
+    device: str
+    device_name: str
+    precision: str
+    cores: int
+    gpus: int
+    concurrency: int
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user asked for."""
+
+    workload: str
+    trials: int
+    scale: str | None = None
+    data: Path | None = None
+    group_by: str | None = None
+    space: str | None = None
+    sampler: str = "tpe"
+    seed: int = 0
+    budget_tflop: float | None = None
+    prune: bool = True
+    concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise BenchError(f"--trials must be at least 1, got {self.trials}")
+        if self.budget_tflop is not None and not self.budget_tflop > 0:
+            raise BenchError(f"--budget must be positive, got {self.budget_tflop}")
+        if self.sampler not in ("tpe", "random"):
+            raise unknown("sampler", self.sampler, ("tpe", "random"))
+        if self.concurrency is not None and self.concurrency < 1:
+            raise BenchError(f"--concurrency must be at least 1, got {self.concurrency}")
+
+
+def find_machine(concurrency: int | None) -> Machine:
+    """The machine as it is: one trial a GPU, or one a core, one thread each."""
+    import os
+
+    import torch
+
+    cores = len(os.sched_getaffinity(0))
+    gpus = torch.cuda.device_count()
+    together = concurrency or gpus or cores
+    if gpus:
+        bf16 = torch.cuda.is_bf16_supported()
+        name = torch.cuda.get_device_name(0)
+        precision = "bfloat16" if bf16 else "float32"
+        return Machine(
+            device="cuda",
+            device_name=name,
+            precision=precision,
+            cores=cores,
+            gpus=gpus,
+            concurrency=together,
+            threads=max(1, cores // together),
+        )
+    return Machine(
+        device="cpu",
+        device_name=_cpu_name(),
+        precision="float32",
+        cores=cores,
+        gpus=0,
+        concurrency=together,
+        threads=max(1, cores // together),
+    )
+
+
+def default_scale(machine: Machine) -> str:
+    return "gpu" if machine.gpus else "laptop"
+
+
+def choose_scale(workload: Workload, wish: Wish, machine: Machine) -> Scale:
+    """The preset by name, with the user's budget in place of its own."""
+    name = wish.scale or default_scale(machine)
+    if name not in workload.scales:
+        raise unknown(f"scale of {workload.name}", name, workload.scales)
+    return with_budget(workload.scales[name], wish.budget_tflop)
+
+
+def with_budget(scale: Scale, budget_tflop: float | None) -> Scale:
+    if budget_tflop is None:
+        return scale
+    return dataclasses.replace(scale, budget_tflop=budget_tflop)
+
+
+def load_space(name: str) -> Space:
+    """A space by name, or a user's file ("my_space.py", "my_space.py:other")."""
+    door = f"{name}:space" if name.endswith(".py") else name
+    space: Space = doors.load("search space", SPACES, door)
+    return space
+
+
+def make_frame(workload: str, scale: Scale, data: Any, folder: Path, machine: Machine) -> Frame:
+    """What all trials share, from the opened data."""
+    channels, *spatial = data.images.shape[1:]
+    return Frame(
+        workload=workload,
+        scale=scale,
+        data=DataConfig(
+            name=data.name, digest=data.digest, simulated=data.simulated, cache=str(folder)
+        ),
+        task=TaskConfig(
+            kind="generate",
+            spatial=tuple(int(s) for s in spatial),
+            channels=int(channels),
+            sigma_data=float(data.sigma_data),
+        ),
+        device=machine.device,
+        precision=machine.precision,
+        threads=machine.threads,
+    )
+
+
+def make_plan(
+    name: str, wish: Wish, workload: Workload, frame: Frame, machine: Machine, data: Any
+) -> dict[str, Any]:
+    """The plan record.
+
+    Raises:
+        BenchError: a default configuration or its budget cannot be resolved.
+    """
+    scale = frame.scale
+    cells = [(a, p) for p in scale.choices.preconditionings for a in scale.choices.architectures]
+    configs = [resolve(frame, default_params(scale, a, p), wish.seed) for a, p in cells]
+    protocol = protocol_of(configs[0], workload)
+    return {
+        "sweep": name,
+        "workload": wish.workload,
+        "scale": scale.name,
+        "scale_digest": digest(dataclasses.asdict(scale)),
+        "budget_tflop": scale.budget_tflop,
+        "trials": wish.trials,
+        "seed": wish.seed,
+        "space": wish.space or workload.space,
+        "sampler": wish.sampler,
+        "startup_trials": len(cells),
+        "prune": wish.prune and wish.sampler != "random",
+        "rungs": list(scale.rungs),
+        "keep": list(scale.keep),
+        "cells": [list(c) for c in cells],
+        "defaults": [default_params(scale, a, p) for a, p in cells],
+        "confirm": [],
+        "concurrency": machine.concurrency,
+        "frame": {
+            "data": dataclasses.asdict(frame.data),
+            "task": dataclasses.asdict(frame.task),
+            "device": frame.device,
+            "precision": frame.precision,
+            "threads": frame.threads,
+        },
+        "data": {
+            "name": data.name,
+            "digest": data.digest,
+            "simulated": data.simulated,
+            "subjects": dict(data.subjects),
+            "images": {part: len(rows) for part, rows in data.parts.items()},
+            "notes": list(data.notes),
+        },
+        "protocol": protocol,
+        "protocol_digest": digest(protocol),
+        "seed_spread": dataclasses.asdict(scale.seed_spread) if scale.seed_spread else None,
+        "notes": list(scale.notes),
+        "device": dataclasses.asdict(machine),
+        "versions": versions(),
+    }
+
+
+def default_params(scale: Scale, architecture: str, preconditioning: str) -> dict[str, Any]:
+    """The authors' default configuration of a cell, scaled: every parameter the space may ask."""
+    own = scale.choices.only.get(preconditioning, {})
+    noise = {name for ranges in scale.choices.only.values() for name in ranges}
+    shared = {k: v for k, v in scale.defaults.items() if k not in noise or k in own}
+    return {
+        "architecture": architecture,
+        "preconditioning": preconditioning,
+        "lr": scale.sizes[architecture].lr,
+        **shared,
+    }
+
+
+def protocol_of(config: TrialConfig, workload: Workload) -> dict[str, Any]:
+    """What must match before two scores are ranked together (contract 7)."""
+    from bench.diffusion import samplers
+
+    extractor = extractors.load_extractor(config.measure.extractor)
+    return {
+        "metric": extractor.metric,
+        "direction": workload.direction,
+        **extractor.identity(),
+        "extractor_digest": extractor.digest,
+        "n_samples": config.measure.n_report,
+        "reference": {
+            "part": "report",
+            "digest": config.data.digest,
+            "n": config.measure.n_reference,
+        },
+        "resolution": config.task.spatial[-1],
+        "sampler": config.sample.sampler,
+        "grid": config.sample.grid,
+        "nfe": samplers.nfe(config.sample.sampler, config.sample.steps),
+        "weights": config.sample.weights,
+    }
+
+
+def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
+    """Workload and frame of a sweep that was begun.
+
+    Raises:
+        BenchError: its preset has changed since, or its cached data is gone.
+    """
+    workload = base.load(plan["workload"])
+    scale = with_budget(workload.scales[plan["scale"]], plan["budget_tflop"])
+    if digest(dataclasses.asdict(scale)) != plan["scale_digest"]:
+        raise BenchError(
+            f"scale {plan['scale']!r} of {plan['workload']} has changed since sweep "
+            f"{plan['sweep']!r} began; go on with the bench that began it, or start anew"
+        )
+    body = plan["frame"]
+    data = from_dict(DataConfig, body["data"], "plan.data")
+    if not Path(data.cache).is_dir():
+        raise BenchError(
+            f"the cached data of sweep {plan['sweep']!r} is gone ({data.cache}); "
+            "put it back, or start a new sweep"
+        )
+    frame = Frame(
+        workload=plan["workload"],
+        scale=scale,
+        data=data,
+        task=from_dict(TaskConfig, body["task"], "plan.task"),
+        device=body["device"],
+        precision=body["precision"],
+        threads=body["threads"],
+    )
+    return workload, frame
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name, package in (("bench", "diffusion-bench"), *((p, p) for p in PACKAGES)):
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,199 @@
+"""From suggested parameters to a resolved TrialConfig: equal training FLOPs, whole batches.
+
+A parameter is found by its name: architecture and preconditioning, then a training field, then an
+argument of the chosen backbone, then one of the chosen preconditioning. Anything else is an error
+with the nearest match, said before a trial runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+import backbones
+from backbones import inspect
+from bench.config import (
+    DataConfig,
+    MeasureConfig,
+    MethodConfig,
+    SampleConfig,
+    TaskConfig,
+    TrainConfig,
+    TrialConfig,
+    canonical,
+)
+from bench.diffusion import preconditioning
+from bench.errors import BenchError, unknown
+from bench.workloads.base import Scale
+
+TRAIN_KEYS = (
+    "optimizer",
+    "lr",
+    "weight_decay",
+    "schedule",
+    "batch_size",
+    "warmup_fraction",
+    "grad_clip",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What all trials of a sweep share; with the parameters of one it gives its TrialConfig."""
+
+    workload: str
+    scale: Scale
+    data: DataConfig
+    task: TaskConfig
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one image costs in a configuration's network."""
+
+    parameters: int
+    forward_flops: int
+    training_flops: int
+
+
+def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
+    """The resolved configuration of one trial.
+
+    Raises:
+        BenchError: an unknown parameter or value, or a budget that holds no step.
+    """
+    scale = frame.scale
+    architecture = _required(params, "architecture")
+    setup = _required(params, "preconditioning")
+    if architecture not in scale.sizes:
+        raise unknown("architecture", architecture, scale.sizes)
+    net_args = dict(scale.sizes[architecture].args)
+    noise_args: dict[str, Any] = {}
+    train_args: dict[str, Any] = {}
+    net_keys = _net_keys(architecture)
+    noise_keys = _noise_keys(setup)
+    for key, value in params.items():
+        if key in ("architecture", "preconditioning"):
+            continue
+        if key == "width" and isinstance(value, str):
+            widths = scale.sizes[architecture].widths
+            if value not in widths:
+                raise unknown(f"width of {architecture}", value, widths)
+            net_args["width"] = widths[value]
+        elif key in TRAIN_KEYS:
+            train_args[key] = value
+        elif key in net_keys:
+            net_args[key] = value
+        elif key in noise_keys:
+            noise_args[key] = value
+        elif not _elsewhere(scale, key):
+            known = ("architecture", "preconditioning", *TRAIN_KEYS, *net_keys, *noise_keys)
+            raise unknown("parameter", key, known)
+    method = MethodConfig(
+        backbone=architecture,
+        backbone_args=net_args,
+        preconditioning=setup,
+        preconditioning_args=noise_args,
+    )
+    return TrialConfig(
+        workload=frame.workload,
+        scale=scale.name,
+        seed=seed,
+        data=frame.data,
+        task=frame.task,
+        method=method,
+        train=_train(frame, method, train_args),
+        sample=SampleConfig(steps=scale.sample_steps),
+        measure=MeasureConfig(
+            n_select=scale.n_select,
+            n_report=scale.n_report,
+            n_reference=scale.n_reference,
+            n_denoise=scale.n_denoise,
+        ),
+    )
+
+
+def _elsewhere(scale: Scale, key: str) -> bool:
+    """Whether some architecture takes it though the chosen one does not (dropout, say)."""
+    return any(key in _net_keys(name) for name in scale.sizes)
+
+
+def _net_keys(architecture: str) -> list[str]:
+    return [f.name for f in dataclasses.fields(backbones.load(architecture).Args)]
+
+
+def _noise_keys(setup: str) -> list[str]:
+    own = [f.name for f in dataclasses.fields(preconditioning.load(setup))]
+    return [key for key in own if key != "sigma_data"]
+
+
+def _required(params: Mapping[str, Any], key: str) -> str:
+    if key not in params:
+        raise BenchError(f"the search space does not suggest {key!r}; every space must")
+    return str(params[key])
+
+
+def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainConfig:
+    scale, batch = frame.scale, int(args.get("batch_size", 32))
+    price = cost(frame.task, method)
+    whole = int(scale.budget_tflop * 1e12 / price.training_flops) // batch * batch
+    rungs = sorted({max(round(whole * f / batch), 1) * batch for f in scale.rungs if whole})
+    if len(rungs) < len(scale.rungs):
+        raise BenchError(
+            f"a budget of {scale.budget_tflop:g} TFLOP trains {method.backbone} "
+            f"{method.backbone_args} on {whole} images of batch {batch}: too few for "
+            f"{len(scale.rungs)} rungs; raise --budget or narrow the network"
+        )
+    return TrainConfig(
+        budget_nimg=rungs[-1],
+        rungs_nimg=tuple(rungs),
+        report_nimg=max(rungs[-1] // scale.reports // batch, 1) * batch,
+        micro_batch=batch,
+        warmup_fraction=args.pop("warmup_fraction", scale.warmup_fraction),
+        ema_short_nimg=max(1, round(rungs[-1] * scale.ema_short_fraction)),
+        precision=frame.precision,
+        device=frame.device,
+        threads=frame.threads,
+        **args,
+    )
+
+
+def cost(task: TaskConfig, method: MethodConfig) -> Cost:
+    """Parameters and FLOPs an image of a method's network on a task."""
+    return _cost(
+        method.backbone,
+        canonical(method.backbone_args),
+        task.spatial,
+        task.channels,
+        task.n_classes,
+    )
+
+
+@lru_cache(maxsize=512)
+def _cost(name: str, args: str, spatial: tuple[int, ...], channels: int, n_classes: int) -> Cost:
+    try:
+        with torch.device("meta"):
+            net = backbones.build(
+                name,
+                resolution=spatial[-1],
+                in_channels=channels,
+                out_channels=channels,
+                n_classes=n_classes,
+                **json.loads(args),
+            )
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+    return Cost(
+        parameters=inspect.parameters(net),
+        forward_flops=inspect.forward_flops(net, spatial[-1], channels),
+        training_flops=inspect.training_flops(net, spatial[-1], channels),
+    )

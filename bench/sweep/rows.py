@@ -1,0 +1,82 @@
+"""Leaderboard rows from a history: one a trial, whatever became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leaderboards.rows import Row
+
+from bench.sweep.history import History, Trial
+
+
+def rows(history: History) -> list[Row]:
+    """All trials of a sweep as rows, in the order they were suggested."""
+    return [row(history.plan, t) for t in history.trials.values()]
+
+
+def row(plan: dict[str, Any], trial: Trial) -> Row:
+    """One trial as a row."""
+    told, protocol = trial.suggestion, plan["protocol"]
+    metric, m = protocol["metric"], trial.metrics
+    final = len(plan["rungs"]) - 1
+    architecture, preconditioning = trial.cell
+    nfe = m.get("rung/nfe")
+    body = {
+        "sweep": plan["sweep"],
+        "workload": plan["workload"],
+        "scale": plan["scale"],
+        "trial": trial.number,
+        "trial_id": told["trial_id"],
+        "entry_id": told["entry_id"],
+        "seed": told["seed"],
+        "architecture": architecture,
+        "preconditioning": preconditioning,
+        "label": told["label"],
+        "origin": told["origin"],
+        "protected": told["protected"],
+        "outcome": trial.outcome or "running",
+        "cause": trial.cause,
+        "params": told["params"],
+        "protocol": protocol,
+        "protocol_digest": plan["protocol_digest"],
+        "data_name": plan["data"]["name"],
+        "data_digest": plan["data"]["digest"],
+        "data_simulated": plan["data"]["simulated"],
+        "score": m.get(f"eval/{metric}"),
+        "score_se": m.get(f"eval/{metric}_se"),
+        "select": trial.rungs.get(final),
+        "train_distance": m.get(f"eval/{metric}_train"),
+        "denoise_error": m.get("eval/denoise_error", m.get("rung/denoise_error")),
+        "loss_rel_spread": m.get("stability/loss_rel_spread"),
+        "spikes_per_1k": m.get("stability/spikes_per_1k"),
+        "clipped_share": m.get("stability/clipped_share"),
+        "nonfinite_share": m.get("stability/nonfinite_share"),
+        "train_img_per_sec": m.get("throughput/train_img_per_sec"),
+        "sample_img_per_sec": m.get("throughput/sample_img_per_sec"),
+        "sample_sec_per_img": m.get("throughput/sample_sec_per_img"),
+        "peak_mem_gb": m.get("throughput/peak_mem_gb"),
+        "params_m": told["cost"]["parameters"] / 1e6,
+        "gflops_per_img": told["cost"]["forward_flops"] / 1e9,
+        "nfe": int(nfe) if nfe is not None else None,
+        "kimg": trial.nimg / 1000,
+        "wall_sec": _wall(trial),
+        "train_sec": trial.seconds.get("train"),
+        "sample_sec": trial.seconds.get("sample"),
+        "measure_sec": trial.seconds.get("measure"),
+        "rungs": [
+            {"fraction": plan["rungs"][i], "nimg": _nimg(told, i), "value": value}
+            for i, value in sorted(trial.rungs.items())
+        ],
+        "seed_spread": plan["seed_spread"],
+    }
+    return Row.from_dict(body)
+
+
+def _nimg(suggestion: dict[str, Any], rung: int) -> int:
+    return int(suggestion["config"]["train"]["rungs_nimg"][rung])
+
+
+def _wall(trial: Trial) -> float | None:
+    if trial.started_at is None or trial.ended_at is None:
+        return None
+    return trial.ended_at - trial.started_at

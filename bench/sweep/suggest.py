@@ -1,0 +1,116 @@
+"""What to try next, by Optuna: a pure function of the plan, the history and the trial's number.
+
+The study is rebuilt from the journal for every question and its sampler is seeded by (sweep seed,
+trial number), so the same journal always gives the same suggestion. TPE hears what happened as
+contract 6 says: completed with its value, pruned with its rungs' values, diverged as PRUNED
+without any, out-of-memory as PRUNED with a violated constraint, FAIL only for causes outside the
+configuration; running trials stand as RUNNING (the constant liar).
+
+The search space of TPE here is the set of parameters every trial has, modelled jointly with the
+architecture and the preconditioning; a parameter that only some choices have is modelled from the
+trials that have it. (`group=True` would model the groups apart from their architecture.)
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from bench.errors import BenchError
+from bench.streams import derive_seed
+from bench.sweep.history import History, Trial
+from search_spaces import Choices, Space
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+STATES = {
+    None: TrialState.RUNNING,
+    "interrupted": TrialState.RUNNING,
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.PRUNED,
+    "out-of-memory": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+def suggest(
+    plan: Mapping[str, Any],
+    history: History,
+    number: int,
+    space: Space,
+    choices: Choices,
+    fixed: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Parameters of trial `number` and, as JSON, the distributions they were drawn from.
+
+    `fixed` holds the parameters that are given: all of a default configuration, or the cell.
+
+    Raises:
+        BenchError: the space cannot be run, or does not offer a fixed value.
+    """
+    study = optuna.create_study(sampler=sampler(plan, number))
+    final = len(plan["rungs"]) - 1
+    for trial in history.trials.values():
+        study.add_trial(as_optuna(trial, final))
+    if fixed:
+        study.enqueue_trial(dict(fixed))
+    asked = study.ask()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Optuna warns when an enqueued value is not on offer
+        try:
+            space(asked, choices)
+        except Exception as error:
+            first = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise BenchError(f"search space {plan['space']} failed: {first}") from error
+    for key, value in fixed.items():
+        if key in asked.params and asked.params[key] != value:
+            raise BenchError(f"search space {plan['space']} does not offer {key} = {value!r}")
+    distributions = {k: distribution_to_json(d) for k, d in asked.distributions.items()}
+    return dict(asked.params), distributions
+
+
+def sampler(plan: Mapping[str, Any], number: int) -> optuna.samplers.BaseSampler:
+    seed = derive_seed(plan["seed"], "suggest", number) % 2**32
+    if plan["sampler"] == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=plan["startup_trials"], multivariate=True, constant_liar=True
+    )
+
+
+def as_optuna(trial: Trial, final: int) -> FrozenTrial:
+    """A trial as Optuna hears it: contract 6."""
+    state = STATES[trial.outcome]
+    value = trial.rungs.get(final) if state == TrialState.COMPLETE else None
+    pruned = trial.outcome == "pruned"
+    return create_trial(
+        state=state,
+        value=value,
+        params=trial.suggestion["params"],
+        distributions={
+            k: json_to_distribution(d) for k, d in trial.suggestion["distributions"].items()
+        },
+        intermediate_values=dict(trial.rungs) if pruned else None,
+        constraints={"memory": 1.0} if trial.outcome == "out-of-memory" else None,
+        user_attrs={"trial_id": trial.suggestion["trial_id"]},
+    )
+
+
+def restore_study(plan: Mapping[str, Any], history: History) -> optuna.Study:
+    """The whole sweep as an Optuna study, a projection of the journal."""
+    study = optuna.create_study(study_name=plan["sweep"])
+    for trial in history.trials.values():
+        study.add_trial(as_optuna(trial, len(plan["rungs"]) - 1))
+    return study
+
+
+def describe(distributions: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes of each distribution, for printing a space."""
+    return {k: json.loads(d) for k, d in distributions.items()}

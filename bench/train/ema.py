@@ -1,0 +1,65 @@
+"""Averages of the weights: two power-function averages and a short exponential one.
+
+Power-function averages (Karras et al. 2024, arXiv 2312.02696, section 3.1): the average at time t
+weighs the weights at time s as s^gamma, so its length grows with the run; beta(t) = (1 - d/t)^(gamma+1)
+for a step of d images. Two of them, stored at a few moments, let any other length be reconstructed
+after training. The short one, of fixed half-life, is for early rungs, where a long average still
+holds the initialisation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Weights = dict[str, Tensor]
+
+
+def gamma_of(sigma_rel: float) -> float:
+    """The exponent whose average has relative width `sigma_rel`: the positive real root of
+    sigma_rel^2 (gamma+2)^2 (gamma+3) = gamma+1 (equation 126 of the paper, solved exactly)."""
+    v = sigma_rel**2
+    roots = np.roots([v, 7 * v, 16 * v - 1, 12 * v - 1])
+    real = roots[np.abs(roots.imag) < 1e-9].real
+    return float(real.max())
+
+
+class Averages:
+    """The averages of one network, float32, updated once a step. Owns its tensors."""
+
+    def __init__(self, net: nn.Module, sigma_rel: tuple[float, ...], short_nimg: int) -> None:
+        self.names = [name for name, _ in net.named_parameters()]
+        self.gammas = {f"power{s:g}": gamma_of(s) for s in sigma_rel}
+        self.short_nimg = short_nimg
+        live = [p.detach() for p in net.parameters()]
+        self.weights: dict[str, list[Tensor]] = {
+            key: [p.clone().float() for p in live] for key in (*self.gammas, "short")
+        }
+
+    @property
+    def longest(self) -> str:
+        """The key of the widest power-function average: the one judged at the end."""
+        return min(self.gammas, key=lambda key: self.gammas[key])
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, nimg: int, step_nimg: int) -> None:
+        """After a step that brought the run to `nimg` images, `step_nimg` of them in the step."""
+        live = [p.detach().float() for p in net.parameters()]
+        for key, average in self.weights.items():
+            torch._foreach_lerp_(average, live, 1.0 - self._beta(key, nimg, step_nimg))
+
+    def _beta(self, key: str, nimg: int, step_nimg: int) -> float:
+        if key == "short":
+            # never longer than the run: the early average must not hold the initialisation
+            return min(0.5 ** (step_nimg / self.short_nimg), 1 - step_nimg / nimg)
+        return float((1 - step_nimg / nimg) ** (self.gammas[key] + 1))
+
+    def named(self, key: str) -> Weights:
+        """One average by parameter name."""
+        return dict(zip(self.names, self.weights[key], strict=True))
+
+    @torch.no_grad()
+    def copy_to(self, key: str, net: nn.Module) -> None:
+        for p, average in zip(net.parameters(), self.weights[key], strict=True):
+            p.copy_(average)

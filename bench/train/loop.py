@@ -1,0 +1,178 @@
+"""The training loop: one step after another, read from top to bottom.
+
+The state of a run is its network, optimizer, averages, log and nimg; `save` and `restore` hold all
+of it. Every draw is keyed by the sample's global number, so a restored run is the same run to the
+bit; dropout masks are keyed by the first sample of their micro-batch (another micro-batch size
+draws other masks). A loss or gradient that is not finite raises Diverged before weights change.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.config import TrainConfig
+from bench.errors import BenchError
+from bench.streams import derive_seed
+from bench.train import checkpoint
+from bench.train.ema import Averages
+from bench.train.objective import Objective, Source
+from bench.train.optim import make_optimizer, make_schedule
+
+
+class Diverged(Exception):
+    """The loss or the gradient is not finite; the message says which and where."""
+
+
+class Training:
+    """A run in progress. One thread; owns the network's optimizer, averages and log."""
+
+    def __init__(
+        self, config: TrainConfig, objective: Objective, source: Source, seed: int, identity: str
+    ) -> None:
+        self.config, self.objective, self.source, self.seed = config, objective, source, seed
+        self.identity = identity  # trial_id: a checkpoint of another trial is refused
+        self.device = torch.device(config.device)
+        self.parameters = [p for p in objective.net.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(self.parameters, config)
+        self.schedule = make_schedule(self.optimizer, config)
+        self.averages = Averages(objective.net, config.ema_sigma_rel, config.ema_short_nimg)
+        self.micro_batch = config.micro_batch
+        self.nimg = 0
+        self.losses: list[float] = []  # one a step, weighted
+        self.flags: list[tuple[bool, bool]] = []  # one a step: clipped, non-finite
+        self.log: list[Tensor] = []  # one a step: [batch, 2] sigma and squared error of D
+
+    def advance(self, until_nimg: int) -> None:
+        """Train until `until_nimg` images have been seen.
+
+        Raises:
+            Diverged: a loss or gradient is not finite.
+            torch.OutOfMemoryError: one sample at a time does not fit.
+        """
+        self.objective.net.train()
+        while self.nimg < until_nimg:
+            try:
+                loss, log = self._accumulate_gradient()
+            except torch.OutOfMemoryError:
+                if self.micro_batch == 1:
+                    raise
+                self.micro_batch = _next_divisor(self.config.batch_size, self.micro_batch)
+                continue
+            norm = torch.nn.utils.get_total_norm(
+                [p.grad for p in self.parameters if p.grad is not None]
+            )
+            finite = math.isfinite(loss) and math.isfinite(float(norm))
+            clipped = finite and 0 < self.config.grad_clip < float(norm)
+            self.losses.append(loss)
+            self.flags.append((clipped, not finite))
+            if not finite:
+                what = "loss" if not math.isfinite(loss) else "gradient norm"
+                raise Diverged(f"{what} is not finite at nimg {self.nimg}")
+            if log is not None:
+                self.log.append(log)
+            if self.config.grad_clip > 0:
+                torch.nn.utils.clip_grads_with_norm_(
+                    self.parameters, self.config.grad_clip, norm, foreach=True
+                )
+            self.schedule.step_update(self.nimg // self.config.batch_size)
+            self.optimizer.step()
+            self.nimg += self.config.batch_size
+            self.averages.update(self.objective.net, self.nimg, self.config.batch_size)
+
+    def _accumulate_gradient(self) -> tuple[float, Tensor | None]:
+        """Gradients of one batch, by micro-batches; the mean loss and the batch's log."""
+        size = self.config.batch_size
+        self.optimizer.zero_grad(set_to_none=True)
+        total, rows = 0.0, []
+        for first in range(self.nimg, self.nimg + size, self.micro_batch):
+            samples = range(first, first + self.micro_batch)
+            torch.manual_seed(derive_seed(self.seed, "dropout", first))
+            batch = self.source.batch(samples, self.seed)
+            bf16 = self.config.precision == "bfloat16"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                terms = self.objective.terms(batch, samples, self.seed)
+            mean = terms.loss.sum() / size
+            mean.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            total += float(mean.detach())
+            if terms.sigma is not None and terms.sq_error is not None:
+                rows.append(torch.stack([terms.sigma, terms.sq_error], 1).detach().cpu().float())
+        return total, torch.cat(rows) if rows else None
+
+    @property
+    def lr(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def stability_log(self) -> dict[str, np.ndarray[Any, Any]]:
+        """step, sigma, sq_error per sample; clipped, nonfinite, loss per step."""
+        log = torch.cat(self.log).numpy() if self.log else np.empty((0, 2), np.float32)
+        flags = np.array(self.flags, dtype=bool).reshape(-1, 2)
+        return {
+            "step": np.repeat(np.arange(len(self.log)), self.config.batch_size),
+            "sigma": log[:, 0],
+            "sq_error": log[:, 1],
+            "clipped": flags[:, 0],
+            "nonfinite": flags[:, 1],
+            "loss": np.array(self.losses),
+        }
+
+    def save(self, folder: Path, extra: dict[str, Any]) -> Path:
+        """Write a checkpoint of everything, with the caller's own scalars in `extra`."""
+        tensors = {f"net/{k}": v for k, v in self.objective.net.state_dict().items()}
+        for key in self.averages.weights:
+            named = self.averages.named(key)
+            tensors |= {f"ema/{key}/{name}": value for name, value in named.items()}
+        moments, scalars = checkpoint.optimizer_tensors(self.optimizer)
+        tensors |= moments
+        if self.log:
+            tensors["log"] = torch.cat(self.log)
+        meta = {
+            "identity": self.identity,
+            "nimg": self.nimg,
+            "micro_batch": self.micro_batch,
+            "losses": self.losses,
+            "flags": self.flags,
+            "optimizer": scalars,
+            "extra": extra,
+        }
+        path = checkpoint.path_at(folder, self.nimg)
+        checkpoint.write(path, tensors, meta)
+        checkpoint.retain(folder)
+        return path
+
+    def restore(self, path: Path) -> dict[str, Any]:
+        """Take everything up again from a checkpoint; the caller's `extra` comes back.
+
+        Raises:
+            BenchError: the file is broken or belongs to another trial.
+        """
+        tensors, meta = checkpoint.read(path)
+        if meta["identity"] != self.identity:
+            raise BenchError(f"checkpoint {path.name} belongs to trial {meta['identity']}")
+        net = {k[4:]: v for k, v in tensors.items() if k.startswith("net/")}
+        self.objective.net.load_state_dict(net)
+        for key, average in self.averages.weights.items():
+            for name, value in zip(self.averages.names, average, strict=True):
+                value.copy_(tensors[f"ema/{key}/{name}"])
+        checkpoint.load_optimizer(
+            self.optimizer,
+            {k: v for k, v in tensors.items() if k.startswith("opt/")},
+            meta["optimizer"],
+        )
+        self.nimg, self.micro_batch = meta["nimg"], meta["micro_batch"]
+        self.losses = list(meta["losses"])
+        self.flags = [(bool(c), bool(n)) for c, n in meta["flags"]]
+        whole = tensors.get("log")
+        self.log = list(whole.split(self.config.batch_size)) if whole is not None else []
+        extra: dict[str, Any] = meta["extra"]
+        return extra
+
+
+def _next_divisor(batch: int, below: int) -> int:
+    """The largest divisor of the batch smaller than `below`."""
+    return next(d for d in range(below - 1, 0, -1) if batch % d == 0)
