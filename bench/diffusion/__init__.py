@@ -1,0 +1,1 @@
+"""Preconditionings, sigma grids, samplers and the linear-Gaussian reference. No backbone in it."""

@@ -1,0 +1,94 @@
+"""What a preconditioning is: how a raw network becomes D(x; sigma), and which sigmas it trains on.
+
+Karras et al. 2022 (arXiv 2206.00364), Eq. 7 and Eq. 8, Table 1:
+D(x; sigma) = c_skip x + c_out F(c_in x; c_noise), loss lambda(sigma) ||D(y + n; sigma) - y||^2.
+Ours: training noise as an inverse CDF, so that one uniform per sample index gives one sigma.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[np.float64]
+
+
+class Coefficients(NamedTuple):
+    """The four coefficients of Eq. 7, each of sigma's shape and dtype."""
+
+    c_skip: Tensor
+    c_out: Tensor
+    c_in: Tensor
+    c_noise: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preconditioning(ABC):
+    """One scheme of Table 1. Immutable, without randomness or device state; safe to share.
+
+    Functions of tensors keep dtype and device (pass float64: the Denoiser does); functions of
+    arrays are float64. Every sigma is positive. `sigma_data` is the standard deviation of the data
+    in the network's range, measured by the caller; every scheme carries it so that nobody has to
+    branch on names, EDM alone uses it.
+    """
+
+    name: ClassVar[str]
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value):
+                self.require(False, f"{field.name}={value!r} must be finite")
+            if field.type == "int":
+                self.require(isinstance(value, int), f"{field.name}={value!r} must be whole")
+        self.require(self.sigma_data > 0, f"sigma_data={self.sigma_data} must be > 0")
+
+    def require(self, rule: bool, text: str) -> None:
+        """BenchError with the scheme's name unless the rule holds."""
+        if not rule:
+            raise BenchError(f"preconditioning {self.name!r}: {text}")
+
+    @property
+    @abstractmethod
+    def sigma_min(self) -> float:
+        """The smallest sigma the scheme is meant for."""
+
+    @property
+    @abstractmethod
+    def sigma_max(self) -> float:
+        """The largest sigma the scheme is meant for."""
+
+    @abstractmethod
+    def coefficients(self, sigma: Tensor) -> Coefficients:
+        """c_skip, c_out, c_in and c_noise at sigma (any shape)."""
+
+    @abstractmethod
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """lambda(sigma) of Table 1, of sigma's shape."""
+
+    @abstractmethod
+    def sigma_from_uniform(self, u: Array) -> Array:
+        """Training noise: the inverse CDF at u in [0, 1), never decreasing in u, finite, > 0."""
+
+    @abstractmethod
+    def own_grid(self, n: int) -> Array:
+        """The scheme's own sampling grid: n sigmas, descending, without the final 0."""
+
+    @abstractmethod
+    def c_noise_range(self) -> tuple[float, float]:
+        """(smallest, largest) c_noise on the scheme's training and sampling range."""
+
+    def round_sigma(self, sigma: Array) -> Array:
+        """The nearest sigma the scheme knows: itself, except where levels are discrete."""
+        return np.asarray(sigma, dtype=np.float64)
