@@ -20,6 +20,7 @@ import torch
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
+from bench.metrics.nonfinite import NonFiniteError
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch
 from bench.train import checkpoint
@@ -64,7 +65,7 @@ def steps(config: TrialConfig, folder: Path) -> Iterator[Report]:
     trial = _Trial(config, folder)
     try:
         yield from trial.run()
-    except Diverged as error:
+    except (Diverged, NonFiniteError) as error:
         yield trial.end("diverged", str(error))
     except (torch.OutOfMemoryError, MemoryError) as error:
         first = (str(error) or "out of memory").splitlines()[0]
@@ -140,7 +141,8 @@ class _Trial:
             path = self.folder / "samples.npy"
             np.save(path, evaluation.pictures)
             self.artifacts.append({"name": "samples", "path": path.name, "real": False})
-        np.savez_compressed(self.folder / "stability_log.npz", **training.stability_log())
+        log: dict[str, Any] = training.stability_log()
+        np.savez_compressed(self.folder / "stability_log.npz", **log)
         named = training.averages.named(training.averages.longest)
         checkpoint.write(self.folder / "ema.safetensors", named, {"nimg": training.nimg})
         checkpoint.retain(self.folder, keep=0)

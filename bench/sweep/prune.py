@@ -21,4 +21,4 @@ def stops(plan: dict[str, Any], history: History, trial: Trial, rung: int) -> bo
         return False
     seen = sorted(t.rungs[rung] for t in history.trials.values() if rung in t.rungs)
     places = max(1, math.ceil(plan["keep"][rung] * len(seen)))
-    return trial.rungs[rung] > seen[places - 1]
+    return bool(trial.rungs[rung] > seen[places - 1])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leaderboards.rows import Row
-
 from bench.sweep.history import History, Trial
+from leaderboards.rows import Row
 
 
 def rows(history: History) -> list[Row]:

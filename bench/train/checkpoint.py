@@ -56,9 +56,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except Exception as error:  # safetensors raises its own type for every kind of damage
         raise BenchError(f"checkpoint {path.name} cannot be read: {error}") from error
     if header.get("format") != FORMAT:
-        raise BenchError(
-            f"checkpoint {path.name} is of format {header.get('format')}, not {FORMAT}"
-        )
+        found = header.get("format")
+        raise BenchError(f"checkpoint {path.name} is of format {found}, not {FORMAT}")
     return tensors, json.loads(header["state"])
 
 

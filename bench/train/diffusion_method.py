@@ -7,7 +7,7 @@ Pictures are drawn from keyed streams: picture i of a purpose starts from the no
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ from bench.train.objective import Batch, Terms
 class Pictures:
     """Generated pictures and what drawing them took."""
 
-    images: np.ndarray  # type: ignore[type-arg]  # uint8 N C *spatial
+    images: np.ndarray  # uint8 N C *spatial
     nfe: int  # network evaluations for each picture
     clipped_share: float  # of values outside the data range before rounding to uint8
 
@@ -122,7 +122,7 @@ class Generator:
                 sigmas,
                 sampler=sample.sampler,
                 churn=churn if sample.S_churn > 0 else None,
-                churn_noise=lambda i, r=rows: self._normal(f"{purpose}/churn{i}", r, shape),
+                churn_noise=self._churn_noise(purpose, rows, shape),
                 round_sigma=self.precond.round_sigma,
             )
             x = drawn.images
@@ -135,6 +135,11 @@ class Generator:
         return Pictures(
             images=np.concatenate(images), nfe=nfe, clipped_share=outside / max(count, 1)
         )
+
+    def _churn_noise(
+        self, purpose: str, rows: Sequence[int], shape: tuple[int, ...]
+    ) -> Callable[[int], Tensor]:
+        return lambda step: self._normal(f"{purpose}/churn{step}", rows, shape)
 
     def _normal(self, purpose: str, rows: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         return torch.from_numpy(normal(self.seed, purpose, rows, shape)).double().to(self.device)

@@ -98,7 +98,7 @@ class Training:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
                 terms = self.objective.terms(batch, samples, self.seed)
             mean = terms.loss.sum() / size
-            mean.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            mean.backward()
             total += float(mean.detach())
             if terms.sigma is not None and terms.sq_error is not None:
                 rows.append(torch.stack([terms.sigma, terms.sq_error], 1).detach().cpu().float())

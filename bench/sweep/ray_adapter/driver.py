@@ -112,7 +112,7 @@ def run_on_tune(
 def _Started(engine: Engine, guard: Any) -> Any:  # noqa: N802  # makes a class Tune wants
     from ray.tune import Callback
 
-    class Started(Callback):  # type: ignore[misc]  # ray ships no types
+    class Started(Callback):
         """Says in the journal where a trial runs."""
 
         def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -124,7 +124,7 @@ def _Started(engine: Engine, guard: Any) -> Any:  # noqa: N802  # makes a class 
 def _Stopper(engine: Engine, guard: Any) -> Any:  # noqa: N802  # makes a class Tune wants
     from ray.tune import Stopper
 
-    class EngineStopper(Stopper):  # type: ignore[misc]  # ray ships no types
+    class EngineStopper(Stopper):
         """Ends Tune when the engine stops or fails."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from bench.sweep.engine import Engine
 from bench.sweep.ray_adapter.guard import Guard
 
 
-class EngineScheduler(FIFOScheduler):  # type: ignore[misc]  # ray ships no types
+class EngineScheduler(FIFOScheduler):
     """First in, first out; stops what the engine says to stop."""
 
     def __init__(self, engine: Engine, guard: Guard) -> None:

@@ -10,7 +10,7 @@ from bench.sweep.engine import Engine
 from bench.sweep.ray_adapter.guard import Guard
 
 
-class EngineSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
+class EngineSearcher(Searcher):
     """Hands Tune what the engine says to run next; learns nothing itself."""
 
     def __init__(self, engine: Engine, guard: Guard, folder: str, steps: str) -> None:

@@ -24,7 +24,7 @@ from bench.run import Report
 Steps = Callable[[TrialConfig, Path], Iterator[Report]]
 
 
-class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
+class TrialActor(tune.Trainable):
     """Tune's handle on one running trial."""
 
     def setup(self, config: dict[str, Any]) -> None:
