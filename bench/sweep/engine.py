@@ -80,20 +80,33 @@ class Engine:
             return self.history.trials[number]
 
     def _suggest(self, number: int) -> None:
+        again = {c["number"]: c["of"] for c in self.plan["confirm"]}
+        if number in again:
+            self._confirm(number, self.history.trials[again[number]])
+            return
         origin, fixed, protected = self._role(number)
         params, distributions = suggest.suggest(
             self.plan, self.history, number, self.space, self.choices, fixed
         )
-        config = resolve(self.frame, params, self.plan["seed"])
-        same = [
-            t for t in self.history.trials.values() if t.suggestion["entry_id"] == config.entry_id
-        ]
-        if same:  # drawn before: a new seed, the same entry
-            seed = derive_seed(self.plan["seed"], "trial", len(same)) % 2**31
-            config = dataclasses.replace(config, seed=seed)
-        self.propose(number, config, params, distributions, origin, protected)
+        config = self._seeded(resolve(self.frame, params, self.plan["seed"]))
+        self._propose(number, config, params, distributions, origin, protected)
 
-    def propose(
+    def _confirm(self, number: int, of: Trial) -> None:
+        """The same entry from a new seed, run to its end."""
+        told = of.suggestion
+        config = self._seeded(TrialConfig.from_dict(told["config"]))
+        self._propose(number, config, told["params"], told["distributions"], "confirm", True)
+
+    def _seeded(self, config: TrialConfig) -> TrialConfig:
+        """A configuration drawn before gets a new seed and joins its entry."""
+        trials = self.history.trials.values()
+        same = sum(t.suggestion["entry_id"] == config.entry_id for t in trials)
+        if not same:
+            return config
+        seed = derive_seed(self.plan["seed"], "trial", same) % 2**31
+        return dataclasses.replace(config, seed=seed)
+
+    def _propose(
         self,
         number: int,
         config: TrialConfig,

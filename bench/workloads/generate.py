@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.config import TrialConfig
 from bench.data.cache import CachedImages, load_cache
-from bench.diffusion import gaussian
+from bench.diffusion.gaussian import GaussianDenoiser
 from bench.metrics.denoising_error import denoising_error
 from bench.metrics.extractors import Extractor, extract, load_extractor
 from bench.metrics.frechet import FrechetReference, frechet_distance
@@ -133,11 +133,11 @@ def optimal_error(cache: str, sigmas: tuple[float, ...]) -> np.ndarray[Any, Any]
     """Per-pixel squared error of the optimal linear-Gaussian denoiser at each sigma."""
     path = Path(cache) / GAUSSIAN
     if path.exists():
-        fitted = gaussian.load(path)
+        fitted = GaussianDenoiser.load(path)
     else:
         data = _cache(cache)
         rows = matched_indices(data.parts["train"], GAUSSIAN_IMAGES, seed=REFERENCE_SEED)
-        fitted = gaussian.fit(as_float(data.images[rows]).numpy())
+        fitted = GaussianDenoiser.fit(as_float(data.images[rows]))
         fitted.save(path)
     return fitted.expected_error(np.array(sigmas))
 

@@ -1,0 +1,105 @@
+"""Where things lie: one folder for sweeps, the decoded cache and the local tracking store.
+
+    HOME/sweeps/NAME/journal.jsonl    the record; NAME/trials/0007/ holds a trial's files
+    HOME/cache/                       decoded images, shared by all sweeps
+    HOME/mlflow.db, HOME/mlartifacts  the embedded MLflow store
+
+HOME is --home, else BENCH_HOME, else ./bench_runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError, unknown
+from bench.sweep import journal
+from bench.sweep.history import History
+
+DEFAULT = "bench_runs"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder everything of one user or group lies in."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, given: Path | None = None) -> Home:
+        return cls((given or Path(os.environ.get("BENCH_HOME") or DEFAULT)).expanduser().resolve())
+
+    @property
+    def sweeps(self) -> Path:
+        return self.path / "sweeps"
+
+    def names(self) -> list[str]:
+        """All sweeps, oldest first."""
+        found = self.sweeps.glob("*/journal.jsonl") if self.sweeps.is_dir() else []
+        return [p.parent.name for p in sorted(found, key=lambda p: p.parent.stat().st_ctime)]
+
+    def folder(self, name: str) -> Path:
+        return self.sweeps / name
+
+    def journal(self, name: str) -> Path:
+        return self.folder(name) / "journal.jsonl"
+
+    def history(self, name: str) -> History:
+        """A sweep's history, for reading.
+
+        Raises:
+            BenchError: there is no such sweep.
+        """
+        if name not in self.names():
+            if not self.names():
+                raise BenchError(f"no sweep {name!r} in {self.path}; start one: bench sweep echo")
+            raise unknown("sweep", name, self.names())
+        return History(journal.read(self.journal(name)))
+
+    def latest(self, workload: str | None = None) -> str:
+        """The newest sweep, of a workload if one is named.
+
+        Raises:
+            BenchError: there is none.
+        """
+        for name in reversed(self.names()):
+            if workload is None or self.history(name).plan.get("workload") == workload:
+                return name
+        what = f" of {workload}" if workload else ""
+        raise BenchError(f"no sweep{what} in {self.path}; start one: bench sweep echo")
+
+    def free_name(self, workload: str) -> str:
+        """The next name of a workload's sweeps: echo-1, echo-2, ..."""
+        used = {p.name for p in self.sweeps.glob(f"{workload}-*")}
+        number = 1
+        while f"{workload}-{number}" in used:
+            number += 1
+        return f"{workload}-{number}"
+
+    def unfinished(self, workload: str) -> list[str]:
+        """Sweeps of a workload that have trials left to run and no driver."""
+        found = []
+        for name in self.names():
+            history = self.history(name)
+            left = history.ended is None and history.plan.get("workload") == workload
+            if left and not journal.is_held(self.journal(name)):
+                found.append(name)
+        return found
+
+    def make(self) -> None:
+        """Create the folder.
+
+        Raises:
+            BenchError: it cannot be written.
+        """
+        try:
+            self.sweeps.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BenchError(
+                f"cannot write in {self.path}: {error.strerror}; choose another with --home"
+            ) from error
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.path).free

@@ -1,0 +1,177 @@
+"""A driver's session with one sweep: begin it or take it up again, run it, close it.
+
+Everything that can be wrong is found in `prepare`, before a folder of the sweep exists.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.config import TrialConfig
+from bench.data.cache import CachedImages
+from bench.errors import BenchError
+from bench.sweep import plan as planning
+from bench.sweep.engine import Engine, Listener, check_space
+from bench.sweep.history import Record
+from bench.sweep.home import Home
+from bench.sweep.journal import Journal
+from bench.sweep.plan import Machine, Wish
+from bench.sweep.resolve import Frame, resolve
+from bench.workloads import base, generate
+from search_spaces import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A sweep that could be begun now; nothing of it is on disk but the shared data cache."""
+
+    plan: dict[str, Any]
+    frame: Frame
+    space: Space
+    distributions: dict[str, str]
+    data: CachedImages
+
+
+def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None]) -> Prepared:
+    """Decide and check all of a new sweep.
+
+    Raises:
+        BenchError: any mistake in the wish, its data, space or budget.
+    """
+    workload = base.load(wish.workload)
+    machine = planning.find_machine(wish.concurrency)
+    scale = planning.choose_scale(workload, wish, machine)
+    space = planning.load_space(wish.space or workload.space)
+    home.make()
+    if name is None:
+        name = home.free_name(workload.name)
+    elif home.folder(name).exists():
+        raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
+    said("reading the data" if wish.data else "drawing the simulated data")
+    data = workload.open_data(wish.data, scale, home.path, wish.group_by)
+    frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
+    plan = planning.make_plan(name, wish, workload, frame, machine, data)
+    distributions = check_space(plan, frame, space, scale.choices)
+    first = resolve(frame, plan["defaults"][0], wish.seed)
+    generate.prepare(first.data.cache, first)
+    return Prepared(plan=plan, frame=frame, space=space, distributions=distributions, data=data)
+
+
+def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
+    """Write the plan; the sweep exists from here on."""
+    plan = prepared.plan
+    journal = Journal(home.journal(plan["sweep"]))
+    engine = Engine(
+        journal, prepared.frame, prepared.space, prepared.frame.scale.choices, listeners
+    )
+    engine.write("plan", **plan)
+    return engine
+
+
+def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
+    """Take a sweep up again where its journal ends.
+
+    Raises:
+        BenchError: no such sweep, another driver has it, or its preset or data changed.
+    """
+    history = home.history(name)
+    _, frame = planning.reopen(history.plan)
+    space = planning.load_space(history.plan["space"])
+    journal = Journal(home.journal(name))
+    return Engine(journal, frame, space, frame.scale.choices, listeners)
+
+
+def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
+    """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
+    plan, start = engine.plan, len(engine.history.trials)
+    asked = [
+        {"number": start + i * seeds + k, "of": number}
+        for i, number in enumerate(of)
+        for k in range(seeds)
+    ]
+    engine.write(
+        "extend",
+        plan={"trials": start + len(asked), "confirm": [*plan["confirm"], *asked]},
+    )
+    return len(asked)
+
+
+def run(engine: Engine, home: Home, machine: Machine, on_ray_up: Callable[[float], None]) -> Record:
+    """Run what is left of a sweep on an embedded Ray; the closing record.
+
+    Ctrl-C and SIGTERM stop it cleanly: running trials are journaled as interrupted and go on from
+    their last checkpoint at `bench resume`.
+    """
+    from bench.sweep.ray_adapter.driver import ray_up, run_on_tune
+
+    folder = home.folder(engine.plan["sweep"])
+    engine.write("session", event="open", host=socket.gethostname(), pid=os.getpid())
+    gpu_share = machine.gpus / engine.plan["concurrency"] if machine.gpus else 0.0
+    cpus = max(engine.plan["concurrency"], machine.cores)
+    begin_at = time.monotonic()
+    busy_before = busy_seconds(engine)
+    stopped = ""
+    with ray_up(cpus, machine.gpus) as ray_seconds:
+        up_at = time.monotonic()
+        on_ray_up(ray_seconds)
+        try:
+            with sigterm_as_interrupt():
+                run_on_tune(engine, folder, gpus_per_trial=gpu_share)
+        except KeyboardInterrupt:
+            stopped = "stopped by the user"
+            engine.stop(stopped)
+        except BenchError as error:
+            engine.stopping = True
+            raise error
+        wall = time.monotonic() - up_at
+    engine.write("session", event="close", cause=stopped)
+    if stopped or not engine.exhausted:
+        return engine.history.sessions[-1]
+    busy = busy_seconds(engine) - busy_before
+    return engine.write(
+        "end",
+        summary={
+            "counts": engine.history.counts(),
+            "ray_start_sec": ray_seconds,
+            "wall_sec": wall,
+            "session_sec": time.monotonic() - begin_at,
+            "busy_sec": busy,
+            "busy_share": busy / (wall * engine.plan["concurrency"]) if wall else 0.0,
+        },
+    )
+
+
+def busy_seconds(engine: Engine) -> float:
+    """Seconds inside train, sample and measure, over all trials."""
+    return sum(sum(t.seconds.values()) for t in engine.history.trials.values())
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM (a scheduler's warning) is handled like Ctrl-C while the block runs."""
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def config_of(record: Record) -> TrialConfig:
+    """The resolved configuration a suggestion holds."""
+    return TrialConfig.from_dict(record["config"])
+
+
+def trial_folder(home: Home, sweep: str, number: int) -> Path:
+    return home.folder(sweep) / "trials" / f"{number:04d}"
