@@ -99,22 +99,33 @@ def downsample(x: Tensor, kernel: Filter, padding: int = 1) -> Tensor:
     [1, 3, 3, 1] is [1, 1] convolved three times, so two running means and a halving one do it.
     `padding` (binomial only) is the number of zeros the filter adds at each edge.
     """
-    if kernel == "binomial":
-        x = F.pad(x, (padding,) * 4)
-        x = F.avg_pool2d(F.avg_pool2d(x, 2, stride=1), 2, stride=1)
-    return F.avg_pool2d(x, 2)
+    return F.avg_pool2d(_smooth(x, padding) if kernel == "binomial" else x, 2)
 
 
 def upsample(x: Tensor, kernel: Filter) -> Tensor:
     """Double the size by inserting zeros and filtering: [N, C, H, W] -> [N, C, 2H, 2W].
 
-    With [1, 1] that is nearest-neighbour; with [1, 3, 3, 1] bilinear interpolation of the image
-    surrounded by zeros.
+    With [1, 1] that repeats every pixel; with [1, 3, 3, 1] two running means follow, zero-padded.
     """
-    if kernel == "binomial":
-        x = F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear")
-        return x[:, :, 2:-2, 2:-2]
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+    x = F.interpolate(x, scale_factor=2, mode="nearest")
+    return _smooth(x, 1) if kernel == "binomial" else x
+
+
+def _smooth(x: Tensor, padding: int) -> Tensor:
+    x = F.avg_pool2d(x, 2, stride=1, padding=padding)
+    return F.avg_pool2d(x, 2, stride=1)
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Zero a share `p` of the elements and scale up the rest; nothing unless training.
+
+    On the CPU torch's own draws a Bernoulli number per element, at twice the cost of this.
+    """
+    if not training or p == 0 or x.device.type != "cpu":
+        return F.dropout(x, p, training)
+    with torch.no_grad():
+        mask = torch.rand_like(x).ge_(p).mul_(1 / (1 - p))
+    return x * mask
 
 
 class SelfAttention(nn.Module):
@@ -176,14 +187,20 @@ class ResidualBlock(nn.Module):
             h = torch.addcmul(shift, self.norm1(h), scale + 1)
         else:
             h = self.norm1(h + condition)
-        h = self.conv1(F.dropout(F.silu(h), self.dropout, self.training))
-        skip = self._resampled(x)
-        h = h + (skip if self.skip is None else self.skip(skip))
+        h = self.conv1(dropout(F.silu(h), self.dropout, self.training))
+        h = h + self._skipped(x)
         h = h * style.skip_scale if style.skip_scale != 1 else h
         if self.attention is not None:
             h = h + self.attention(h)
             h = h * style.skip_scale if style.skip_scale != 1 else h
         return h
+
+    def _skipped(self, x: Tensor) -> Tensor:
+        if self.skip is None:
+            return self._resampled(x)
+        if self.resample == "up" and self.style.filter == "box":
+            return self._resampled(self.skip(x))  # the same numbers from a quarter of the pixels
+        return self.skip(self._resampled(x))
 
     def _resampled(self, x: Tensor) -> Tensor:
         if self.resample == "up":

@@ -33,12 +33,12 @@ class Positional(nn.Module):
     def __init__(self, channels: int, *, endpoint: bool) -> None:
         """`endpoint`: the last frequency is 1/10000 itself (DDPM++), else one step short (ADM)."""
         super().__init__()
-        self.half = channels // 2
-        self.last = self.half - 1 if endpoint else self.half
+        self.waves = channels // 2
+        self.last = self.waves - 1 if endpoint else self.waves
 
     def forward(self, c_noise: Tensor) -> Tensor:
         """Features in float32."""
-        steps = torch.arange(self.half, dtype=torch.float32, device=c_noise.device)
+        steps = torch.arange(self.waves, dtype=torch.float32, device=c_noise.device)
         frequencies = torch.exp(steps * (-math.log(10000.0) / max(self.last, 1)))
         return _waves(c_noise.float()[:, None] * frequencies)
 
@@ -61,11 +61,11 @@ class Sinusoidal(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
+        self.waves = channels // 2
 
     def forward(self, c_noise: Tensor) -> Tensor:
         """Features in float32."""
-        exponents = torch.linspace(0, math.log(1000.0), self.half, device=c_noise.device)
+        exponents = torch.linspace(0, math.log(1000.0), self.waves, device=c_noise.device)
         return _waves(c_noise.float()[:, None] * (2 * math.pi * exponents.exp()))
 
 

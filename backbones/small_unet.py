@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from backbones.base import Backbone, check_resolution
-from backbones.blocks import BlockStyle, SelfAttention, conv, group_count, torch_default, zeros
+from backbones.blocks import (
+    BlockStyle,
+    SelfAttention,
+    conv,
+    dropout,
+    group_count,
+    torch_default,
+    zeros,
+)
 from backbones.embeddings import SINUSOIDAL_RANGE, Sinusoidal, one_hot
 
 
@@ -88,8 +96,11 @@ class InputEmbedding(nn.Module):
             zero = planes[0].new_zeros(n, self.n_classes)
             labels = zero if cond is None else one_hot(cond, self.n_classes, x.dtype)
             planes.append(self.label(labels))
-        spread = [plane[:, :, None, None].expand(-1, -1, height, width) for plane in planes]
-        return torch.cat([self.conv(x), *spread], dim=1)
+        spread = torch.cat(planes, dim=1)[:, :, None, None].expand(-1, -1, height, width)
+        features = self.conv(x)
+        if not features.is_contiguous():  # channels last: or the mixture would leave that layout
+            spread = spread.contiguous(memory_format=torch.channels_last)
+        return torch.cat([features, spread], dim=1)
 
 
 class Block(nn.Module):
@@ -113,9 +124,31 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C_out, H, W]."""
         h = F.silu(self.conv0(F.group_norm(x, self.groups_in)))
-        h = self.conv1(F.dropout(h, self.dropout, self.training))
+        h = self.conv1(dropout(h, self.dropout, self.training))
         h = h + (x if self.skip is None else self.skip(x))
         return h if self.attention is None else h + self.attention(h)
+
+
+class DownLevel(nn.ModuleList):
+    """Blocks that each leave a skip, then average pooling."""
+
+    def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, H/2, W/2]; appends to `skips`."""
+        for block in self:
+            x = block(x)
+            skips.append(x)
+        return F.avg_pool2d(x, 2)
+
+
+class UpLevel(nn.ModuleList):
+    """Bilinear interpolation, then blocks that each take a skip."""
+
+    def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """[N, C, H, W] -> [N, C_out, 2H, 2W]; takes from the end of `skips`."""
+        x = F.interpolate(x, scale_factor=2, mode="bilinear")
+        for block in self:
+            x = block(torch.cat([x, skips.pop()], dim=1))
+        return x
 
 
 class SmallUNet(Backbone):
@@ -154,7 +187,7 @@ class SmallUNet(Backbone):
         self.middle = nn.ModuleList()
         channels, skips = self.stem.out_channels, []
         for level, width in enumerate(widths[:-1]):
-            blocks = nn.ModuleList()
+            blocks = DownLevel()
             for _ in range(args.blocks):
                 blocks.append(block(channels, width, resolution >> level))
                 channels = width
@@ -164,29 +197,24 @@ class SmallUNet(Backbone):
             self.middle.append(block(channels, widths[-1], resolution >> len(widths) - 1))
             channels = widths[-1]
         for level, width in reversed(list(enumerate(widths[:-1]))):
-            blocks = nn.ModuleList()
+            ups = UpLevel()
             for _ in range(args.blocks):
-                blocks.append(block(channels + skips.pop(), width, resolution >> level))
+                ups.append(block(channels + skips.pop(), width, resolution >> level))
                 channels = width
-            self.decoder.append(blocks)
+            self.decoder.append(ups)
         self.head = Head(channels, out_channels)
 
     def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
         """x [N, C, H, W], c_noise [N], cond [N] or None -> [N, C_out, H, W]."""
         self.check_inputs(x, c_noise, cond)
         x = self.stem(x, c_noise, cond)
-        skips = []
+        skips: list[Tensor] = []
         for level in self.encoder:
-            for block in level:
-                x = block(x)
-                skips.append(x)
-            x = F.avg_pool2d(x, 2)
+            x = level(x, skips)
         for block in self.middle:
             x = block(x)
         for level in self.decoder:
-            x = F.interpolate(x, scale_factor=2, mode="bilinear")
-            for block in level:
-                x = block(torch.cat([x, skips.pop()], dim=1))
+            x = level(x, skips)
         return self.head(x)
 
 

@@ -204,7 +204,8 @@ class UNet(Backbone):
         """x [N, C, H, W], c_noise [N], cond [N] or None, augment [N, augment_dim] or None."""
         self.check_inputs(x, c_noise, cond)
         emb = self.embedding(c_noise, cond, augment)
-        image, skips = x, []
+        image = x
+        skips: list[Tensor] = []
         for module in self.encoder.values():
             if isinstance(module, ImagePyramid):
                 image = x = (skips.pop() + module(image)) * math.sqrt(0.5)
