@@ -1,0 +1,182 @@
+"""Feature extractors: pictures in, feature vectors out, under an identity that can be compared.
+
+A value measured on one extractor says nothing beside a value measured on another, so name,
+weights, input size and resizer make one digest, and the digest is part of a metric's protocol.
+Adding one is a new file with a `build()` and one line in TABLE. A user's own comes from
+"file.py:build" and has to pass `check_extractor` first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.errors import BenchError, unknown
+from bench.metrics.nonfinite import require_finite
+
+TABLE: dict[str, str] = {
+    "randconv": "bench.metrics.randconv:build",
+    "randconv64": "bench.metrics.randconv:build_64",
+}
+
+
+class Extractor(nn.Module):
+    """Contract of an extractor.
+
+    `forward` takes uint8 NCHW of any resolution and channel count it states, on the module's
+    device, does all resizing itself, and returns floats [N, num_features]. It draws nothing at
+    random, has no state that a call changes, and treats each picture alone. Weights are buffers
+    or parameters, so that they are in `state_dict` and hence in the digest; `version` changes
+    when the code does.
+    """
+
+    name: str
+    version: str = "1"
+    num_features: int
+    input_size: int
+    resizer: str
+
+    @property
+    def metric(self) -> str:
+        """The metric's name; only Inception through clean-fid may call it FID."""
+        return f"fd_{self.name}"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of name, version, input size, resizer and every weight, byte for byte."""
+        sha = hashlib.sha256()
+        head = (self.name, self.version, self.num_features, self.input_size, self.resizer)
+        sha.update(repr(head).encode())
+        for key, value in sorted(self.state_dict().items()):
+            array = value.detach().cpu().contiguous().numpy()
+            sha.update(f"{key} {array.dtype} {array.shape}".encode())
+            sha.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return sha.hexdigest()
+
+    def identity(self) -> dict[str, str | int]:
+        """What a protocol has to record about the extractor."""
+        return {
+            "extractor": self.name,
+            "extractor_digest": self.digest,
+            "resizer": self.resizer,
+            "input_size": self.input_size,
+            "num_features": self.num_features,
+        }
+
+
+def load_extractor(spec: str) -> Extractor:
+    """The extractor called `spec` in TABLE, or built by a user's "file.py:build"."""
+    if spec in TABLE:
+        module, function = TABLE[spec].split(":")
+        built: Extractor = getattr(importlib.import_module(module), function)()
+        return built.eval().requires_grad_(False)
+    if ".py:" not in spec:
+        raise unknown("extractor", spec, [*TABLE, "file.py:build"])
+    extractor = _build_outside(spec)
+    if extractor.name in TABLE or not re.fullmatch(r"[a-z][a-z0-9_]*", extractor.name):
+        raise BenchError(
+            f"extractor {spec}: its name {extractor.name!r} must be lower-case letters, digits "
+            f"and _, and none of {', '.join(sorted(TABLE))}"
+        )
+    check_extractor(extractor)
+    return extractor
+
+
+def extract(
+    extractor: Extractor,
+    images: NDArray[np.uint8] | Tensor,
+    *,
+    batch_size: int = 256,
+    device: str | torch.device = "cpu",
+) -> NDArray[np.float64]:
+    """Features of uint8 NCHW pictures in the order given: float64 [N, num_features].
+
+    Raises BenchError where `images` is not uint8 NCHW, NonFiniteError where a feature is not
+    finite. `images` may be a memory map; it is read a batch at a time.
+    """
+    if images.ndim != 4 or str(images.dtype).removeprefix("torch.") != "uint8":
+        raise BenchError(
+            f"extractor {extractor.name} takes uint8 pictures [N, C, H, W], "
+            f"not {images.dtype} {tuple(images.shape)}"
+        )
+    extractor.to(device).eval()
+    features = np.empty((len(images), extractor.num_features), np.float64)
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            if not isinstance(batch, Tensor):
+                batch = torch.from_numpy(np.array(batch))
+            out = extractor(batch.to(device))
+            features[start : start + batch_size] = out.double().cpu().numpy()
+    require_finite(features, f"features of {extractor.name}")
+    return features
+
+
+def check_extractor(extractor: Extractor) -> None:
+    """Raise BenchError naming the rule of Extractor's contract that `extractor` breaks."""
+
+    def hold(rule: str, ok: bool) -> None:
+        if not ok:
+            raise BenchError(f"extractor {extractor.name} breaks its contract: {rule}")
+
+    rng = np.random.Generator(np.random.Philox(key=7))
+    for channels, size in ((1, 32), (1, 28), (3, 64)):
+        flat = rng.integers(0, 256, (6, channels, 4, 4), dtype=np.uint8)
+        pictures = flat.repeat(size // 4, axis=2).repeat(size // 4, axis=3)
+        try:
+            first = extract(extractor, pictures)
+            again = extract(extractor, pictures)
+            alone = extract(extractor, pictures[:1])
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise BenchError(
+                f"extractor {extractor.name} fails on uint8 pictures "
+                f"{pictures.shape}: {str(error).splitlines()[0]}"
+            ) from error
+        scale = np.abs(first).max() or 1.0
+        hold("two calls on the same pictures are equal", bool((first == again).all()))
+        # float32 convolutions may sum in another order at another batch size
+        near = np.abs(first[0] - alone[0]).max() <= 1e-4 * scale
+        hold("a picture's features do not depend on its batch", bool(near))
+        hold("different pictures have different features", bool(np.ptp(first, axis=0).max() > 0))
+    hold("its digest is 64 hex digits", bool(re.fullmatch(r"[0-9a-f]{64}", extractor.digest)))
+    hold(f"its metric is called fd_{extractor.name}", extractor.metric == f"fd_{extractor.name}")
+
+
+def _build_outside(spec: str) -> Extractor:
+    """The object that a user's file.py:function returns, checked to be an Extractor."""
+    file, function = spec.rsplit(":", 1)
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise BenchError(f"extractor {spec}: there is no file {path}")
+    found = importlib.util.spec_from_file_location(f"bench_outside_{path.stem}", path)
+    if found is None or found.loader is None:
+        raise BenchError(f"extractor {spec}: {path} cannot be read as a Python file")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    build: Any = getattr(module, function, None)
+    if not callable(build):
+        raise BenchError(f"extractor {spec}: {path.name} has no function {function!r}")
+    built = build()
+    if not isinstance(built, Extractor):
+        raise BenchError(
+            f"extractor {spec}: {function}() returned {type(built).__name__}, "
+            "not a bench.metrics.extractors.Extractor"
+        )
+    missing = [
+        field
+        for field in ("name", "num_features", "input_size", "resizer")
+        if not hasattr(built, field)
+    ]
+    if missing:
+        raise BenchError(f"extractor {spec}: it does not state {', '.join(missing)}")
+    return built.eval().requires_grad_(False)
