@@ -1,0 +1,154 @@
+"""Throughput and memory: seconds and images per phase, and peak memory reset for each trial."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+Phase = Literal["train", "sample", "measure"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+GB = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """Wall seconds and images of each phase; rates are None where a phase saw no image."""
+
+    train_sec: float
+    sample_sec: float
+    measure_sec: float
+    train_images: int
+    sample_images: int
+    train_img_per_sec: float | None
+    sample_img_per_sec: float | None
+    sample_sec_per_img: float | None
+
+
+class Stopwatch:
+    """Wall seconds in each phase of a trial; one phase at a time.
+
+        with watch.phase("train") as add:
+            ...; add(batch_size)
+
+    On CUDA the device is waited for at both ends of a phase, so queued work counts where it was
+    queued. `state()` goes into a checkpoint; `restore` takes it back, and seconds go on adding.
+    A phase left by an exception still counts its seconds.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._device = torch.device(device)
+        self._clock = clock
+        self._sec: dict[str, float] = dict.fromkeys(PHASES, 0.0)
+        self._images: dict[str, int] = dict.fromkeys(PHASES, 0)
+        self._running: str | None = None
+
+    @contextmanager
+    def phase(self, name: Phase) -> Iterator[Callable[[int], None]]:
+        """Time one stretch of a phase; call what it yields with each number of images done."""
+        if name not in PHASES:
+            raise ValueError(f"phase {name!r} is none of {', '.join(PHASES)}")
+        if self._running is not None:
+            raise ValueError(f"phase {name} starts inside {self._running}")
+
+        def add(images: int) -> None:
+            self._images[name] += images
+
+        self._wait()
+        start = self._clock()
+        self._running = name
+        try:
+            yield add
+            self._wait()
+        finally:
+            self._sec[name] += self._clock() - start
+            self._running = None
+
+    def read(self) -> Throughput:
+        """What has been timed so far."""
+        train, sample = self._images["train"], self._images["sample"]
+        return Throughput(
+            train_sec=self._sec["train"],
+            sample_sec=self._sec["sample"],
+            measure_sec=self._sec["measure"],
+            train_images=train,
+            sample_images=sample,
+            train_img_per_sec=_ratio(train, self._sec["train"]),
+            sample_img_per_sec=_ratio(sample, self._sec["sample"]),
+            sample_sec_per_img=_ratio(self._sec["sample"], sample),
+        )
+
+    def state(self) -> dict[str, dict[str, float]]:
+        """JSON-able seconds and images so far."""
+        return {"sec": dict(self._sec), "images": {k: float(v) for k, v in self._images.items()}}
+
+    def restore(self, state: dict[str, dict[str, float]]) -> None:
+        """Go on from what `state` returned."""
+        self._sec = {name: float(state["sec"][name]) for name in PHASES}
+        self._images = {name: int(state["images"][name]) for name in PHASES}
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeakMemory:
+    """Peak memory of this trial in GB (1e9 bytes); note says what the number holds."""
+
+    gb: float | None
+    note: str
+
+
+class MemoryGauge:
+    """Peak memory since construction: of the process on CPU, of torch's allocator on CUDA.
+
+    A reused actor keeps the high-water mark of its largest earlier trial. On Linux writing 5 to
+    /proc/self/clear_refs lowers it to what is resident now; where that is refused the reading
+    says that it covers the process's whole life.
+    """
+
+    def __init__(self, device: str | torch.device = "cpu", *, proc: Path = Path("/proc/self")):
+        self._device = torch.device(device)
+        self._proc = proc
+        self._reset = False
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return
+        try:
+            (proc / "clear_refs").write_text("5")
+            self._reset = True
+        except OSError:
+            pass
+
+    def read(self) -> PeakMemory:
+        """Peak so far."""
+        if self._device.type == "cuda":
+            gb = torch.cuda.max_memory_allocated(self._device) / GB
+            return PeakMemory(gb=gb, note="CUDA memory allocated, reset at the trial's start")
+        since = "reset at the trial's start" if self._reset else "not reset: whole process life"
+        try:
+            for line in (self._proc / "status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return PeakMemory(gb=int(line.split()[1]) * 1024 / GB, note=f"RSS, {since}")
+        except OSError:
+            pass
+        unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GB
+        return PeakMemory(gb=peak, note="RSS, not reset: whole process life")
+
+
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if numerator > 0 and denominator > 0 else None

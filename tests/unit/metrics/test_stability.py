@@ -1,0 +1,165 @@
+"""Loss stability on synthetic series whose answers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.diffusion import preconditioning
+from bench.errors import BenchError
+from bench.metrics.stability import WARMUP, WINDOW, loss_stability
+
+Float64 = NDArray[np.float64]
+
+
+def series(n: int, sd: float, *, seed: int = 0, scheme: str = "edm") -> tuple[Float64, Float64]:
+    """Errors around a decaying trend, log-normal of spread sd, on a scheme's training sigmas."""
+    rng = np.random.default_rng(seed)
+    precond = preconditioning.build(scheme, sigma_data=0.5)
+    sigma = precond.sigma_from_uniform(rng.uniform(size=n))
+    level = sigma**2 * 0.25 / (sigma**2 + 0.25)
+    seen = np.arange(n) / n
+    trend = 20 * np.exp(-seen / 0.01) + (1 + seen / 0.02) ** -0.5
+    return sigma, level * trend * np.exp(sd * rng.standard_normal(n))
+
+
+@pytest.mark.parametrize("sd", [0.03, 0.3, 1.0])
+@pytest.mark.parametrize("n", [2000, 20_000])
+def test_spread_of_log_normal_noise(n: int, sd: float) -> None:
+    got = loss_stability(*series(n, sd))
+    # a MAD of 1,800 samples is known to 2 %; taken four times
+    assert got.rel_spread == pytest.approx(sd, rel=0.08 if n == 2000 else 0.025)
+    assert got.spikes_per_1k == 0
+    assert got.used == n - int(WARMUP * n)
+    assert got.left_out == 0
+
+
+def test_independent_samples_scatter_like_one() -> None:
+    got = [loss_stability(*series(8000, 0.3, seed=s)).window_scatter or np.nan for s in range(20)]
+    # 112 windows each: 10 % a series, 2.3 % in the mean; the trend takes up a little
+    assert np.mean(got) == pytest.approx(1.0, abs=0.08)
+
+
+def test_a_wandering_loss_scatters_more() -> None:
+    sigma, error = series(20_000, 0.3)
+    wave = 0.15 * np.sin(2 * np.pi * np.arange(20_000) / 700)  # too fast for the trend
+    calm, wild = (loss_stability(sigma, e) for e in (error, error * np.exp(wave)))
+    # a wave of amplitude a adds a^2/2 to each sample and 64 times that to a window's score
+    expected = np.sqrt(1 + WINDOW * 0.15**2 / 2 / 0.3**2)
+    assert wild.window_scatter is not None
+    assert calm.window_scatter is not None
+    assert wild.window_scatter / calm.window_scatter == pytest.approx(expected, rel=0.25)
+
+
+def test_no_spike_in_spikeless_series() -> None:
+    total = [loss_stability(*series(6000, 0.3, seed=s)).spikes_per_1k or 0 for s in range(30)]
+    assert np.mean(total) < 0.5
+
+
+@pytest.mark.parametrize(("length", "factor"), [(16, 20.0), (32, 4.0), (64, 3.0), (300, 3.0)])
+def test_injected_spikes_are_counted(length: int, factor: float) -> None:
+    """Twelve spikes in 900 windows, wherever they fall against the windows' borders."""
+    n = 64_000
+    sigma, error = series(n, 0.3)
+    for k in range(12):
+        start = 9000 + 4111 * k
+        error[start : start + length] *= factor
+    got = loss_stability(sigma, error)
+    windows = (n - n * WARMUP) / WINDOW
+    assert got.spikes_per_1k == pytest.approx(12 / windows * 1000)
+
+
+def test_one_hard_picture_is_no_spike() -> None:
+    sigma, error = series(20_000, 0.3)
+    error[5000::1000] *= 1e6
+    assert loss_stability(sigma, error).spikes_per_1k == 0
+
+
+@pytest.mark.parametrize("scheme", sorted(preconditioning.TABLE))
+@pytest.mark.parametrize("weighting", sorted(preconditioning.TABLE))
+def test_loss_weight_does_not_matter(scheme: str, weighting: str) -> None:
+    import torch
+
+    sigma, error = series(20_000, 0.3, scheme=scheme)
+    for k in range(6):
+        error[5000 + 2111 * k :][:64] *= 4
+    precond = preconditioning.build(weighting, sigma_data=0.5)
+    weight = precond.loss_weight(torch.from_numpy(sigma)).numpy()
+    plain, weighted = loss_stability(sigma, error), loss_stability(sigma, weight * error)
+    # 1/sigma^2 is exactly quadratic in the logarithm; EDM's weight bends within the end bins
+    rel = 0.02 if weighting == "edm" else 1e-6
+    assert weighted.rel_spread == pytest.approx(plain.rel_spread, rel=rel)
+    assert weighted.window_scatter == pytest.approx(plain.window_scatter, rel=rel)
+    assert weighted.spikes_per_1k == plain.spikes_per_1k
+    assert plain.spikes_per_1k == pytest.approx(6 / 282 * 1000, rel=0.01)
+
+
+def test_batch_size_does_not_matter() -> None:
+    """One stream of samples cut into steps of 8, 16 and 64: the same result, to the bit."""
+    sigma, error = series(19_200, 0.3)
+    for k in range(6):
+        error[6400 + 1920 * k :][:64] *= 4
+    results = []
+    for batch in (8, 16, 64):
+        steps = zip(sigma.reshape(-1, batch), error.reshape(-1, batch), strict=True)
+        log = [np.concatenate(part) for part in zip(*steps, strict=True)]
+        flags = np.zeros(19_200 // batch, bool)
+        flags[: len(flags) // 4] = True
+        results.append(loss_stability(log[0], log[1], clipped=flags, nonfinite=~flags))
+    assert results[0] == results[1] == results[2]
+    assert results[0].spikes_per_1k == pytest.approx(6 / 270 * 1000)
+    assert results[0].clipped_share == 0.25
+    assert results[0].nonfinite_share == 0.75
+
+
+def test_an_accumulated_scale_does_not_matter() -> None:
+    sigma, error = series(5000, 0.3)
+    a, b = loss_stability(sigma, error), loss_stability(sigma, 1e6 * error)
+    assert a.rel_spread == pytest.approx(b.rel_spread, rel=1e-6)
+
+
+def test_sigma_explains_the_swing() -> None:
+    """The raw loss swings by orders of magnitude; what is left is what was put in."""
+    sigma, error = series(20_000, 0.1, scheme="ve")
+    assert np.std(np.log(error)) > 1
+    assert loss_stability(sigma, error).rel_spread == pytest.approx(0.1, rel=0.03)
+
+
+def test_non_finite_samples_are_left_out_and_counted() -> None:
+    sigma, error = series(5000, 0.3)
+    clean = loss_stability(sigma, error)
+    error[2000:2010] = [np.nan, np.inf, 0, np.nan, np.nan, np.inf, 0, 0, np.nan, np.nan]
+    got = loss_stability(sigma, error)
+    assert got.left_out == 10
+    assert got.used == clean.used - 10
+    assert got.rel_spread == pytest.approx(clean.rel_spread, rel=0.02)
+
+
+def test_few_levels_of_sigma() -> None:
+    """A discrete scheme repeats its sigmas; equal sigmas stay in one bin, in time order."""
+    rng = np.random.default_rng(0)
+    sigma = rng.choice([0.1, 1.0, 10.0], 6000)
+    error = sigma**2 * np.exp(0.2 * rng.standard_normal(6000))
+    assert loss_stability(sigma, error).rel_spread == pytest.approx(0.2, rel=0.06)
+    constant = loss_stability(np.full(6000, 0.5), error / sigma**2)
+    assert constant.rel_spread == pytest.approx(0.2, rel=0.06)
+
+
+def test_short_series_say_nothing() -> None:
+    got = loss_stability(*series(100, 0.3), clipped=[True, False])
+    numbers = dataclasses.asdict(got)
+    assert numbers["rel_spread"] is numbers["spikes_per_1k"] is numbers["window_scatter"] is None
+    assert got.clipped_share == 0.5
+    assert got.nonfinite_share is None
+    assert loss_stability([], []).used == 0
+
+
+@pytest.mark.parametrize(
+    ("sigma", "error"), [([1.0], [1.0, 2.0]), ([0.0], [1.0]), ([1.0], [-1.0]), ([np.nan], [1.0])]
+)
+def test_impossible_logs(sigma: list[float], error: list[float]) -> None:
+    with pytest.raises(BenchError):
+        loss_stability(sigma, error)
