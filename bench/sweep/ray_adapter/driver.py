@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,6 @@ def run_on_tune(
     cpus_per_trial: float = 1,
     gpus_per_trial: float = 0,
     steps: str = STEPS,
-    on_idle: Callable[[], None] | None = None,
 ) -> None:
     """Run the engine's trials until it has no more; Ray must be up.
 
@@ -80,14 +79,14 @@ def run_on_tune(
 
     for name in ("ray.tune", "ray.train", "ray._private", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    guard = Guard()
+    guard = Guard(engine)
     scratch = folder / "ray"
     resources = {"cpu": cpus_per_trial, "gpu": gpus_per_trial}
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, resources),
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(engine, guard, str(folder / "trials"), steps),
-            scheduler=EngineScheduler(engine, guard),
+            search_alg=EngineSearcher(guard, str(folder / "trials"), steps),
+            scheduler=EngineScheduler(guard),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"tune_{trial.trial_id}",
@@ -96,8 +95,8 @@ def run_on_tune(
             name="tune",
             storage_path=str(scratch.resolve()),
             verbose=0,
-            stop=_Stopper(engine, guard),
-            callbacks=[_Started(engine, guard)],
+            stop=_stopper(guard),
+            callbacks=[_started(guard)],
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
@@ -109,28 +108,27 @@ def run_on_tune(
         raise guard.error
 
 
-def _Started(engine: Engine, guard: Any) -> Any:  # noqa: N802  # makes a class Tune wants
+def _started(guard: Any) -> Any:
+    """A Tune callback that says in the journal where a trial runs."""
     from ray.tune import Callback
 
     class Started(Callback):
-        """Says in the journal where a trial runs."""
-
         def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            guard(engine.started, trial.config["trial"], trial.get_ray_actor_ip() or "", 0)
+            number = trial.config["trial"]
+            guard(guard.engine.started, number, trial.get_ray_actor_ip() or "", 0)
 
     return Started()
 
 
-def _Stopper(engine: Engine, guard: Any) -> Any:  # noqa: N802  # makes a class Tune wants
+def _stopper(guard: Any) -> Any:
+    """Ends Tune when the engine stops or fails."""
     from ray.tune import Stopper
 
     class EngineStopper(Stopper):
-        """Ends Tune when the engine stops or fails."""
-
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
             return False
 
         def stop_all(self) -> bool:
-            return bool(guard.failed or engine.stopping)
+            return bool(guard.error is not None or guard.engine.stopping)
 
     return EngineStopper()

@@ -1,23 +1,34 @@
-"""Carries an error of ours out of Tune, which would book it to a trial and go on."""
+"""Between Tune and the engine: carries an error of ours out of Tune, which would book it to a trial
+and go on, and keeps the engine out of Tune's snapshots, which are not our record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from bench.sweep.engine import Engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Guard:
-    """Calls into the engine; after the first error it calls no more and keeps it for the driver."""
+    """Holds the engine in the driver. After the first error it calls no more and keeps it."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine
         self.error: Exception | None = None
 
     @property
-    def failed(self) -> bool:
-        return self.error is not None
+    def engine(self) -> Engine:
+        if self._engine is None:
+            raise AssertionError("the engine lives in the driver alone")
+        return self._engine
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is to be run: an error, a stop, or no trials left."""
+        return self.error is not None or self.engine.exhausted
 
     def __call__(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         if self.error is not None:
@@ -27,3 +38,6 @@ class Guard:
         except Exception as error:  # kept whole and raised by the driver once Tune has stopped
             self.error = error
             return None
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        return Guard, ()

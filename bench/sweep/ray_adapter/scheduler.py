@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from bench.run import Report
-from bench.sweep.engine import Engine
 from bench.sweep.ray_adapter.guard import Guard
 
 
 class EngineScheduler(FIFOScheduler):
     """First in, first out; stops what the engine says to stop."""
 
-    def __init__(self, engine: Engine, guard: Guard) -> None:
+    def __init__(self, guard: Guard) -> None:
         super().__init__()
-        self.engine, self.guard = engine, guard
+        self.guard = guard
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        report = Report(**result["report"])
-        stop = self.guard(self.engine.reported, trial.config["trial"], report)
-        stop_now = stop or self.guard.failed
+        report = Report(**json.loads(result["report"]))
+        stop = self.guard(self.guard.engine.reported, trial.config["trial"], report)
+        stop_now = stop or self.guard.error is not None
         return str(TrialScheduler.STOP if stop_now else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
         # Tune does not ask on_trial_result of a result that says done: the end comes here.
-        if "report" in result and self.engine.history.trials[trial.config["trial"]].outcome is None:
-            self.guard(self.engine.reported, trial.config["trial"], Report(**result["report"]))
+        number, engine = trial.config["trial"], self.guard.engine
+        if "report" in result and engine.history.trials[number].outcome is None:
+            self.guard(engine.reported, number, Report(**json.loads(result["report"])))
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
         cause = _last_line(trial.error_file) or "the process of the trial died"
-        self.guard(self.engine.ended, trial.config["trial"], "failed", cause)
+        self.guard(self.guard.engine.ended, trial.config["trial"], "failed", cause)
 
 
 def _last_line(path: str | None) -> str:

@@ -6,23 +6,22 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from bench.sweep.engine import Engine
 from bench.sweep.ray_adapter.guard import Guard
 
 
 class EngineSearcher(Searcher):
     """Hands Tune what the engine says to run next; learns nothing itself."""
 
-    def __init__(self, engine: Engine, guard: Guard, folder: str, steps: str) -> None:
+    def __init__(self, guard: Guard, folder: str, steps: str) -> None:
         super().__init__(metric=None, mode=None)
-        self.engine, self.guard, self.folder, self.steps = engine, guard, folder, steps
+        self.guard, self.folder, self.steps = guard, folder, steps
 
     def suggest(self, trial_id: str) -> Any:
-        if self.guard.failed or self.engine.exhausted:
+        if self.guard.over:
             return Searcher.FINISHED
-        trial = self.guard(self.engine.next)
+        trial = self.guard(self.guard.engine.next)
         if trial is None:
-            return Searcher.FINISHED if self.guard.failed or self.engine.exhausted else None
+            return Searcher.FINISHED if self.guard.over else None
         return {
             "trial": trial.number,
             "steps": self.steps,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -40,7 +41,8 @@ class TrialActor(tune.Trainable):
         if self.steps is None:
             raise AssertionError("a step after the trial was dropped")
         report = next(self.steps)
-        return {"report": dataclasses.asdict(report), "done": report.phase == "end"}
+        # As text: Tune flattens nested results and hands schedulers the flat ones.
+        return {"report": json.dumps(dataclasses.asdict(report)), "done": report.phase == "end"}
 
     def cleanup(self) -> None:
         self._drop()
