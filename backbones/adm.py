@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from backbones.base import Backbone
+from backbones.base import Backbone, check_whole
 from backbones.blocks import BlockStyle, torch_default, zeros
 from backbones.embeddings import POSITIONAL_RANGE, LateClassEmbedding, Positional
 from backbones.unet import Design, UNet, UNetArgs
@@ -30,8 +30,7 @@ class Args(UNetArgs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.channels_per_head < 1:
-            raise ValueError(f"channels_per_head must be at least 1, not {self.channels_per_head}")
+        check_whole(1, channels_per_head=self.channels_per_head)
 
 
 def _embedding(args: UNetArgs, n_classes: int) -> nn.Module:

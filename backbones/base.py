@@ -86,6 +86,20 @@ def check_resolution(resolution: int, levels: int) -> int:
     return divisor
 
 
+def check_whole(least: int, **values: object) -> None:
+    """ValueError unless every value, or every element of a tuple, is an integer >= `least`."""
+    for name, value in values.items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                raise ValueError(f"{name} must be a whole number from {least} up, not {number!r}")
+
+
+def check_dropout(dropout: float) -> None:
+    """ValueError unless it is a share of the elements that leaves some."""
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be a share in [0, 1), not {dropout!r}")
+
+
 def _multiples(resolution: int, divisor: int) -> str:
     below = resolution // divisor * divisor
     return f"{below} or {below + divisor}" if below else f"{divisor}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from backbones.base import Backbone
+from backbones.base import Backbone, check_whole
 
 
 def load(name: str, table: Mapping[str, str]) -> ModuleType:
@@ -44,21 +44,18 @@ def build(
             raise ValueError(
                 f"{name} has no setting {key!r}; {_nearest(key, known)}({', '.join(known)})"
             )
-    for key, value, least in (
-        ("resolution", resolution, 1),
-        ("in_channels", in_channels, 1),
-        ("out_channels", out_channels, 1),
-        ("n_classes", n_classes, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name}: {key} must be at least {least}, not {value}")
-    net = module.build(
-        resolution=resolution,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        n_classes=n_classes,
-        args=module.Args(**args),
-    )
+    try:
+        check_whole(1, resolution=resolution, in_channels=in_channels, out_channels=out_channels)
+        check_whole(0, n_classes=n_classes)
+        net = module.build(
+            resolution=resolution,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            n_classes=n_classes,
+            args=module.Args(**args),
+        )
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     if not isinstance(net, Backbone):
         raise ValueError(
             f"{name} built a {type(net).__name__}, not a Backbone; "

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones.base import Backbone, check_resolution
+from backbones.base import Backbone, check_dropout, check_resolution, check_whole
 from backbones.blocks import (
     BlockStyle,
     SelfAttention,
@@ -51,19 +51,16 @@ class Args:
         object.__setattr__(self, "attention", tuple(self.attention))
         if self.widths is not None:
             object.__setattr__(self, "widths", tuple(self.widths))
-        if min(self.level_widths, default=0) < 1:
-            raise ValueError(f"widths must be positive, not {self.level_widths}")
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
-        if self.embedding_dims < 2 or self.embedding_dims % 2:
+        check_whole(1, width=self.width, widths=self.level_widths, blocks=self.blocks)
+        check_whole(1, attention=self.attention, channels_per_head=self.channels_per_head)
+        check_whole(2, embedding_dims=self.embedding_dims)
+        check_dropout(self.dropout)
+        if not self.level_widths:
+            raise ValueError("widths must have one number or more, one for each level")
+        if self.embedding_dims % 2:
             raise ValueError(
-                "embedding_dims must be even (half of them are sines) and at least 2, "
-                f"not {self.embedding_dims}"
+                f"embedding_dims must be even (half of them are sines), not {self.embedding_dims}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
-        if self.channels_per_head < 1:
-            raise ValueError(f"channels_per_head must be at least 1, not {self.channels_per_head}")
 
     @property
     def level_widths(self) -> tuple[int, ...]:

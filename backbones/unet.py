@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones.base import Backbone, check_resolution
+from backbones.base import Backbone, check_dropout, check_resolution, check_whole
 from backbones.blocks import (
     BlockStyle,
     Filter,
@@ -46,22 +46,14 @@ class UNetArgs:
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         object.__setattr__(self, "attention", tuple(self.attention))
-        if self.width < 4 or self.width % 2:
-            raise ValueError(
-                f"width must be even and at least 4 (half of it are sines), not {self.width}"
-            )
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(
-                f"multipliers must be one or more positive integers, not {self.multipliers}"
-            )
-        if self.blocks < 1:
-            raise ValueError(f"blocks must be at least 1, not {self.blocks}")
-        if min(self.attention, default=1) < 1:
-            raise ValueError(f"attention resolutions are sides in pixels, not {self.attention}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
-        if self.augment_dim < 0:
-            raise ValueError(f"augment_dim must be 0 or more, not {self.augment_dim}")
+        check_whole(4, width=self.width)
+        check_whole(1, multipliers=self.multipliers, blocks=self.blocks, attention=self.attention)
+        check_whole(0, augment_dim=self.augment_dim)
+        check_dropout(self.dropout)
+        if self.width % 2:
+            raise ValueError(f"width must be even (half of it are sines), not {self.width}")
+        if not self.multipliers:
+            raise ValueError("multipliers must have one number or more, one for each level")
 
 
 @dataclass(frozen=True, kw_only=True)
