@@ -8,6 +8,7 @@ any backbone (the ranges differ by orders of magnitude). Spatial dimensions are 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +94,7 @@ def loss(
 
 def _dtype_of(net: nn.Module) -> torch.dtype:
     """The dtype of the network's first floating parameter or buffer; float32 without any."""
-    for tensor in (*net.parameters(), *net.buffers()):
+    for tensor in chain(net.parameters(), net.buffers()):
         if tensor.is_floating_point():
             return tensor.dtype
     return torch.float32

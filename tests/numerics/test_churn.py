@@ -61,7 +61,7 @@ CHURNS = [
     Churn(S_churn=0),
     Churn(S_churn=10),
     Churn(S_churn=1e6),  # capped at sqrt(2) - 1
-    Churn(S_churn=10, S_tmin=0.05, S_tmax=50, S_noise=1.003),
+    Churn(S_churn=10, S_tmin=0.05, S_tmax=50, S_noise=1.05),
 ]
 
 

@@ -93,7 +93,9 @@ class IDDPM(Preconditioning):
         self.require(
             n <= self.M - self.j_0, f"{n} steps asked, {self.M - self.j_0} levels from j_0 on"
         )
-        return self.u[np.floor(np.linspace(self.j_0, self.M - 1, n) + 0.5).astype(np.int64)]
+        steps = max(n - 1, 1)  # in whole numbers: halves must not depend on rounding
+        doubled = 2 * np.arange(n) * (self.M - 1 - self.j_0) + steps
+        return self.u[self.j_0 + doubled // (2 * steps)]
 
     def c_noise_range(self) -> tuple[float, float]:
         return 0.0, float(self.M - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -119,8 +120,10 @@ def test_iddpm_range_and_first_grid_level() -> None:
     grid = precond.own_grid(18)
     assert (grid[0], grid[-1]) == (precond.u[8], precond.u[999])
     assert 80 < grid[0] < 81
-    # floor(8 + 991 i/17 + 1/2) for i = 1: 66.
-    assert grid[1] == precond.u[66]
+    for n in (2, 18, 19, 992):  # 19 has exact halves
+        slow = [math.floor(8 + Fraction(991 * i, n - 1) + Fraction(1, 2)) for i in range(n)]
+        np.testing.assert_array_equal(precond.own_grid(n), precond.u[slow])
+    assert precond.own_grid(1).tolist() == [precond.u[8]]
 
 
 def test_iddpm_level_is_the_argmin() -> None:
@@ -158,7 +161,8 @@ def test_training_noise_of_vp_is_uniform_in_time() -> None:
     vp = VP()
     t = vp.time(torch.from_numpy(vp.sigma_from_uniform(U))).numpy()
     assert stats.kstest(t, stats.uniform(1e-5, 1 - 1e-5).cdf).pvalue > 1e-3
-    assert VP(epsilon_t=0.01).sigma_from_uniform(np.zeros(1))[0] == VP().sigma(0.01)
+    ends = VP(epsilon_t=0.01).sigma_from_uniform(np.array([0, 1 - 2.0**-53]))
+    assert ends.tolist() == pytest.approx([VP().sigma(0.01), VP().sigma_max], rel=1e-12)
 
 
 def test_training_noise_of_iddpm_is_every_level_alike() -> None:
