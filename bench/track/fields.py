@@ -1,0 +1,171 @@
+"""What records and rows become in MLflow: names, parameters, metrics, tags. Pure functions.
+
+Keys: `eval/<metric>` final, `rung/<metric>` at rungs, `train/...` curves, `bench.<fact>` tags.
+Nothing here says where files lie: values that look like paths are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from leaderboards.rows import Row
+
+Record = Mapping[str, Any]
+Point = tuple[str, float, int, int]  # key, value, timestamp in ms, step in images
+
+CHUNK = 4900  # characters a tag holds on every MLflow server since 2.0 (5000; 8000 from 2.17)
+PARAM_LENGTH = 500
+PREFIX = {"progress": "train", "rung": "rung", "final": "eval", "end": "eval"}
+ROW_METRICS = {
+    "eval": ("train_distance", "denoise_error", "select"),
+    "stability": ("loss_rel_spread", "spikes_per_1k", "clipped_share", "nonfinite_share"),
+    "throughput": (
+        "train_img_per_sec",
+        "sample_img_per_sec",
+        "sample_sec_per_img",
+        "peak_mem_gb",
+    ),
+    "size": ("params_m", "gflops_per_img"),
+    "cost": ("kimg", "wall_sec", "train_sec", "sample_sec", "measure_sec"),
+}
+
+
+def milliseconds(t: float) -> int:
+    """Unix seconds as MLflow's integer milliseconds."""
+    return round(t * 1000)
+
+
+def metric_key(key: str, phase: str) -> str:
+    """The key with its phase in front where it has none, in characters that MLflow accepts."""
+    named = key if "/" in key else f"{PREFIX.get(phase, phase)}/{key}"
+    return re.sub(r"[^\w\-. :/]", "_", named, flags=re.ASCII)
+
+
+def report_points(record: Record) -> list[Point]:
+    """The metrics of a report, its curve first; step is nimg."""
+    phase, t = str(record["phase"]), milliseconds(record["t"])
+    points = []
+    for sample in (*record.get("curve", ()), {"nimg": record["nimg"], **record["metrics"]}):
+        step = int(sample["nimg"])
+        for key, value in sample.items():
+            if key != "nimg" and _is_number(value):
+                points.append((metric_key(key, phase), float(value), t, step))
+    return points
+
+
+def row_points(row: Row, t: int, step: int, known: set[str]) -> list[Point]:
+    """The numbers of a finished trial's row that its reports have not said already."""
+    metric = row.protocol.get("metric", "score")
+    values = {f"eval/{metric}": row.score, f"eval/{metric}_se": row.score_se}
+    for group, names in ROW_METRICS.items():
+        values |= {f"{group}/{name}": getattr(row, name) for name in names}
+    return [
+        (key, float(value), t, step)
+        for key, value in values.items()
+        if value is not None and key not in known
+    ]
+
+
+def params(flat: Mapping[str, Any]) -> dict[str, str]:
+    """Flat parameters as strings; nested ones joined with dots, paths left out."""
+    return {
+        metric_key(key, "").lstrip("/"): text[:PARAM_LENGTH]
+        for key, value in _flatten(flat)
+        if not is_path(value) and (text := str(value))
+    }
+
+
+def chunked(key: str, text: str) -> dict[str, str]:
+    """A long text as tags key, key.2, key.3, ... of at most CHUNK characters each."""
+    pieces = [text[k : k + CHUNK] for k in range(0, len(text), CHUNK)] or [""]
+    return {key if k == 0 else f"{key}.{k + 1}": piece for k, piece in enumerate(pieces)} | {
+        f"{key}.length": str(len(text))
+    }
+
+
+def joined(key: str, tags: Mapping[str, str]) -> str | None:
+    """The text that `chunked` split; None where it is absent or not whole."""
+    text, k = tags.get(key), 2
+    if text is None:
+        return None
+    while f"{key}.{k}" in tags:
+        text += tags[f"{key}.{k}"]
+        k += 1
+    length = int(tags.get(f"{key}.length", len(text)))
+    return text[:length] if len(text) >= length else None
+
+
+def public(value: Any) -> Any:
+    """A copy of plain data without values that look like paths on this machine."""
+    if isinstance(value, Mapping):
+        return {str(k): public(v) for k, v in value.items() if not is_path(v)}
+    if isinstance(value, list | tuple):
+        return [public(item) for item in value if not is_path(item)]
+    return value
+
+
+def is_path(value: object) -> bool:
+    """Whether a value names a place in a file system (absolute, home, or file URL)."""
+    if not isinstance(value, str) or "\n" in value:
+        return False
+    return (
+        value.startswith(("~", "file:", "./", "../"))
+        or PurePosixPath(value).is_absolute()
+        or PureWindowsPath(value).is_absolute()
+    )
+
+
+def canonical(record: Any) -> str:
+    """JSON with sorted keys: the same text for the same facts."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def stored(record: Any) -> str:
+    """JSON as it is read back: keys in their own order, numbers to the last bit."""
+    return json.dumps(record, separators=(",", ":"))
+
+
+def summary_points(summary: Mapping[str, Any], t: int) -> list[Point]:
+    """The numbers of a sweep's summary, as metrics of the parent run."""
+    return [
+        (metric_key(key, "sweep"), float(value), t, 0)
+        for key, value in summary.items()
+        if _is_number(value)
+    ]
+
+
+def trial_name(suggest: Record) -> str:
+    """'007 ddpmpp-edm adam 2e-3 b32'."""
+    return f"{int(suggest['trial']):03d} {suggest['label']}"
+
+
+def data_kind(simulated: object) -> str:
+    return "simulated" if simulated else "real"
+
+
+def description(plan: Record, claims: Sequence[str] = ()) -> str:
+    """The note MLflow shows on a run's page."""
+    data = plan.get("data") or {}
+    if data.get("simulated"):
+        label = "**Simulated data**: drawn by the program, no patient's images."
+    else:
+        label = "Real data."
+    return "\n".join([label, *(f"- {line}" for line in claims)])
+
+
+def _flatten(flat: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in flat.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_number(value: object) -> bool:
+    """A number MLflow can hold as it is: not a bool, not infinite (NaN it stores as NaN)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isinf(value)
