@@ -22,7 +22,7 @@ class SimulationSize:
     is. frames should cover a beat (at most 1.1 s), so that end-systole is in the clip.
     """
 
-    patients: int = 200
+    patients: int = 160
     frames: int = 24
     fps: int = 10
     every: int = 1

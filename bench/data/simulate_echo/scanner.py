@@ -105,8 +105,8 @@ def _field(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> F:
     return np.asarray(gaussian_filter(field, coarse / 2) / field.std(), np.float32)
 
 
-def tissue(heart: Heart, rng: np.random.Generator) -> NDArray[np.complex64]:
-    """Complex scatterers at end-diastole on the heart frame's grid, PER_PIXEL a pixel."""
+def tissue(heart: Heart, rng: np.random.Generator) -> F:
+    """Scatterers (real, imaginary) at end-diastole, PER_PIXEL a pixel: float32 [2, U, V]."""
     u = np.arange(U_FROM * PER_PIXEL, U_TO * PER_PIXEL) / PER_PIXEL
     v = np.arange(-V_TO * PER_PIXEL, V_TO * PER_PIXEL) / PER_PIXEL
     shape = (len(u), len(v))
@@ -115,7 +115,7 @@ def tissue(heart: Heart, rng: np.random.Generator) -> NDArray[np.complex64]:
     grain = gaussian_filter(grain, (0, 1.2, 1.2))
     grain /= grain.std()
     amplitude = 10 ** (db / 20) / np.sqrt(2)
-    return np.asarray((grain[0] + 1j * grain[1]) * amplitude, np.complex64)
+    return np.asarray(grain * amplitude, np.float32)
 
 
 def _decibels(heart: Heart, u: D, v: D, shape: tuple[int, int], rng: np.random.Generator) -> F:
@@ -176,14 +176,14 @@ def _roughened(heart: Heart, u: D, rng: np.random.Generator) -> D:
     return np.sort(edge, axis=0)
 
 
-def _look_up(scatterers: NDArray[np.complex64], heart: Heart, moving: Motion, u: D, v: D) -> F:
+def _look_up(scatterers: F, heart: Heart, moving: Motion, u: D, v: D) -> F:
     """Scatterers at heart-frame u, v [DEPTHS, LINES], every frame: [2, T, DEPTHS, LINES]."""
     rows = np.arange(U_FROM, U_TO, dtype=np.float32)
     columns = np.arange(-V_TO, V_TO, dtype=np.float32)
     u_back, v_back = anatomy.displacement(heart, moving, rows, columns)
     row = np.clip(np.rint(u - U_FROM), 0, len(rows) - 1).astype(np.intp).ravel()
     column = np.clip(np.rint(v + V_TO), 0, len(columns) - 1).astype(np.intp).ravel()
-    height, width = scatterers.shape
+    height, width = scatterers.shape[1:]
     u_then = u.ravel().astype(np.float32) + u_back[:, row]
     v_then = (
         v.ravel().astype(np.float32)
@@ -191,8 +191,8 @@ def _look_up(scatterers: NDArray[np.complex64], heart: Heart, moving: Motion, u:
     )
     i = np.clip((u_then - U_FROM) * PER_PIXEL + 0.5, 0, height - 1).astype(np.int32)
     j = np.clip((v_then + V_TO) * PER_PIXEL + 0.5, 0, width - 1).astype(np.int32)
-    found = scatterers.ravel()[i * width + j].reshape(-1, DEPTHS, LINES)
-    return np.stack([found.real, found.imag])
+    found = np.take(scatterers.reshape(2, -1), i * width + j, axis=1)
+    return np.asarray(found.reshape(2, -1, DEPTHS, LINES))
 
 
 def _add_leaflets(
