@@ -137,10 +137,12 @@ def check_extractor(extractor: Extractor) -> None:
             first = extract(extractor, pictures)
             again = extract(extractor, pictures)
             alone = extract(extractor, pictures[:1])
-        except (RuntimeError, ValueError, IndexError) as error:
+        except BenchError:
+            raise
+        except Exception as error:  # a user's code may raise anything
             raise BenchError(
                 f"extractor {extractor.name} fails on uint8 pictures "
-                f"{pictures.shape}: {str(error).splitlines()[0]}"
+                f"{pictures.shape}: {_first_line(error)}"
             ) from error
         scale = np.abs(first).max() or 1.0
         hold("two calls on the same pictures are equal", bool((first == again).all()))
@@ -162,11 +164,14 @@ def _build_outside(spec: str) -> Extractor:
     if found is None or found.loader is None:
         raise BenchError(f"extractor {spec}: {path} cannot be read as a Python file")
     module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    build: Any = getattr(module, function, None)
+    try:
+        found.loader.exec_module(module)
+        build: Any = getattr(module, function, None)
+        built = build() if callable(build) else None
+    except Exception as error:  # a user's code may raise anything
+        raise BenchError(f"extractor {spec} cannot be built: {_first_line(error)}") from error
     if not callable(build):
         raise BenchError(f"extractor {spec}: {path.name} has no function {function!r}")
-    built = build()
     if not isinstance(built, Extractor):
         raise BenchError(
             f"extractor {spec}: {function}() returned {type(built).__name__}, "
@@ -180,3 +185,7 @@ def _build_outside(spec: str) -> Extractor:
     if missing:
         raise BenchError(f"extractor {spec}: it does not state {', '.join(missing)}")
     return built.eval().requires_grad_(False)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

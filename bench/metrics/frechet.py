@@ -29,7 +29,7 @@ Float64 = NDArray[np.float64]
 BLOCKS = 20
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureStatistics:
     """Count, mean [D] and centred second moment M2 [D, D] of features; two of them merge exactly.
 
@@ -63,7 +63,7 @@ class FeatureStatistics:
         return self.m2 / (self.n - 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FrechetReference:
     """The fixed side of the distance: Gaussian of n reference features, with its root.
 

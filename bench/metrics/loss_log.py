@@ -23,7 +23,7 @@ RECORD = re.compile(
 BROKEN = re.compile(r"\b(step|loss):", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LossLog:
     """Steps [n] and losses [n] of the lines that hold both; skipped: lines that should have."""
 

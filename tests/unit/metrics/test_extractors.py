@@ -32,6 +32,9 @@ def build():
 
 def wrong():
     return 3
+
+def fails():
+    raise KeyError("why")
 """
 GOOD = "torch.stack([x.mean((1, 2, 3)), x.std((1, 2, 3))], 1)"
 
@@ -82,6 +85,7 @@ def test_a_name_that_would_mislead_is_refused(tmp_path: Path, name: str) -> None
         ("nowhere.py:build", "there is no file nowhere.py"),
         ("{own}:nothing", "has no function 'nothing'"),
         ("{own}:wrong", "returned int"),
+        ("{own}:fails", "cannot be built: KeyError: 'why'"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path: Path, spec: str, message: str) -> None:
