@@ -23,6 +23,7 @@ from bench.errors import BenchError
 from bench.metrics.nonfinite import NonFiniteError
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch
+from bench.pictures import save_grid
 from bench.train import checkpoint
 from bench.train.loop import Diverged, Training
 from bench.train.objective import build
@@ -88,7 +89,7 @@ class _Trial:
         self.config, self.folder = config, folder
         self.clock = Stopwatch(config.train.device)
         self.notes: list[str] = []
-        self.metrics: dict[str, float] = {}
+        self.metrics: dict[str, float] = {}  # measured since the last report
         self.artifacts: list[dict[str, Any]] = []
         self.done_rungs = 0
         self.training: Training | None = None
@@ -138,8 +139,8 @@ class _Trial:
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         self.metrics |= self._throughput()
         if evaluation.pictures is not None:
-            path = self.folder / "samples.npy"
-            np.save(path, evaluation.pictures)
+            path = self.folder / "samples.png"
+            save_grid(evaluation.pictures, path)
             self.artifacts.append({"name": "samples", "path": path.name, "real": False})
         log: dict[str, Any] = training.stability_log()
         np.savez_compressed(self.folder / "stability_log.npz", **log)
@@ -158,7 +159,7 @@ class _Trial:
         return Report(
             phase="end",
             nimg=nimg,
-            metrics=_finite(self.metrics),
+            metrics=self._take_metrics(),
             seconds=self._seconds(),
             outcome=outcome,
             cause=cause,
@@ -170,12 +171,17 @@ class _Trial:
         return Report(
             phase=phase,
             nimg=training.nimg,
-            metrics=_finite(self.metrics),
+            metrics=self._take_metrics(),
             seconds=self._seconds(),
             rung=self.done_rungs - 1 if phase == "rung" else None,
             value=value,
             notes=list(self.notes),
         )
+
+    def _take_metrics(self) -> dict[str, float]:
+        """Plain floats, said once; a value that does not exist (NaN) is left out."""
+        taken, self.metrics = self.metrics, {}
+        return {k: float(v) for k, v in taken.items() if np.isfinite(v)}
 
     def _next_report(self, nimg: int) -> int:
         every = max(self.config.train.report_nimg, self.config.train.batch_size)
@@ -252,7 +258,6 @@ class _Trial:
     def _extra(self) -> dict[str, Any]:
         return {
             "done_rungs": self.done_rungs,
-            "metrics": self.metrics,
             "clock": self.clock.state(),
             "notes": self.notes,
         }
@@ -265,11 +270,5 @@ class _Trial:
                 self.notes.append(f"{error}; went on from the one before it")
                 continue
             self.done_rungs = extra["done_rungs"]
-            self.metrics = extra["metrics"]
             self.clock.restore(extra["clock"])
             return
-
-
-def _finite(metrics: dict[str, float]) -> dict[str, float]:
-    """Plain floats; a value that does not exist (NaN) is left out rather than sent on."""
-    return {k: float(v) for k, v in metrics.items() if np.isfinite(v)}

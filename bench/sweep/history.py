@@ -27,6 +27,7 @@ class Trial:
     metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
     seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
     notes: list[str] = field(default_factory=list)
+    artifacts: list[Record] = field(default_factory=list)
     outcome: str | None = None  # None: waiting or running
     cause: str = ""
     ended_at: float | None = None
@@ -87,7 +88,8 @@ class History:
         trial.nimg = record["nimg"]
         trial.metrics |= record["metrics"]
         trial.seconds = record["seconds"]
-        trial.notes = record.get("notes", trial.notes)
+        trial.notes = record["notes"]
+        trial.artifacts = record["artifacts"]
         if record["phase"] == "rung":
             trial.rungs[record["rung"]] = record["value"]
 

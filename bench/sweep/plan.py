@@ -39,6 +39,13 @@ class Machine:
     concurrency: int
     threads: int
 
+    @property
+    def text(self) -> str:
+        """In one line, for people."""
+        together = "one trial" if self.concurrency == 1 else f"{self.concurrency} trials at once"
+        threads = "" if self.gpus else f", {self.threads} thread{'s' * (self.threads > 1)} each"
+        return f"{self.device_name}, {self.cores} cores, {together}{threads}, {self.precision}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
@@ -183,19 +190,12 @@ def make_plan(
             "precision": frame.precision,
             "threads": frame.threads,
         },
-        "data": {
-            "name": data.name,
-            "digest": data.digest,
-            "simulated": data.simulated,
-            "subjects": dict(data.subjects),
-            "images": {part: len(rows) for part, rows in data.parts.items()},
-            "notes": list(data.notes),
-        },
+        "data": data.record(),
         "protocol": protocol,
         "protocol_digest": digest(protocol),
         "seed_spread": dataclasses.asdict(scale.seed_spread) if scale.seed_spread else None,
         "notes": list(scale.notes),
-        "device": dataclasses.asdict(machine),
+        "device": {**dataclasses.asdict(machine), "text": machine.text},
         "versions": versions(),
     }
 

@@ -20,7 +20,7 @@ from bench.data.cache import CachedImages
 from bench.errors import BenchError
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
-from bench.sweep.history import Record
+from bench.sweep.history import History, Record, Trial
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
 from bench.sweep.plan import Machine, Wish
@@ -175,3 +175,19 @@ def config_of(record: Record) -> TrialConfig:
 
 def trial_folder(home: Home, sweep: str, number: int) -> Path:
     return home.folder(sweep) / "trials" / f"{number:04d}"
+
+
+def best_entries(history: History, top: int) -> list[Trial]:
+    """One completed trial of each of the `top` entries that are best on `select`.
+
+    Raises:
+        BenchError: no trial completed.
+    """
+    final = len(history.plan["rungs"]) - 1
+    done = [t for t in history.with_outcome("completed") if final in t.rungs]
+    entries: dict[str, Trial] = {}
+    for trial in sorted(done, key=lambda t: t.rungs[final]):
+        entries.setdefault(trial.suggestion["entry_id"], trial)
+    if not entries:
+        raise BenchError(f"sweep {history.plan['sweep']} has no completed trial to confirm")
+    return list(entries.values())[:top]

@@ -114,3 +114,15 @@ def restore_study(plan: Mapping[str, Any], history: History) -> optuna.Study:
 def describe(distributions: Mapping[str, str]) -> dict[str, Any]:
     """The attributes of each distribution, for printing a space."""
     return {k: json.loads(d) for k, d in distributions.items()}
+
+
+def distributions_of(
+    study: optuna.Study, space: Space, choices: Choices, draws: int
+) -> dict[str, str]:
+    """Every parameter that shows up in some draws, conditional ones included."""
+    found: dict[str, str] = {}
+    for _ in range(draws):
+        trial = study.ask()
+        space(trial, choices)
+        found |= {k: distribution_to_json(d) for k, d in trial.distributions.items()}
+    return found

@@ -2,9 +2,9 @@
 
 Power-function averages (Karras et al. 2024, arXiv 2312.02696, section 3.1): the average at time t
 weighs the weights at time s as s^gamma, so its length grows with the run; for a step of d images
-beta(t) = (1 - d/t)^(gamma+1). Two of them, stored at a few moments, let any other length be reconstructed
-after training. The short one, of fixed half-life, is for early rungs, where a long average still
-holds the initialisation.
+beta(t) = (1 - d/t)^(gamma+1). Two of them, stored at a few moments, let any other length be
+reconstructed after training. The short one, of fixed half-life, is for early rungs, where a long
+average still holds the initialisation.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.config import TrialConfig
 from bench.data.cache import CachedImages, load_cache
 from bench.diffusion.gaussian import GaussianDenoiser
-from bench.metrics.denoising_error import denoising_error
+from bench.metrics.denoising_error import denoising_error, squared_errors
 from bench.metrics.extractors import Extractor, extract, load_extractor
 from bench.metrics.frechet import FrechetReference, frechet_distance
 from bench.metrics.memorisation import matched_indices
@@ -80,15 +80,14 @@ class GenerateTask:
 
     def _denoise_error(self, predictor: Any, part: str) -> dict[str, float]:
         """The error of D on real images of the part, at common noise, relative to the optimal
-        linear-Gaussian denoiser of the train part."""
-        sigmas = self.measure.denoise_sigmas
-        rows = matched_indices(self.data.parts[part], self.measure.n_denoise, seed=REFERENCE_SEED)
+        linear-Gaussian denoiser of the train part on the same images and noise."""
+        sigmas, count = self.measure.denoise_sigmas, self.measure.n_denoise
         result = denoising_error(
             predictor.denoise,
-            as_float(self.data.images[rows]),
+            _denoise_images(self.config.data.cache, part, count),
             sigmas=sigmas,
             noise_seed=REFERENCE_SEED,
-            optimal_error=optimal_error(self.config.data.cache, sigmas),
+            optimal_error=optimal_error(self.config.data.cache, part, count, sigmas),
         )
         error = {"denoise_error": result.weighted}
         return error if result.se is None else {**error, "denoise_error_se": result.se}
@@ -128,18 +127,33 @@ def reference(cache: str, extractor: str, part: str, count: int) -> FrechetRefer
     return made
 
 
-@lru_cache(maxsize=8)
-def optimal_error(cache: str, sigmas: tuple[float, ...]) -> np.ndarray[Any, Any]:
+def _denoise_images(cache: str, part: str, count: int) -> Tensor:
+    """The images of a part that D is tried on: the same for every trial."""
+    data = _cache(cache)
+    return as_float(data.images[matched_indices(data.parts[part], count, seed=REFERENCE_SEED)])
+
+
+@lru_cache(maxsize=16)
+def optimal_error(
+    cache: str, part: str, count: int, sigmas: tuple[float, ...]
+) -> np.ndarray[Any, Any]:
     """Per-pixel squared error of the optimal linear-Gaussian denoiser at each sigma."""
+    fitted = _gaussian(cache)
+    images = _denoise_images(cache, part, count)
+    errors = squared_errors(fitted, images, sigmas=sigmas, noise_seed=REFERENCE_SEED)
+    return np.asarray(errors.mean(0))
+
+
+@lru_cache(maxsize=4)
+def _gaussian(cache: str) -> GaussianDenoiser:
     path = Path(cache) / GAUSSIAN
     if path.exists():
-        fitted = GaussianDenoiser.load(path)
-    else:
-        data = _cache(cache)
-        rows = matched_indices(data.parts["train"], GAUSSIAN_IMAGES, seed=REFERENCE_SEED)
-        fitted = GaussianDenoiser.fit(as_float(data.images[rows]))
-        fitted.save(path)
-    return fitted.expected_error(np.array(sigmas))
+        return GaussianDenoiser.load(path)
+    data = _cache(cache)
+    rows = matched_indices(data.parts["train"], GAUSSIAN_IMAGES, seed=REFERENCE_SEED)
+    fitted = GaussianDenoiser.fit(as_float(data.images[rows]))
+    fitted.save(path)
+    return fitted
 
 
 def prepare(cache: str, config: TrialConfig) -> None:
@@ -149,4 +163,4 @@ def prepare(cache: str, config: TrialConfig) -> None:
     report = len(_cache(cache).parts["report"])
     size = min(config.measure.n_reference, report)
     reference(cache, config.measure.extractor, "train", size)
-    optimal_error(cache, config.measure.denoise_sigmas)
+    _gaussian(cache)

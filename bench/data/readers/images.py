@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -28,13 +29,18 @@ def list_sources(path: Path) -> Listing:
 
 
 def frames(source: Source, *, every: int, mode: Mode, warn: Warn) -> Iterator[Frame]:
+    yield _decode(source.path, mode, warn)
+
+
+def _decode(path: Path, mode: Mode, warn: Warn) -> Frame:
     try:
-        with Image.open(source.path) as image:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # Pillow's, of odd metadata and large images
             image.load()
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = _eight_bits(upright, warn)
-            yield np.asarray(upright.convert(mode))
+            return np.asarray(upright.convert(mode))
     except UnidentifiedImageError as error:
         raise UnreadableError("not an image that Pillow knows") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -9,6 +9,7 @@ is its own subject. Rows are inflated a few at a time; pickled arrays are never 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -79,7 +80,7 @@ def frames(source: Source, *, every: int, mode: Mode, warn: Warn) -> Iterator[Fr
                 pixels = np.frombuffer(raw, dtype).reshape(shape[1:])
                 small = (pixels >> shift).astype(np.uint8)
                 yield np.asarray(Image.fromarray(small.squeeze()).convert(mode))
-    except (OSError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]  # zipfile's own import
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
         raise UnreadableError(str(error).lower()) from error
 
 

@@ -1,0 +1,460 @@
+"""The `bench` command: parse, delegate, print. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.sweep.engine import Engine
+    from bench.sweep.history import Record
+    from bench.sweep.home import Home
+    from bench.sweep.session import Prepared
+    from bench.track.background import BackgroundProjector
+    from leaderboards.board import Board
+
+
+class OneLine(click.Group):
+    """A group whose errors are one line and exit code 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+        except BenchError as error:
+            _fail(str(error), error.exit_code)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "bench"
+            _fail(f"{error.format_message()} (see {where} --help)", 2, where)
+        except click.ClickException as error:
+            _fail(error.format_message(), 2)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("stopped", 130)
+        except BrokenPipeError:  # `bench ... | head`
+            sys.stderr.close()
+            sys.exit(0)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int, where: str = "bench") -> None:
+    click.echo(f"{where}: error: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+def _home(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        help="Folder of sweeps, cache and store.  [default: BENCH_HOME or ./bench_runs]",
+    )(command)
+
+
+def _tracking(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--tracking-uri",
+        help="MLflow store.  [default: MLFLOW_TRACKING_URI, else sqlite in the home folder]",
+    )(command)
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="diffusion-bench", prog_name="bench")
+def main() -> None:
+    """Which diffusion model is best on my data for my budget, and how sure can I be?"""
+
+
+@main.command()
+@click.argument("workload")
+@click.option("--trials", type=int, default=64, show_default=True, help="How many to run.")
+@click.option("--data", type=click.Path(path_type=Path), help="Your data; none: simulated.")
+@click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
+@click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
+@click.option("--space", metavar="FILE.py", help="Your own search space.")
+@click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--budget", type=float, metavar="TFLOP", help="Training FLOPs a trial, in 1e12.")
+@click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
+@click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
+@click.option("--name", help="The sweep's name.  [default: WORKLOAD-NUMBER]")
+@click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow.")
+@click.option("--dry-run", is_flag=True, help="Print plan, space, budgets and cost; run nothing.")
+@_home
+@_tracking
+def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: Any) -> None:
+    """Run a sweep of trials over architectures, setups, optimisation and widths."""
+    from bench.sweep import session
+    from bench.sweep.home import Home
+    from bench.sweep.plan import Wish
+
+    console, where = _console(), Home.find(home)
+    name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
+    wish["budget_tflop"], wish["prune"] = wish.pop("budget"), not wish.pop("no_prune")
+    asked = Wish(workload=workload, **wish)
+    store = _store(tracking_uri, where, check=not dry)
+    for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
+        console.print(f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
+    prepared = session.prepare(asked, where, name, lambda text: console.print(f"{text} ..."))
+    _print_opening(console, prepared)
+    if dry:
+        _print_forecast(console, prepared, where)
+        return
+    projector = _projector(store, real, console)
+    engine = session.begin(prepared, where, (_publisher(projector, where),))
+    _run(engine, where, console, projector)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow.")
+@_home
+@_tracking
+def resume(
+    name: str | None, home: Path | None, tracking_uri: str | None, log_real_images: bool
+) -> None:
+    """Go on with a sweep that was stopped, from its journal."""
+    from bench.sweep import session
+    from bench.sweep.home import Home
+
+    console, where = _console(), Home.find(home)
+    name = name or where.latest()
+    history = where.history(name)
+    if history.ended is not None:
+        console.print(f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
+        return
+    store = _store(tracking_uri, where, check=True)
+    projector = _projector(store, log_real_images, console)
+    engine = session.reopen(name, where, (_publisher(projector, where),))
+    _feed(projector, where, engine.journal.records, name)
+    left = sum(t.open for t in engine.history.trials.values())
+    more = engine.plan["trials"] - len(engine.history.trials)
+    console.print(f"sweep {name}: {left} trials to go on with, {more} still to suggest")
+    _run(engine, where, console, projector)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--top", type=int, default=1, show_default=True, help="How many entries.")
+@click.option("--seeds", type=int, default=3, show_default=True, help="New seeds for each.")
+@_home
+@_tracking
+def confirm(
+    name: str | None, top: int, seeds: int, home: Path | None, tracking_uri: str | None
+) -> None:
+    """Retrain a finished sweep's best entries from new seeds, as a verdict needs."""
+    from bench.sweep import session
+    from bench.sweep.home import Home
+
+    if top < 1 or seeds < 1:
+        raise BenchError(f"--top and --seeds must be at least 1, got {top} and {seeds}")
+    console, where = _console(), Home.find(home)
+    name = name or where.latest()
+    history = where.history(name)
+    if history.ended is None:
+        raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
+    chosen = session.best_entries(history, top)
+    store = _store(tracking_uri, where, check=True)
+    projector = _projector(store, False, console)
+    engine = session.reopen(name, where, (_publisher(projector, where),))
+    _feed(projector, where, engine.journal.records, name)
+    asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
+    for trial in chosen:
+        console.print(f"confirming {trial.number:03d} {trial.suggestion['label']}")
+    console.print(f"{asked} trials on new seeds, never pruned")
+    _run(engine, where, console, projector)
+
+
+@main.command("list")
+@_home
+def list_sweeps(home: Path | None) -> None:
+    """All sweeps and where they stand."""
+    from bench.console import tables
+    from bench.sweep.home import Home
+
+    _console().print(tables.sweeps(Home.find(home)))
+
+
+@main.command()
+@click.argument("name", required=False)
+@_home
+def status(name: str | None, home: Path | None) -> None:
+    """Where one sweep stands: outcomes, running trials, best so far."""
+    from bench.console import tables
+    from bench.sweep.home import Home
+
+    where = Home.find(home)
+    _console().print(tables.status(where, name or where.latest()))
+
+
+@main.command()
+@click.argument("workload", required=False)
+@click.option("--sweep", "sweeps", multiple=True, help="This sweep; may be given again.")
+@click.option("--from", "source", default="journal", show_default=True, help="journal or mlflow.")
+@click.option("--format", "form", default="table", show_default=True, help="table, md, csv, json.")
+@click.option("--top", type=int, default=15, show_default=True, help="Entries shown; 0: all.")
+@_home
+@_tracking
+def leaderboard(
+    workload: str | None,
+    sweeps: tuple[str, ...],
+    source: str,
+    form: str,
+    top: int,
+    home: Path | None,
+    tracking_uri: str | None,
+) -> None:
+    """Who may be best, and how sure that is."""
+    from bench.sweep.home import Home
+    from leaderboards import board as boards
+
+    where = Home.find(home)
+    if source == "mlflow":
+        rows, device = _rows_from_mlflow(where, workload, sweeps, tracking_uri)
+    elif source == "journal":
+        rows, device = _rows_from_journal(where, workload, sweeps)
+    else:
+        from bench.errors import unknown
+
+        raise unknown("source", source, ("journal", "mlflow"))
+    _print_board(_console(), boards.build(rows, device=device), form, top or None)
+
+
+@main.command()
+@click.option("--port", type=int, default=5000, show_default=True)
+@_home
+@_tracking
+def ui(port: int, home: Path | None, tracking_uri: str | None) -> None:
+    """Open the MLflow UI on the right store, on this machine only."""
+    import os
+
+    from bench.sweep.home import Home
+    from bench.track import ui as mlflow_ui
+
+    store = _store(tracking_uri, Home.find(home), check=True)
+    if store.remote:
+        click.echo(f"the store is a server with its own UI: {mlflow_ui.address(store)}")
+        return
+    argv = mlflow_ui.command(store, port)
+    click.echo(f"MLflow UI on {mlflow_ui.address(store, port)} (Ctrl-C ends it)")
+    os.execvpe(argv[0], argv, {**os.environ, **mlflow_ui.environment()})
+
+
+@main.command()
+@click.argument("name", required=False)
+@_home
+@_tracking
+def sync(name: str | None, home: Path | None, tracking_uri: str | None) -> None:
+    """Rebuild or complete a sweep's record in MLflow from its journal."""
+    from bench.sweep import journal
+    from bench.sweep.home import Home
+    from bench.sweep.projection import replay
+    from bench.track.projection import Projector
+
+    where = Home.find(home)
+    name = name or where.latest()
+    where.history(name)
+    store = _store(tracking_uri, where, check=True)
+    projector = Projector(store)
+    projector.project(replay(journal.read(where.journal(name)), where.folder(name)))
+    click.echo(f"sweep {name}: MLflow at {store.shown} has all of it")
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--workload", default="echo", show_default=True)
+@click.option("--scale", default="laptop", show_default=True)
+@click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
+@_home
+def data(
+    path: Path | None, workload: str, scale: str, group_by: str | None, home: Path | None
+) -> None:
+    """What is read from PATH: subjects, sizes, parts, sigma_data, thumbnails."""
+    from bench.console import tables
+    from bench.data import inspect
+    from bench.errors import unknown
+    from bench.sweep.home import Home
+    from bench.workloads import base
+
+    where, job = Home.find(home), base.load(workload)
+    if scale not in job.scales:
+        raise unknown(f"scale of {workload}", scale, job.scales)
+    where.make()
+    cached = job.open_data(path, job.scales[scale], where.path, group_by)
+    picture = where.path / "thumbnails" / f"{cached.digest}.png"
+    picture.parent.mkdir(exist_ok=True)
+    inspect.thumbnails(cached, picture)
+    _console().print(tables.data(inspect.describe(cached), cached.notes, picture))
+
+
+@main.group()
+def show() -> None:
+    """Look at a part: a backbone, a search space."""
+
+
+@show.command()
+@click.argument("name")
+@click.option("--resolution", type=int, default=64, show_default=True)
+@click.option("--channels", type=int, default=1, show_default=True)
+@click.option("--classes", type=int, default=0, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One argument of it.")
+@click.option("--json", "as_json", is_flag=True)
+def backbone(
+    name: str,
+    resolution: int,
+    channels: int,
+    classes: int,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Block structure, parameters and FLOPs of a backbone."""
+    from bench.console import backbones
+
+    args = backbones.parse_settings(settings)
+    found = backbones.describe(name, resolution, channels, classes, args)
+    if as_json:
+        click.echo(backbones.to_json(found))
+    else:
+        _console().print(backbones.table(found))
+
+
+@show.command()
+@click.argument("name")
+@click.option("--scale", default="laptop", show_default=True)
+def space(name: str, scale: str) -> None:
+    """The parameters of a workload's search space."""
+    from bench.console import tables
+
+    _console().print(tables.space(name, scale))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _store(uri: str | None, home: Home, *, check: bool) -> Any:
+    from bench.track import store as stores
+
+    store = stores.resolve(uri, home.path)
+    if check:
+        home.make()
+        stores.check(store)
+    return store
+
+
+def _projector(store: Any, share_real: bool, console: Console) -> BackgroundProjector:
+    from bench.track.background import BackgroundProjector
+
+    return BackgroundProjector(
+        store, share_real=share_real, say=lambda line: console.print(f"note: {line}")
+    )
+
+
+def _publisher(projector: BackgroundProjector, home: Home) -> Callable[[Record], None]:
+    """A listener that hands each record, completed, to MLflow's thread."""
+    from bench.sweep.history import History
+    from bench.sweep.projection import published
+
+    history = History()
+
+    def publish(record: Record) -> None:
+        history.apply(record)
+        projector.put(published(record, history, home.folder(history.plan["sweep"])))
+
+    publish.history = history  # type: ignore[attr-defined]  # a resume feeds it what was before
+    return publish
+
+
+def _feed(projector: BackgroundProjector, home: Home, records: list[Record], name: str) -> None:
+    """Give a resumed sweep's earlier records to the projection, which knows what it has."""
+    from bench.sweep.projection import replay
+
+    for record in replay(records, home.folder(name)):
+        projector.put(record)
+
+
+def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProjector) -> None:
+    """Run what is left, show it, close the record, print the board."""
+    from bench.console import live
+    from bench.sweep import plan, session
+    from leaderboards import board as boards
+
+    name = engine.plan["sweep"]
+    machine = plan.find_machine(engine.plan["concurrency"])
+    console.print(f"starting Ray; Ctrl-C stops cleanly, bench resume {name} goes on")
+    try:
+        with live.watching(engine, console):
+            last = session.run(engine, home, machine, lambda seconds: None)
+    finally:
+        engine.journal.close()
+        projector.close()
+    if last["kind"] != "end":
+        done = engine.history.counts()
+        left = ", ".join(f"{n} {k}" for k, n in done.items())
+        console.print(f"stopped: {left}. Nothing is lost: bench resume {name} goes on")
+        sys.exit(130)
+    for line in live.summary_lines(last):
+        console.print(line)
+    console.print()
+    rows, device = _rows_from_journal(home, None, (name,))
+    _print_board(console, boards.build(rows, device=device), "table", 15)
+    console.print(f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
+
+
+def _print_opening(console: Console, prepared: Prepared) -> None:
+    from bench.console import claims
+
+    for line in claims.opening(prepared.plan, prepared.data.notes):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
+    from bench.console import tables
+    from bench.sweep.forecast import forecast
+
+    found = forecast(prepared.plan, prepared.frame)
+    console.print(tables.dry_run(prepared, found, home.free_bytes()))
+
+
+def _rows_from_journal(
+    home: Home, workload: str | None, sweeps: tuple[str, ...]
+) -> tuple[list[Any], Any]:
+    from bench.sweep.rows import rows
+
+    names = sweeps or (home.latest(workload),)
+    histories = [home.history(name) for name in names]
+    return [r for h in histories for r in rows(h)], histories[0].plan["device"]
+
+
+def _rows_from_mlflow(
+    home: Home, workload: str | None, sweeps: tuple[str, ...], uri: str | None
+) -> tuple[list[Any], Any]:
+    from bench.track import read
+
+    store = _store(uri, home, check=True)
+    named = sweeps or (None,)
+    found = [read.sweeps(store, workload or "echo", name)[0] for name in named]
+    return [row for sweep in found for row in sweep.rows], found[0].device
+
+
+def _print_board(console: Console, board: Board, form: str, top: int | None) -> None:
+    from bench.errors import unknown
+    from leaderboards import draw, text
+
+    if form == "table":
+        console.print(draw.Drawing(board=board, top=top))
+    elif form == "json":
+        click.echo(text.to_json(board))
+    elif form == "csv":
+        click.echo(text.to_csv(board), nl=False)
+    elif form == "md":
+        click.echo(text.to_markdown(board, top=top), nl=False)
+    else:
+        raise unknown("format", form, ("table", "md", "csv", "json"))

@@ -1,0 +1,162 @@
+"""Tables of the smaller commands: list, status, data, space, dry run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from bench.console import claims
+from bench.console.live import clock
+from bench.sweep import journal
+from bench.sweep.forecast import Forecast
+from bench.sweep.history import History
+from bench.sweep.home import Home
+from bench.sweep.session import Prepared
+
+
+def _table(*columns: str, left: int = 1) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i < left else "right")
+    return table
+
+
+def state(home: Home, name: str, history: History) -> str:
+    """complete, running, or unfinished with what to do."""
+    if history.ended is not None:
+        return "complete"
+    return "running" if journal.is_held(home.journal(name)) else "unfinished"
+
+
+def sweeps(home: Home) -> RenderableType:
+    names = home.names()
+    if not names:
+        return f"no sweeps in {home.path}; start one: bench sweep echo --trials 64"
+    table = _table("sweep", "state", "workload", "data", "trials", "completed", "begun", left=4)
+    for name in names:
+        history = home.history(name)
+        plan = history.plan
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan["t"]))
+        table.add_row(
+            name,
+            state(home, name, history),
+            f"{plan['workload']} {plan['scale']}",
+            "SIMULATED" if plan["data"]["simulated"] else plan["data"]["name"],
+            f"{len(history.trials)}/{plan['trials']}",
+            str(len(history.with_outcome("completed"))),
+            begun,
+        )
+    return table
+
+
+def status(home: Home, name: str) -> RenderableType:
+    history = home.history(name)
+    plan, now = history.plan, state(home, name, history)
+    counts = ", ".join(f"{n} {k}" for k, n in history.counts().items()) or "no trial yet"
+    lines: list[RenderableType] = [
+        f"[bold]{name}[/]: {now}; {len(history.trials)} of {plan['trials']} trials: {counts}",
+    ]
+    best, final = history.best(), len(plan["rungs"]) - 1
+    if best is not None:
+        value = f"{plan['protocol']['metric']} {best.rungs[final]:.3g}"
+        lines.append(f"best on select: {best.number:03d} {best.suggestion['label']}, {value}")
+    open_trials = [t for t in history.trials.values() if t.open]
+    if open_trials:
+        table = _table("open trial", "kimg", "budget")
+        for trial in open_trials:
+            budget = trial.suggestion["config"]["train"]["budget_nimg"]
+            label = f"{trial.number:03d} {trial.suggestion['label']}"
+            table.add_row(label, f"{trial.nimg / 1000:.2f}", f"{trial.nimg / budget:.0%}")
+        lines.append(table)
+    causes = [t for t in history.trials.values() if t.outcome in ("failed", "diverged")]
+    for trial in causes:
+        lines.append(f"{trial.outcome} {trial.number:03d}: {trial.cause}")
+    if now == "unfinished":
+        lines.append(f"bench resume {name} goes on with it")
+    return Group(*lines)
+
+
+def data(found: dict[str, Any], notes: tuple[str, ...], picture: Path) -> RenderableType:
+    table = _table("", "", left=2)
+    for key, value in found.items():
+        if key != "notes":
+            table.add_row(key.replace("_", " "), _plain(value))
+    told = [f"note: {note}" for note in notes]
+    return Group(table, *told, f"thumbnails: {picture}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def space(workload: str, scale: str) -> RenderableType:
+    from bench.errors import unknown
+    from bench.sweep.plan import load_space
+    from bench.workloads import base
+
+    job = base.load(workload)
+    if scale not in job.scales:
+        raise unknown(f"scale of {workload}", scale, job.scales)
+    import optuna
+
+    from bench.sweep.suggest import describe, distributions_of
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = distributions_of(study, load_space(job.space), job.scales[scale].choices, draws=64)
+    return "\n".join(claims.space_lines(describe(found)))
+
+
+def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableType:
+    """What would run: cells, space, budget at each rung, cost and disk."""
+    plan = prepared.plan
+    cells = _table("cell", "setup", "kimg", "M param", "GFLOP/img", "sec a trial", left=2)
+    from bench.sweep.resolve import cost, resolve
+
+    for params in plan["defaults"]:
+        config = resolve(prepared.frame, params, plan["seed"])
+        price = cost(config.task, config.method)
+        cells.add_row(
+            params["architecture"],
+            params["preconditioning"],
+            f"{config.train.budget_nimg / 1000:.2f}",
+            f"{price.parameters / 1e6:.2f}",
+            f"{price.forward_flops / 1e9:.3f}",
+            f"{found.trial_seconds[params['architecture']]:.0f}",
+        )
+    reach = ", ".join(
+        f"{n:.0f} at {r:.0%}" for n, r in zip(found.trials_to_rung, plan["rungs"], strict=True)
+    )
+    lines: list[RenderableType] = [
+        "",
+        "default configurations, one a cell; then one more a cell, then what Optuna suggests:",
+        cells,
+        "",
+        "search space:",
+        *claims.space_lines({k: _load(d) for k, d in prepared.distributions.items()}),
+        "",
+        f"trials expected to reach each rung: {reach}",
+        f"expected cost: {found.core_seconds:.0f} core-seconds, about "
+        f"{clock(found.wall_seconds)} with {plan['concurrency']} at once (timed just now on "
+        "this machine; a forecast)",
+        f"disk: about {found.disk_bytes / 1e6:.0f} MB for checkpoints and snapshots, "
+        f"{free_bytes / 1e9:.1f} GB free; the last 2 checkpoints of a running trial are kept, "
+        "of a completed one its average and EMA snapshots, of any other nothing",
+    ]
+    need = 2 * len(plan["cells"])
+    if plan["trials"] < need:
+        lines.append(f"note: with fewer than {need} trials some cells will read inconclusive")
+    return Group(*lines)
+
+
+def _load(text: str) -> Any:
+    import json
+
+    return json.loads(text)
