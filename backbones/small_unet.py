@@ -94,10 +94,7 @@ class InputEmbedding(nn.Module):
             labels = zero if cond is None else one_hot(cond, self.n_classes, x.dtype)
             planes.append(self.label(labels))
         spread = torch.cat(planes, dim=1)[:, :, None, None].expand(-1, -1, height, width)
-        features = self.conv(x)
-        if not features.is_contiguous():  # channels last: or the mixture would leave that layout
-            spread = spread.contiguous(memory_format=torch.channels_last)
-        return torch.cat([features, spread], dim=1)
+        return torch.cat([self.conv(x), spread], dim=1)
 
 
 class Block(nn.Module):

@@ -162,3 +162,23 @@ def test_scale_shift_conditioning_is_an_affine_map_of_the_second_norm() -> None:
     h = block.norm1(block.conv0(F.silu(block.norm0(x))))
     h = h * (1 + scale[:, :, None, None]) + shift[:, :, None, None]
     torch.testing.assert_close(block(x, emb), x + block.conv1(F.silu(h)))
+
+
+def test_attention_joins_the_block_as_a_second_scaled_branch() -> None:
+    style = replace(song_style("box"), init_last=xavier())
+    torch.manual_seed(0)
+    block = ResidualBlock(8, 8, 4, style, dropout=0.0, attention=True).double()
+    x, emb = _images(2, 8, 4, 4), _images(2, 4)
+    attention = block.attention
+    assert attention is not None
+    block.attention = None
+    h = block(x, emb)
+    block.attention = attention
+    torch.testing.assert_close(block(x, emb), (h + attention(h)) * math.sqrt(0.5))
+
+
+def test_queries_start_smaller_in_the_song_networks() -> None:
+    torch.manual_seed(0)
+    attention = SelfAttention(64, song_style("box"))
+    bound = math.sqrt(0.2) * math.sqrt(6 / (64 + 3 * 64))
+    assert 0.99 * bound < float(attention.qkv.weight.detach().abs().max()) <= bound  # 12288 draws

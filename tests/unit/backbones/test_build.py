@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import backbones
-from backbones.inspect import blocks, parameters
 
 UNETS = ["adm", "ddpmpp", "ncsnpp"]
 TINY: dict[str, Any] = {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": ()}
@@ -127,31 +126,6 @@ def test_networks_start_silent() -> None:
         bound = 1e-3 if name != "adm" else 0.0  # xavier weights times 1e-5; ADM exactly zero
         assert float(_run(name, 8, **TINY).abs().max()) <= bound
     assert float(_run("small_unet", 8, widths=(8, 8)).abs().max()) == 0.0
-
-
-def test_the_small_unet_is_the_seed_documents() -> None:
-    with torch.device("meta"):
-        net = backbones.build("small_unet", resolution=64, in_channels=3, out_channels=3)
-    found = blocks(net)
-    assert not any(block.attention for block in found)
-    assert found[0].channels_out == 32 + 32  # image beside the noise level
-    rows = [(b.channels_in, b.channels_out, b.resolution) for b in found[1:-1]]
-    assert rows == [
-        (64, 32, 64), (32, 32, 64),
-        (32, 64, 32), (64, 64, 32),
-        (64, 96, 16), (96, 96, 16),
-        (96, 128, 8), (128, 128, 8),
-        (128 + 96, 96, 16), (96 + 96, 96, 16),
-        (96 + 64, 64, 32), (64 + 64, 64, 32),
-        (64 + 32, 32, 64), (32 + 32, 32, 64),
-    ]  # fmt: skip
-
-    # by hand: two 3x3 convolutions a block, a 1x1 one where the width changes, 1x1 at both ends
-    def block(a: int, b: int) -> int:
-        return 9 * a * b + b + 9 * b * b + b + (a * b + b if a != b else 0)
-
-    ends = 3 * 32 + 32 + 32 * 3 + 3
-    assert parameters(net) == ends + sum(block(a, b) for a, b, _ in rows)
 
 
 def test_files_from_outside_are_refused_with_the_reason(tmp_path: Path) -> None:
