@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.track.projection import Projector
 from bench.track.store import Store, check, resolve
+from tests.unit.track.records import journal
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +18,22 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("schema")
     check(resolve(f"sqlite:///{home / 'mlflow.db'}", home))
     return home / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def projected(schema: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with the whole synthetic journal in it; for reading only."""
+    home = tmp_path_factory.mktemp("projected")
+    shutil.copyfile(schema, home / "mlflow.db")
+    store = resolve(f"sqlite:///{home / 'mlflow.db'}", home)
+    Projector(store).project(journal(picture_in(home)))
+    return store
+
+
+def picture_in(folder: Path) -> Path:
+    path = folder / "grid.png"
+    path.write_bytes(b"\x89PNG not a real one")
+    return path
 
 
 @pytest.fixture
@@ -27,6 +45,4 @@ def store(schema: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stor
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    path = tmp_path / "grid.png"
-    path.write_bytes(b"\x89PNG not a real one")
-    return path
+    return picture_in(tmp_path)

@@ -1,0 +1,121 @@
+"""The background thread: it delivers, it never raises, and it says once when it cannot."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from bench.track import background, projection
+from bench.track.background import BackgroundProjector
+from bench.track.projection import Projector
+from bench.track.store import Store
+from tests.unit.track.dump import dump
+from tests.unit.track.records import journal, plan, trial_records
+
+SMALL = [plan(), *trial_records(0, "completed"), *trial_records(1, "pruned")]
+
+
+def test_it_delivers_what_the_projector_would(store: Store, projected: Store) -> None:
+    said: list[str] = []
+    thread = BackgroundProjector(store, say=said.append, gather_sec=0.01)
+    for record in journal():
+        thread.put(record)
+    assert thread.close(timeout=60)
+    ours, theirs = dump(store), dump(projected)
+    assert ours.keys() == theirs.keys()
+    assert {k: r["metrics"] for k, r in ours.items()} == {
+        k: r["metrics"] for k, r in theirs.items()
+    }
+    assert said == []
+
+
+class Flaky:
+    """A writer whose store is down until `up` is set."""
+
+    up = False
+
+    def __init__(self, store: Store) -> None:
+        if not Flaky.up:
+            raise OSError("connection refused")
+        self.calls: list[str] = []
+
+    def experiment(self, name: str) -> str:
+        return "1"
+
+    def runs(self, experiment: str, sweep_id: str) -> list[Any]:
+        return []
+
+    def create(self, *args: object) -> str:
+        return "run"
+
+    def upload(self, *args: object, **named: object) -> list[str]:
+        return []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **named: None
+
+
+def test_a_store_that_dies_is_said_once_and_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection, "Writer", Flaky)
+    Flaky.up = False
+    said: list[str] = []
+    thread = BackgroundProjector(store, say=said.append, gather_sec=0.0, retry_sec=0.05)
+    for record in SMALL:
+        start = time.monotonic()
+        thread.put(record)
+        assert time.monotonic() - start < 0.05  # a put never waits for the store
+    deadline = time.monotonic() + 10
+    while not said and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert len(said) == 1
+    assert "connection refused" in said[0]
+    Flaky.up = True
+    assert thread.close(timeout=10)
+    assert len(said) == 1
+
+
+def test_a_store_still_dead_at_the_end_names_the_command(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(projection, "Writer", Flaky)
+        Flaky.up = False
+        said: list[str] = []
+        thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
+        for record in SMALL:
+            thread.put(record)
+        assert not thread.close(timeout=10)
+        assert "`bench sync calm-otter`" in said[-1]
+    Projector(store).project(SMALL)  # which is what bench sync does
+    assert dump(store)["echo/000 ddpmpp-edm adam 0e-4 b32"]["status"] == "FINISHED"
+
+
+def test_a_hanging_store_does_not_hold_up_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background.Projector, "project", lambda self: time.sleep(5))
+    said: list[str] = []
+    thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
+    thread.put(plan())
+    start = time.monotonic()
+    assert not thread.close(timeout=0.2)
+    assert time.monotonic() - start < 2
+    assert "bench sync" in said[-1]
+
+
+def test_a_record_that_is_none_is_refused_not_raised(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection, "Writer", Flaky)
+    Flaky.up = True
+    said: list[str] = []
+    thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
+    thread.put(plan())
+    thread.put({"kind": "report", "trial": 99})
+    assert not thread.close(timeout=10)
+    assert "1 records refused" in said[-1]
