@@ -70,9 +70,9 @@ def _varied(cached: CachedImages, indices: NDArray[np.int64], n: int) -> list[in
     for turn in range(rounds):
         for queue in queues:
             if turn < len(queue):
-                # Spread over the recording: first, middle, then the quarters.
-                place = int(len(queue) * (0.5 * turn + 0.25) % len(queue))
-                chosen.append(int(queue[place]))
+                # Multiples of the golden ratio: every frame once, soon spread over the recording.
+                spread = np.argsort(np.arange(len(queue)) * 0.618034 % 1)
+                chosen.append(int(queue[spread[turn]]))
     return chosen[:n]
 
 

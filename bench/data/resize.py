@@ -22,7 +22,10 @@ COLOUR_SHARE = 0.01
 
 
 def to_square(frame: Frame, resolution: int) -> Frame:
-    """uint8 [H, W] or [H, W, 3] -> [C, resolution, resolution], C = 1 or 3."""
+    """uint8 [H, W] or [H, W, 3] -> [C, resolution, resolution], C = 1 or 3.
+
+    At its rim the filter reads pixels beyond the cut, where the frame has some.
+    """
     height, width = frame.shape[:2]
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2

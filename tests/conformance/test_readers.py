@@ -1,0 +1,126 @@
+"""What every reader of the table promises, on an example that it writes itself."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import zoom
+
+from bench.data.opening import open_data
+from bench.data.readers import TABLE, detect, load
+from bench.data.readers.base import UnreadableError
+from bench.data.simulate_echo import SimulationSize
+from bench.errors import BenchError
+
+READERS = sorted(TABLE)
+FRAMES, SIZE = 7, (48, 64)
+
+
+def _clips() -> dict[str, NDArray[np.uint8]]:
+    """Smooth moving pictures, which JPEG hardly changes: patient -> uint8 [T, H, W]."""
+    clips = {}
+    for index in range(4):
+        rng = np.random.default_rng(index)
+        coarse = rng.uniform(20, 235, (FRAMES, 4, 4))
+        clips[f"patient_{index + 1}"] = zoom(coarse, (1, SIZE[0] / 4, SIZE[1] / 4), order=1).astype(
+            np.uint8
+        )
+    return clips
+
+
+@pytest.fixture(params=READERS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def root(name: str, tmp_path: Path) -> Path:
+    load(name).write_example(tmp_path / "data", _clips())
+    return tmp_path / "data"
+
+
+def _no_warning(text: str) -> None:
+    raise AssertionError(f"warned of a whole file: {text}")
+
+
+def test_is_detected_from_its_layout(name: str, root: Path) -> None:
+    found, reader = detect(root, prefer="echonet")
+    assert found == name
+    assert reader is load(name)
+    assert reader.LOOKS_FOR
+
+
+def test_matches_nothing_in_an_empty_folder(name: str, tmp_path: Path) -> None:
+    assert not load(name).matches(tmp_path)
+    (tmp_path / "notes.txt").write_text("no data")
+    assert not load(name).matches(tmp_path)
+
+
+def test_lists_the_same_relative_keys_every_time(name: str, root: Path) -> None:
+    first, second = (load(name).list_sources(root).sources for _ in range(2))
+    keys = [source.key for source in first]
+    assert first == second
+    assert keys == sorted(set(keys))
+    assert all(not key.startswith("/") and str(root) not in key for key in keys)
+
+
+def test_streams_the_pixels_that_were_written(name: str, root: Path) -> None:
+    reader = load(name)
+    grey, colour = [], []
+    for source in reader.list_sources(root).sources:
+        frames = reader.frames(source, every=1, mode="L", warn=_no_warning)
+        assert inspect.isgenerator(frames), "frames must stream"
+        grey.extend(frames)
+        colour.extend(reader.frames(source, every=1, mode="RGB", warn=_no_warning))
+    written = np.concatenate(list(_clips().values()))
+    assert all(f.dtype == np.uint8 and f.shape == SIZE for f in grey)
+    assert all(f.dtype == np.uint8 and f.shape == (*SIZE, 3) for f in colour)
+    # 2 grey levels: MJPEG at quantiser 3 on smooth pictures; exact for the lossless layouts.
+    assert np.abs(np.stack(grey).astype(float) - written).mean() < 2
+    assert np.abs(np.stack(colour).astype(float) - written[..., None]).mean() < 2
+
+
+def test_every_thins_moving_pictures_only(name: str, root: Path) -> None:
+    reader = load(name)
+    for source in reader.list_sources(root).sources:
+        whole = np.stack(list(reader.frames(source, every=1, mode="L", warn=_no_warning)))
+        some = np.stack(list(reader.frames(source, every=3, mode="L", warn=_no_warning)))
+        thinned = name in ("echonet", "videos")
+        assert np.array_equal(some, whole[::3] if thinned else whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"not what the name says" * 50])
+def test_broken_files_are_unreadable_with_a_reason(name: str, root: Path, content: bytes) -> None:
+    reader = load(name)
+    for source in reader.list_sources(root).sources:
+        source.path.write_bytes(content)
+        with pytest.raises(UnreadableError) as error:
+            list(reader.frames(source, every=1, mode="L", warn=_no_warning))
+        assert str(error.value)
+        assert str(source.path) not in str(error.value)
+
+
+def test_becomes_a_cache_of_all_frames_by_subject(name: str, root: Path, tmp_path: Path) -> None:
+    cached = open_data(
+        root, workload_reader="echonet", resolution=16, home=tmp_path, every=1,
+        simulated=SimulationSize(),
+    )  # fmt: skip
+    assert cached.images.shape == (4 * FRAMES, 1, 16, 16)
+    assert len(np.unique(cached.subject)) == 4
+    owners = [set(cached.subject[indices].tolist()) for indices in cached.parts.values()]
+    assert all(owners)
+    assert sum(map(len, owners)) == len(set.union(*owners)) == 4
+
+
+def test_nothing_but_broken_files_is_one_line(name: str, root: Path, tmp_path: Path) -> None:
+    for source in load(name).list_sources(root).sources:
+        source.path.write_bytes(b"broken")
+    with pytest.raises(BenchError) as error:
+        open_data(root, workload_reader=name, resolution=16, home=tmp_path,
+                  simulated=SimulationSize())  # fmt: skip
+    assert "\n" not in str(error.value)
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()], "something was left"
