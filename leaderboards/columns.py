@@ -10,16 +10,26 @@ from leaderboards.entries import Entry
 from leaderboards.rank import Ranked
 
 NONE = "-"  # shown where a number is not known
+GAP = 2  # characters between columns
+LABEL = 34  # a label is shortened to this before a column is given up for it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """`cell` draws an entry and its place (None: not ranked); shown from `min_width` columns on."""
+    """`cell` draws an entry and its place (None: not ranked).
+
+    Where the screen is too narrow the columns of the highest `drop` go first; 0 always stays.
+    """
 
     header: str
     cell: Callable[[Entry, Ranked | None], str]
-    min_width: int = 0
+    drop: int = 0
     text: bool = False
+
+    def width(self, places: Sequence[Ranked]) -> int:
+        """Characters that the longest cell or header word takes."""
+        texts = [self.cell(place.entry, place) for place in places]
+        return max(map(len, [*texts, *self.header.split(" ", 1)]))
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -81,29 +91,43 @@ def columns(places: Sequence[Ranked]) -> tuple[Column, ...]:
     digits = decimals_for([place.entry.score_se for place in places])
     return (
         Column(header="rank", cell=lambda e, p: rank_interval(p)),
-        Column(header="tier", cell=lambda e, p: p.tier if p else NONE, min_width=106),
+        Column(header="tier", cell=lambda e, p: p.tier if p else NONE, drop=8),
+        Column(header="trial", cell=lambda e, p: str(e.first.trial), drop=7),
         Column(header="entry", cell=lambda e, p: e.first.label, text=True),
-        Column(
-            header="architecture", cell=lambda e, p: e.first.architecture, min_width=180, text=True
-        ),
-        Column(header="setup", cell=lambda e, p: e.first.preconditioning, min_width=180, text=True),
+        Column(header="architecture", cell=lambda e, p: e.first.architecture, drop=12, text=True),
+        Column(header="setup", cell=lambda e, p: e.first.preconditioning, drop=12, text=True),
         Column(
             header="score ± sampling", cell=lambda e, p: with_error(e.score, e.score_se, digits)
         ),
-        Column(header="± seed", cell=lambda e, p: _training(p)),
-        Column(header="denoise error", cell=_mean("denoise_error")),
-        Column(header="loss spread", cell=_mean("loss_rel_spread", 2)),
-        Column(header="spikes /1k", cell=_mean("spikes_per_1k", 2), min_width=116),
-        Column(header="to train", cell=_mean("train_distance"), min_width=195),
-        Column(header="train img/s", cell=_mean("train_img_per_sec")),
-        Column(header="sample img/s", cell=_mean("sample_img_per_sec"), min_width=148),
-        Column(header="peak GB", cell=_mean("peak_mem_gb", 2), min_width=156),
-        Column(header="params M", cell=_mean("params_m"), min_width=132),
-        Column(header="GFLOPs /img", cell=_mean("gflops_per_img"), min_width=140),
-        Column(header="kimg", cell=_mean("kimg"), min_width=124),
-        Column(header="cost core-s", cell=lambda e, p: number(e.cost_sec)),
-        Column(header="seeds", cell=lambda e, p: seeds(e)),
+        Column(header="± seed", cell=lambda e, p: _training(p), drop=2),
+        Column(header="denoise error", cell=_mean("denoise_error"), drop=5),
+        Column(header="loss spread", cell=_mean("loss_rel_spread", 2), drop=6),
+        Column(header="spikes /1k", cell=_mean("spikes_per_1k", 2), drop=9),
+        Column(header="to train", cell=_mean("train_distance"), drop=15),
+        Column(header="train img/s", cell=_mean("train_img_per_sec"), drop=3),
+        Column(header="sample img/s", cell=_mean("sample_img_per_sec"), drop=13),
+        Column(header="peak GB", cell=_mean("peak_mem_gb", 2), drop=14),
+        Column(header="params M", cell=_mean("params_m"), drop=10),
+        Column(header="GFLOPs /img", cell=_mean("gflops_per_img"), drop=11),
+        Column(header="kimg", cell=_mean("kimg"), drop=10),
+        Column(header="cost core-s", cell=lambda e, p: number(e.cost_sec), drop=4),
+        Column(header="seeds", cell=lambda e, p: seeds(e), drop=1),
     )
+
+
+def fitting(places: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
+    """The columns that fit into `width` with GAP between them, each with its own width.
+
+    Labels may be shortened, to no less than LABEL characters; numbers never are.
+    """
+    found = [(column, column.width(places)) for column in columns(places)]
+    while True:
+        room = width - sum(w for c, w in found if c.header != "entry") - GAP * (len(found) - 1)
+        longest = next(w for c, w in found if c.header == "entry")
+        most = max(column.drop for column, _ in found)
+        if room >= min(longest, LABEL) or most == 0:
+            return [(c, min(w, max(room, 8)) if c.header == "entry" else w) for c, w in found]
+        found = [(column, w) for column, w in found if column.drop < most]
 
 
 LEGEND = (

@@ -14,7 +14,7 @@ from rich.text import Text
 from leaderboards import claims
 from leaderboards.board import Board
 from leaderboards.cells import Cell, cells
-from leaderboards.columns import LEGEND, columns, number
+from leaderboards.columns import LEGEND, fitting, number
 from leaderboards.entries import count_outcomes
 from leaderboards.rank import Ranked, Ranking
 from leaderboards.text import rung_texts
@@ -92,23 +92,21 @@ class Drawing:
 
 def _entries(places: tuple[Ranked, ...], width: int) -> Table:
     """Ranked entries, a thin rule between tiers."""
-    drawn = [column for column in columns(places) if column.min_width <= width]
+    drawn = fitting(places, width)
     told_apart = not all(place.may_be_best for place in places)
     table = _table("")
-    for column in drawn:
-        texts = [column.cell(place.entry, place) for place in places]
-        words = column.header.split(" ", 1)
+    for column, size in drawn:
         table.add_column(
-            "\n".join(words),
+            column.header.replace(" ", "\n", 1),
             justify="left" if column.text else "right",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=None if column.header == "entry" else max(map(len, [*texts, *words])),
+            width=size,
         )
     for k, place in enumerate(places):
         last = k + 1 == len(places) or places[k + 1].tier != place.tier
         table.add_row(
-            *(Text(column.cell(place.entry, place)) for column in drawn),
+            *(Text(column.cell(place.entry, place)) for column, _ in drawn),
             style="bold" if place.may_be_best and told_apart else "",
             end_section=last,
         )
