@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.cache import CachedImages, load_cache
+from bench.data.cache import CachedImages, load_cache, pixel_statistics
 from bench.data.opening import open_data
 from bench.data.readers import echonet, videos
 from bench.data.simulate_echo import SimulationSize
@@ -119,6 +119,27 @@ def test_statistics_are_those_of_the_train_part(opened: Open, tmp_path: Path) ->
     assert sorted(everything) == list(range(len(cached.images)))
     assert isinstance(cached.images, np.memmap)
     assert not cached.images.flags.writeable
+
+
+def test_statistics_are_streamed_and_per_channel() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 4), np.uint8)
+    images[:, 1] //= 2
+    indices = np.arange(1, 20, dtype=np.int64)
+    stats = pixel_statistics(images, indices, batch=7)
+    x = images[1:].astype(np.float64) / 127.5 - 1
+    assert stats.sigma_data == pytest.approx(x.std(), rel=1e-12)  # float64 rounding
+    assert stats.mean == pytest.approx(x.mean(axis=(0, 2, 3)).tolist(), rel=1e-12)
+    assert stats.std == pytest.approx(x.std(axis=(0, 2, 3)).tolist(), rel=1e-12)
+
+
+def test_hashed_ids_cannot_be_found_without_the_data(opened: Open, tmp_path: Path) -> None:
+    ids = []
+    for name in ("a", "b"):
+        root = _videos(tmp_path / name)
+        videos.write_example(root, {"patient_0": 255 - _clips([name])[name]} if name == "b" else {})
+        index = json.loads((opened(root).path / "index.json").read_text())
+        ids.append(set(index["subject_ids"]))
+    assert not ids[0] & ids[1], "the same names have the same ids in another data set"
 
 
 def test_a_cap_keeps_evenly_spaced_frames(opened: Open, tmp_path: Path) -> None:

@@ -177,11 +177,17 @@ def test_same_seed_same_files_and_another_seed_others(root: Path, tmp_path: Path
     assert SIZE.digest() == replace(SIZE).digest() != other.digest()
 
 
-def test_opens_as_simulated_data(tmp_path: Path) -> None:
-    for _ in range(2):
+def test_opens_as_simulated_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for resolution in (16, 32):
         cached = open_data(
-            None, workload_reader="echonet", resolution=32, home=tmp_path, every=5, simulated=SIZE
+            None,
+            workload_reader="echonet",
+            resolution=resolution,
+            home=tmp_path,
+            every=5,
+            simulated=SIZE,
         )
+        monkeypatch.delattr(SimulationSize, "write", raising=False)  # drawn once only
     assert cached.simulated
     assert cached.images.shape == (120, 1, 32, 32)
     assert dict(cached.subjects) == {"train": 6, "select": 2, "report": 2}
