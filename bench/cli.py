@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.sweep.engine import Engine
-    from bench.sweep.history import Record
     from bench.sweep.home import Home
     from bench.sweep.session import Prepared
     from bench.track.background import BackgroundProjector
@@ -92,6 +91,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     from bench.sweep import session
     from bench.sweep.home import Home
     from bench.sweep.plan import Wish
+    from bench.sweep.projection import Publisher
 
     console, where = _console(), Home.find(home)
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
@@ -106,7 +106,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
         _print_forecast(console, prepared, where)
         return
     projector = _projector(store, real, console)
-    engine = session.begin(prepared, where, (_publisher(projector, where),))
+    engine = session.begin(prepared, where, (Publisher(projector.put, where.sweeps),))
     _run(engine, where, console, projector)
 
 
@@ -121,6 +121,7 @@ def resume(
     """Go on with a sweep that was stopped, from its journal."""
     from bench.sweep import session
     from bench.sweep.home import Home
+    from bench.sweep.projection import Publisher
 
     console, where = _console(), Home.find(home)
     name = name or where.latest()
@@ -130,8 +131,7 @@ def resume(
         return
     store = _store(tracking_uri, where, check=True)
     projector = _projector(store, log_real_images, console)
-    engine = session.reopen(name, where, (_publisher(projector, where),))
-    _feed(projector, where, engine.journal.records, name)
+    engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
     left = sum(t.open for t in engine.history.trials.values())
     more = engine.plan["trials"] - len(engine.history.trials)
     console.print(f"sweep {name}: {left} trials to go on with, {more} still to suggest")
@@ -150,6 +150,7 @@ def confirm(
     """Retrain a finished sweep's best entries from new seeds, as a verdict needs."""
     from bench.sweep import session
     from bench.sweep.home import Home
+    from bench.sweep.projection import Publisher
 
     if top < 1 or seeds < 1:
         raise BenchError(f"--top and --seeds must be at least 1, got {top} and {seeds}")
@@ -161,8 +162,7 @@ def confirm(
     chosen = session.best_entries(history, top)
     store = _store(tracking_uri, where, check=True)
     projector = _projector(store, False, console)
-    engine = session.reopen(name, where, (_publisher(projector, where),))
-    _feed(projector, where, engine.journal.records, name)
+    engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
     asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
     for trial in chosen:
         console.print(f"confirming {trial.number:03d} {trial.suggestion['label']}")
@@ -355,29 +355,6 @@ def _projector(store: Any, share_real: bool, console: Console) -> BackgroundProj
     return BackgroundProjector(
         store, share_real=share_real, say=lambda line: console.print(f"note: {line}")
     )
-
-
-def _publisher(projector: BackgroundProjector, home: Home) -> Callable[[Record], None]:
-    """A listener that hands each record, completed, to MLflow's thread."""
-    from bench.sweep.history import History
-    from bench.sweep.projection import published
-
-    history = History()
-
-    def publish(record: Record) -> None:
-        history.apply(record)
-        projector.put(published(record, history, home.folder(history.plan["sweep"])))
-
-    publish.history = history  # type: ignore[attr-defined]  # a resume feeds it what was before
-    return publish
-
-
-def _feed(projector: BackgroundProjector, home: Home, records: list[Record], name: str) -> None:
-    """Give a resumed sweep's earlier records to the projection, which knows what it has."""
-    from bench.sweep.projection import replay
-
-    for record in replay(records, home.folder(name)):
-        projector.put(record)
 
 
 def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProjector) -> None:

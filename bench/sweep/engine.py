@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from bench.config import TrialConfig
@@ -18,6 +19,7 @@ from bench.run import Report
 from bench.streams import derive_seed
 from bench.sweep import prune, suggest
 from bench.sweep.history import History, Record, Trial
+from bench.sweep.interrupts import Interrupts
 from bench.sweep.journal import Journal
 from bench.sweep.resolve import Frame, cost, resolve
 from search_spaces import Choices, Space
@@ -43,6 +45,7 @@ class Engine:
         self.space, self.choices, self.listeners = space, choices, listeners
         self.history = History(journal.records)
         self.lock = threading.RLock()
+        self.interrupts = Interrupts()
         self.running: set[int] = set()
         self.stopping = False
         self._waiting = [t.number for t in self.history.trials.values() if t.open]
@@ -53,12 +56,30 @@ class Engine:
 
     def write(self, kind: str, **body: Any) -> Record:
         """Append to the journal, fold, then tell the listeners."""
-        with self.lock:
-            record = self.journal.append(kind, **body)
-            self.history.apply(record)
-        for listener in self.listeners:
-            listener(record)
+        with self.interrupts.held():
+            with self.lock:
+                record = self.journal.append(kind, **body)
+                self.history.apply(record)
+            for listener in self.listeners:
+                listener(record)
         return record
+
+    def take_up(self) -> None:
+        """After a driver was lost between a report and what follows from it: say that first.
+
+        Nothing comes between the two in a journal but the opening of sessions, so the history is
+        still the one the driver would have decided on.
+        """
+        last = next((r for r in reversed(self.journal.records) if r["kind"] != "session"), None)
+        if last is not None and last["kind"] == "report":
+            self._conclude(last["trial"], last)
+            self._waiting = [t.number for t in self.history.trials.values() if t.open]
+
+    @property
+    def complete(self) -> bool:
+        """Every trial of the plan has come to an end that stands."""
+        trials = self.history.trials.values()
+        return len(trials) >= self.plan["trials"] and not any(t.open for t in trials)
 
     @property
     def exhausted(self) -> bool:
@@ -68,7 +89,7 @@ class Engine:
 
     def next(self) -> Trial | None:
         """The next trial to run: an unfinished one first, then a new suggestion."""
-        with self.lock:
+        with self.interrupts.held(), self.lock:
             if self.exhausted or len(self.running) >= self.plan["concurrency"]:
                 return None
             if self._waiting:
@@ -128,7 +149,7 @@ class Engine:
             protected=protected,
             params=params,
             distributions=distributions,
-            cost=dataclasses.asdict(price),
+            cost=asdict(price),
             config=config.to_dict(),
         )
 
@@ -152,17 +173,21 @@ class Engine:
 
     def reported(self, number: int, report: Report) -> bool:
         """Take a report; True tells the runner to stop the trial now."""
-        body = dataclasses.asdict(report)
-        if report.phase == "end":
-            self.write("report", trial=number, **body)
-            self._end(number, report.outcome or "failed", report.cause)
+        if report.rung is not None and report.rung in self.history.trials[number].rungs:
+            return False  # told again by a resumed trial: what follows from it was decided then
+        with self.interrupts.held():
+            return self._conclude(number, self.write("report", trial=number, **asdict(report)))
+
+    def _conclude(self, number: int, report: Record) -> bool:
+        """Write what follows from a report just written; whether the trial is over."""
+        if report["phase"] == "end":
+            self._end(number, report["outcome"] or "failed", report["cause"])
             return True
-        self.write("report", trial=number, **body)
-        trial = self.history.trials[number]
-        if report.rung is None or not prune.stops(self.plan, self.history, trial, report.rung):
+        rung, trial = report["rung"], self.history.trials[number]
+        if rung is None or not prune.stops(self.plan, self.history, trial, rung):
             return False
-        share, rung = self.plan["keep"][report.rung], self.plan["rungs"][report.rung]
-        self._end(number, "pruned", f"not among the best {share:.0%} at {rung:.0%} of the budget")
+        keep, at = self.plan["keep"][rung], self.plan["rungs"][rung]
+        self._end(number, "pruned", f"not among the best {keep:.0%} at {at:.0%} of the budget")
         return True
 
     def ended(self, number: int, outcome: str, cause: str) -> None:
@@ -177,9 +202,10 @@ class Engine:
     def stop(self, cause: str) -> None:
         """Hand out nothing more; what runs now is interrupted and waits for `bench resume`."""
         self.stopping = True
-        for number in sorted(self.running):
-            self.ended(number, "interrupted", cause)
-        self.running.clear()
+        with self.interrupts.held():
+            for number in sorted(self.running):
+                self.ended(number, "interrupted", cause)
+            self.running.clear()
 
 
 def label(params: dict[str, Any]) -> str:

@@ -104,7 +104,8 @@ class History:
     def cell_counts(self, cell: tuple[str, str]) -> tuple[int, int]:
         """Of one architecture x preconditioning: (completed or on the way unprunable, tried)."""
         own = [t for t in self.trials.values() if t.cell == cell]
-        sure = [t for t in own if t.outcome == "completed" or (t.open and t.protected)]
+        safe = [t for t in own if t.open and (t.protected or not self.plan.get("prune", True))]
+        sure = safe + [t for t in own if t.outcome == "completed"]
         return len(sure), len(own)
 
     def best(self) -> Trial | None:

@@ -38,7 +38,8 @@ class Home:
     def names(self) -> list[str]:
         """All sweeps, oldest first."""
         found = self.sweeps.glob("*/journal.jsonl") if self.sweeps.is_dir() else []
-        return [p.parent.name for p in sorted(found, key=lambda p: p.parent.stat().st_ctime)]
+        begun = [(at, p.parent.name) for p in found if (at := journal.begun_at(p)) is not None]
+        return [name for _, name in sorted(begun)]
 
     def folder(self, name: str) -> Path:
         return self.sweeps / name

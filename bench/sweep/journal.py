@@ -17,11 +17,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from bench.errors import BenchError
 
 VERSION = 1
+LOCK_TRIES, LOCK_WAIT_SEC = 4, 0.05
 Record = dict[str, Any]
 
 
@@ -38,17 +39,15 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = open(path.with_suffix(".lock"), "a+")  # noqa: SIM115  # held while we write
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            _lock(self._lock, path)
+            self.records, self._size = _load(path)
+            # unbuffered: what a failed write left behind must not reach the disk later
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115  # open as long as we are
+        except BaseException:
             self._lock.close()
-            raise BenchError(
-                f"sweep {path.parent.name!r} is being run by another process; "
-                "wait for it or stop it first"
-            ) from error
-        self.records, whole = _load(path)
-        self._file = open(path, "ab")  # noqa: SIM115  # open as long as the journal
-        if path.stat().st_size > whole:
-            self._file.truncate(whole)
+            raise
+        if path.stat().st_size > self._size:
+            self._file.truncate(self._size)
         _sync_folder(path.parent)
 
     def append(self, kind: str, **body: Any) -> Record:
@@ -57,26 +56,26 @@ class Journal:
         if not self.records:
             record["version"] = VERSION
         text = json.dumps(record, separators=(",", ":"), allow_nan=True).encode()
-        start = self._file.tell()
+        line = _line(text)
         try:
-            self._file.write(_line(text))
-            self._file.flush()
+            _write(self._file.fileno(), line)
             os.fsync(self._file.fileno())
         except OSError as error:
-            self._undo(start)
+            self._undo()
             what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
             raise BenchError(
                 f"cannot write the journal {self.path}: {what}; free space, then bench resume "
                 f"{self.path.parent.name}"
             ) from error
         # what memory holds is what a reader of the file would see: lists, not tuples
+        self._size += len(line)
         self.records.append(json.loads(text))
         return self.records[-1]
 
-    def _undo(self, start: int) -> None:
+    def _undo(self) -> None:
         """Take a half-written record back, as far as the disk lets us."""
         with contextlib.suppress(OSError):  # the torn line is cut off at the next opening
-            os.ftruncate(self._file.fileno(), start)
+            os.ftruncate(self._file.fileno(), self._size)
 
     def close(self) -> None:
         try:
@@ -107,17 +106,47 @@ def read(path: Path) -> list[Record]:
     return _load(path)[0]
 
 
+def begun_at(path: Path) -> float | None:
+    """When the first record was written; None if the driver was lost before that."""
+    with open(path, "rb") as file:
+        first = file.readline()
+    crc, _, text = first.rstrip(b"\n").partition(b" ")
+    whole = first.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text)
+    return float(json.loads(text)["t"]) if whole else None
+
+
 def is_held(path: Path) -> bool:
     """Whether a driver is running this sweep now."""
     lock = path.with_suffix(".lock")
     if not lock.exists():
         return False
-    with open(lock, "a+") as file:
+    with open(lock, "rb") as file:  # who may only read may ask, too
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
     return False
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    """Take the writer's lock; asks again for a moment, since `is_held` tries it in passing."""
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if not left:
+                raise BenchError(
+                    f"sweep {path.parent.name!r} is being run by another process; "
+                    "wait for it or stop it first"
+                ) from error
+            time.sleep(LOCK_WAIT_SEC)
+
+
+def _write(handle: int, data: bytes) -> None:
+    """All of it: one call may write less than it was given."""
+    while data:
+        data = data[os.write(handle, data) :]
 
 
 def _line(text: bytes) -> bytes:

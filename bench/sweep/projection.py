@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.sweep.history import History, Record
@@ -19,6 +19,22 @@ def published(record: Record, history: History, folder: Path) -> Record:
     files = [{**a, "path": str(place / a["path"])} for a in trial.artifacts]
     whole = row(history.plan, trial).to_dict()
     return {**record, "row": whole, "artifacts": [f for f in files if Path(f["path"]).exists()]}
+
+
+class Publisher:
+    """A listener of an engine that hands on each record, completed from the history so far.
+
+    A sweep taken up again first gives it the records from before; whoever receives them knows
+    what it has.
+    """
+
+    def __init__(self, put: Callable[[Record], None], sweeps: Path) -> None:
+        self._put, self._sweeps, self._history = put, sweeps, History()
+
+    def __call__(self, record: Record) -> None:
+        self._history.apply(record)
+        folder = self._sweeps / self._history.plan["sweep"]
+        self._put(published(record, self._history, folder))
 
 
 def replay(records: list[Record], folder: Path) -> Iterator[Record]:

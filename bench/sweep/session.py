@@ -6,7 +6,8 @@ Everything that can be wrong is found in `prepare`, before a folder of the sweep
 from __future__ import annotations
 
 import os
-import signal
+import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,9 @@ from bench.sweep.plan import Machine, Wish
 from bench.sweep.resolve import Frame, resolve
 from bench.workloads import base, generate
 from search_spaces import Space
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STOPPED = "stopped by the user"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,8 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     home.make()
     if name is None:
         name = home.free_name(workload.name)
+    elif not NAME.fullmatch(name):
+        raise BenchError(f"--name {name!r}: a name is letters, digits, '-', '_' and '.', as echo-1")
     elif home.folder(name).exists():
         raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
     said("reading the data" if wish.data else "drawing the simulated data")
@@ -72,12 +78,17 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
     engine = Engine(
         journal, prepared.frame, prepared.space, prepared.frame.scale.choices, listeners
     )
-    engine.write("plan", **plan)
+    try:
+        engine.write("plan", **plan)
+    except BenchError:
+        journal.close()
+        shutil.rmtree(home.folder(plan["sweep"]), ignore_errors=True)
+        raise
     return engine
 
 
 def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
-    """Take a sweep up again where its journal ends.
+    """Take a sweep up again where its journal ends; the listeners hear it from its start.
 
     Raises:
         BenchError: no such sweep, another driver has it, or its preset or data changed.
@@ -86,6 +97,9 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     _, frame = planning.reopen(history.plan)
     space = planning.load_space(history.plan["space"])
     journal = Journal(home.journal(name))
+    for record in journal.records:
+        for listener in listeners:
+            listener(record)
     return Engine(journal, frame, space, frame.scale.choices, listeners)
 
 
@@ -114,33 +128,32 @@ def run(engine: Engine, home: Home, machine: Machine, on_ray_up: Callable[[float
 
     folder = home.folder(engine.plan["sweep"])
     engine.write("session", event="open", host=socket.gethostname(), pid=os.getpid())
+    engine.take_up()
     gpu_share = machine.gpus / engine.plan["concurrency"] if machine.gpus else 0.0
     cpus = max(engine.plan["concurrency"], machine.cores)
     begin_at = time.monotonic()
     busy_before = busy_seconds(engine)
-    stopped = ""
-    with ray_up(cpus, machine.gpus) as ray_seconds:
-        up_at = time.monotonic()
-        on_ray_up(ray_seconds)
+    wall = ray_start = 0.0
+    with engine.interrupts.handled():
         try:
-            with sigterm_as_interrupt():
+            with ray_up(cpus, machine.gpus) as ray_start, _stopped_first(engine):
+                up_at = time.monotonic()
+                on_ray_up(ray_start)
                 run_on_tune(engine, folder, gpus_per_trial=gpu_share)
+                wall = time.monotonic() - up_at
         except KeyboardInterrupt:
-            stopped = "stopped by the user"
-            engine.stop(stopped)
-        except BenchError as error:
-            engine.stopping = True
-            raise error
-        wall = time.monotonic() - up_at
-    engine.write("session", event="close", cause=stopped)
-    if stopped or not engine.exhausted:
+            engine.stop(STOPPED)  # while Ray started, or after the last trial
+    if engine.interrupts.seen:
+        engine.stop(STOPPED)  # should a library have swallowed the interrupt
+    engine.write("session", event="close", cause="" if engine.complete else STOPPED)
+    if not engine.complete:
         return engine.history.sessions[-1]
     busy = busy_seconds(engine) - busy_before
     return engine.write(
         "end",
         summary={
             "counts": engine.history.counts(),
-            "ray_start_sec": ray_seconds,
+            "ray_start_sec": ray_start,
             "wall_sec": wall,
             "session_sec": time.monotonic() - begin_at,
             "busy_sec": busy,
@@ -155,17 +168,13 @@ def busy_seconds(engine: Engine) -> float:
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM (a scheduler's warning) is handled like Ctrl-C while the block runs."""
-
-    def interrupt(signum: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+def _stopped_first(engine: Engine) -> Iterator[None]:
+    """Journals an interrupt before Ray is taken down, which takes seconds."""
     try:
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except KeyboardInterrupt:
+        engine.stop(STOPPED)
+        raise
 
 
 def config_of(record: Record) -> TrialConfig:

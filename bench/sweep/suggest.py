@@ -89,6 +89,8 @@ def as_optuna(trial: Trial, final: int) -> FrozenTrial:
     """A trial as Optuna hears it: contract 6."""
     state = STATES[trial.outcome]
     value = trial.rungs.get(final) if state == TrialState.COMPLETE else None
+    if state == TrialState.COMPLETE and value is None:
+        state = TrialState.FAIL  # its last rung's report was lost with a driver: nothing to learn
     pruned = trial.outcome == "pruned"
     return create_trial(
         state=state,

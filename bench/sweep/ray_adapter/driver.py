@@ -39,18 +39,18 @@ def ray_up(cpus: int, gpus: int) -> Iterator[float]:
 
     begin = time.monotonic()
     try:
-        ray.init(
-            num_cpus=cpus,
-            num_gpus=gpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
-    except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchError(f"Ray does not start: {first}") from error
-    try:
+        try:
+            ray.init(
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BenchError(f"Ray does not start: {first}") from error
         yield time.monotonic() - begin
     finally:
         ray.shutdown()
@@ -129,6 +129,7 @@ def _stopper(guard: Any) -> Any:
             return False
 
         def stop_all(self) -> bool:
-            return bool(guard.error is not None or guard.engine.stopping)
+            stopping = guard.engine.stopping or guard.engine.interrupts.seen
+            return bool(guard.error is not None or stopping)
 
     return EngineStopper()
