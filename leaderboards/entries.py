@@ -99,16 +99,16 @@ class Entry:
 
 
 def distinct(rows: Iterable[Row]) -> tuple[list[Row], int]:
-    """Rows in a fixed order with repeats of (entry, seed) dropped, and how many were.
+    """Rows in a fixed order, repeats of (entry, seed, protocol) dropped, and how many those were.
 
     The same configuration from the same seed gives the same result, so a repeat is no replicate.
     A completed row stands before any other, then the later trial.
     """
-    kept: dict[tuple[str, int], Row] = {}
+    kept: dict[tuple[str, int, str], Row] = {}
     count = 0
     for row in sorted(rows, key=lambda r: (r.sweep, r.trial, r.trial_id)):
         count += 1
-        key = (row.entry_id, row.seed)
+        key = (row.entry_id, row.seed, row.protocol_digest)
         other = kept.get(key)
         if other is None or other.outcome != "completed":
             kept[key] = row

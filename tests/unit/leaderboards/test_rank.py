@@ -9,7 +9,14 @@ import pytest
 from scipy import stats
 
 from leaderboards.entries import distinct, gather
-from leaderboards.rank import Estimates, rank, rankings, significantly_better, tier_letters
+from leaderboards.rank import (
+    Estimates,
+    estimate,
+    rank,
+    rankings,
+    significantly_better,
+    tier_letters,
+)
 from leaderboards.rows import Row
 from leaderboards.spread import seed_spread
 from tests.unit.leaderboards.synthetic import row, sweep_rows
@@ -117,12 +124,27 @@ def test_with_nothing_known_nothing_is_told_apart() -> None:
 
 def test_replicates_give_their_own_spread_without_the_sampling_error() -> None:
     rng = np.random.default_rng(4)
-    rows = sweep_rows(np.full(60, 50.0), rng, seeds=4, rel_sd=0.2, rel_se=0.1)
+    rows = sweep_rows(np.full(60, 50.0), rng, seeds=4, rel_sd=0.2, rel_se=0.2)
     found = seed_spread(gather(rows))
-    # 180 degrees of freedom: a relative error of a standard deviation of about 1/sqrt(360) = 5 %
+    # total variance 0.08 from 180 degrees of freedom: sd 0.0084, so 0.04 +- 0.0084 is training;
+    # two of those are 20 % of its root. Left in, sampling would make it 0.28.
     assert found.rel_sd == pytest.approx(0.2, rel=0.2)
     assert found.df == 180
     assert found.kind == "measured"
+
+
+def test_the_error_of_a_mean_falls_with_its_seeds() -> None:
+    rng = np.random.default_rng(9)
+    found = rank(sweep_rows(np.array([50.0, 60.0]), rng, seeds=4, rel_sd=0.2, rel_se=0.1))
+    place = found.ranked[0]
+    assert place.training_sd is not None
+    assert place.total_se is not None
+    assert place.entry.score_se == pytest.approx(0.1 * place.score / 2, rel=0.2)
+    assert place.total_se == pytest.approx(
+        np.hypot(place.training_sd / 2, place.entry.score_se), rel=1e-12
+    )
+    known = estimate([place.entry], found.spread)
+    assert known.training[0] == pytest.approx(found.spread.rel_sd / 2, rel=1e-12)
 
 
 def test_few_replicates_are_weighed_with_the_workloads_measure() -> None:
@@ -215,11 +237,11 @@ def test_protocols_and_scales_are_never_ranked_together() -> None:
 
 def test_a_repeat_of_the_same_seed_is_no_replicate() -> None:
     first = row(0, 50.0)
-    rows, repeats = distinct(
-        [first, replace(first, sweep="other"), replace(first, outcome="failed", score=None)]
-    )
-    assert (len(rows), repeats) == (1, 2)
-    assert rows[0].outcome == "completed"
+    broken = replace(first, sweep="zebra", outcome="failed", score=None)
+    remeasured = replace(first, protocol_digest="p1", score=60.0)
+    rows, repeats = distinct([first, replace(first, sweep="other"), broken, remeasured])
+    assert repeats == 2
+    assert [(kept.protocol_digest, kept.score) for kept in rows] == [("p0", 50.0), ("p1", 60.0)]
 
 
 def test_failures_are_listed_with_their_last_rung_and_not_ranked() -> None:
