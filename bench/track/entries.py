@@ -60,7 +60,7 @@ def project_entries(
             run_id = run.info.run_id
             writer.running(run_id, name)
         writer.log(run_id, _points(entry, metric, end_ms), fields.params(entry["params"]), own)
-        writer.end(run_id, "FINISHED" if entry["outcome"] == "completed" else "FAILED", end_ms)
+        writer.end(run_id, fields.STATUS.get(entry["outcome"], "FINISHED"), end_ms)
         writer.tag(run_id, "bench.digest", digest)
     return board.claims
 

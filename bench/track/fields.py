@@ -21,6 +21,14 @@ Point = tuple[str, float, int, int]  # key, value, timestamp in ms, step in imag
 CHUNK = 4900  # characters a tag holds on every MLflow server since 2.0 (5000; 8000 from 2.17)
 PARAM_LENGTH = 500
 PREFIX = {"progress": "train", "rung": "rung", "final": "eval", "end": "eval"}
+STATUS = {
+    "completed": "FINISHED",
+    "pruned": "FINISHED",  # stopped as planned; the tag bench.outcome tells it from completed
+    "diverged": "FAILED",
+    "out-of-memory": "FAILED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
 ROW_METRICS = {
     "eval": ("train_distance", "denoise_error", "select"),
     "stability": ("loss_rel_spread", "spikes_per_1k", "clipped_share", "nonfinite_share"),

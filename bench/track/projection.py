@@ -20,14 +20,6 @@ from bench.track.store import Store
 from bench.track.writer import Writer
 from leaderboards.rows import Row
 
-STATUS = {
-    "completed": "FINISHED",
-    "pruned": "FINISHED",  # stopped as planned; the tag bench.outcome tells it from completed
-    "diverged": "FAILED",
-    "out-of-memory": "FAILED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
-}
 LAST_PHASES = ("final", "end")
 
 
@@ -49,7 +41,7 @@ class _Trial:
 
     @property
     def status(self) -> str:
-        return "RUNNING" if self.outcome is None else STATUS[self.outcome["outcome"]]
+        return "RUNNING" if self.outcome is None else fields.STATUS[self.outcome["outcome"]]
 
     def take(self, record: Record) -> None:
         """Add a record: suggest, start, report or outcome."""

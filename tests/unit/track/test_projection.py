@@ -147,7 +147,8 @@ def test_leaderboard_runs_are_flat_with_the_best_last_to_start(projected: Store)
     latest = max(entries.items(), key=lambda item: item[1]["start"])
     assert latest[0] == "echo-leaderboard/1-2 ddpmpp-edm adam 0e-4 b32"
     assert latest[1]["metrics"]["rank_high"][0][2] == 2.0
-    assert "echo-leaderboard/pruned ddpmpp-edm adam 1e-4 b32" in entries
+    pruned = entries["echo-leaderboard/pruned ddpmpp-edm adam 1e-4 b32"]
+    assert pruned["status"] == "FINISHED"
 
 
 def test_two_sweeps_of_one_name_do_not_mix(store: Store) -> None:
