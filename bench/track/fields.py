@@ -18,7 +18,7 @@ from leaderboards.rows import Row
 Record = Mapping[str, Any]
 Point = tuple[str, float, int, int]  # key, value, timestamp in ms, step in images
 
-CHUNK = 4900  # characters a tag holds on every MLflow server since 2.0 (5000; 8000 from 2.17)
+CHUNK = 4900  # characters a tag: MLflow 3.17 takes 8000, a column of an older server may hold 5000
 PARAM_LENGTH = 500
 PREFIX = {"progress": "train", "rung": "rung", "final": "eval", "end": "eval"}
 STATUS = {
