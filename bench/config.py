@@ -22,6 +22,7 @@ from bench.errors import BenchError, unknown
 T = TypeVar("T")
 Scalar = str | int | float | bool
 Args = dict[str, Any]  # keyword arguments of a table's entry; checked by the entry itself
+MAX_SIGMA_REL = 0.28  # of a power-function average: gamma = 0, all weights alike, is 1/sqrt(12)
 
 
 def _need(ok: bool, rule: str) -> None:
@@ -100,7 +101,20 @@ class TrainConfig:
             math.isfinite(self.lr) and self.lr > 0,
             f"train.lr must be positive and finite, got {self.lr}",
         )
-        _need(self.grad_clip >= 0, f"train.grad_clip must not be negative, got {self.grad_clip}")
+        for name in ("grad_clip", "weight_decay", "snapshots"):
+            value = getattr(self, name)
+            _need(value >= 0, f"train.{name} must not be negative, got {value}")
+        for name in ("report_nimg", "ema_short_nimg", "threads"):
+            value = getattr(self, name)
+            _need(value > 0, f"train.{name} must be positive, got {value}")
+        share = self.warmup_fraction
+        _need(0 <= share <= 1, f"train.warmup_fraction must be in 0..1, got {share}")
+        widths = self.ema_sigma_rel
+        _need(
+            bool(widths) and all(0 < s <= MAX_SIGMA_REL for s in widths),
+            f"train.ema_sigma_rel needs widths in 0..{MAX_SIGMA_REL}, got {widths}",
+        )
+        _need(len(set(widths)) == len(widths), f"train.ema_sigma_rel {widths} repeats a width")
         rungs = self.rungs_nimg
         _need(
             bool(rungs) and list(rungs) == sorted(set(rungs)) and rungs[-1] == self.budget_nimg,
@@ -136,6 +150,10 @@ class SampleConfig:
     def __post_init__(self) -> None:
         _need(self.steps >= 2, f"sample.steps must be at least 2, got {self.steps}")
         _need(self.batch_size > 0, f"sample.batch_size must be positive, got {self.batch_size}")
+        if self.grid not in ("edm", "own"):
+            raise unknown("grid", self.grid, ("edm", "own"))
+        if self.weights not in ("ema", "net"):
+            raise unknown("weights", self.weights, ("ema", "net"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +170,11 @@ class MeasureConfig:
     def __post_init__(self) -> None:
         for name in ("n_select", "n_report", "n_reference", "n_denoise"):
             _need(getattr(self, name) >= 2, f"measure.{name} must be at least 2")
+        sigmas = self.denoise_sigmas
+        _need(
+            bool(sigmas) and min(sigmas) > 0,
+            f"measure.denoise_sigmas must be positive, got {sigmas}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +193,12 @@ class TrialConfig:
 
     @property
     def entry_id(self) -> str:
-        """Digest of the resolved configuration without its seed."""
-        body = self.to_dict()
+        """Digest of the resolved configuration without its seed; 1 and 1.0 are one learning rate.
+
+        Raises:
+            BenchError: a value is of the wrong type.
+        """
+        body = self.from_dict(self.to_dict()).to_dict()
         del body["seed"], body["data"]["cache"]
         return digest(body)
 
@@ -188,8 +215,15 @@ class TrialConfig:
 
 
 def canonical(body: Any) -> str:
-    """JSON with sorted keys: the text a digest is taken of. Tuples read as lists."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+    """JSON with sorted keys: the text a digest is taken of. Tuples read as lists.
+
+    Raises:
+        BenchError: a value that JSON does not have.
+    """
+    try:
+        return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"a configuration holds plain finite values only: {error}") from error
 
 
 def digest(body: Any) -> str:
@@ -236,7 +270,9 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         return dict(value)
     if origin in (typing.Union, types.UnionType):
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise BenchError(f"{where} must be finite, got {value}")
         return float(value)
     wrong_bool = isinstance(value, bool) and hint is not bool
     if hint is not Any and (wrong_bool or not isinstance(value, hint)):
