@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,31 +21,38 @@ def load(kind: str, table: Mapping[str, str], name: str) -> Any:
         BenchError: the name is unknown (with the nearest match) or the file cannot be used.
     """
     if ".py:" in name:
-        path, _, attr = name.rpartition(":")
-        return _attribute(from_file(Path(path), kind), attr, kind, path)
+        return at(name, kind)
     if name not in table:
         raise unknown(kind, name, table)
-    return at(table[name])
+    return at(table[name], kind)
 
 
-def at(place: str) -> Any:
-    """What stands at "module:attr" (or the module, without an attr): our own tables' entries."""
+def at(place: str, kind: str = "module") -> Any:
+    """What stands at "module:attr" (or the module, without an attr), or at "file.py:attr"."""
+    if ".py:" in place:
+        path, _, attr = place.rpartition(":")
+        return _attribute(from_file(Path(path), kind), attr, kind, path)
     module, _, attr = place.partition(":")
     found: Any = importlib.import_module(module)
     return getattr(found, attr) if attr else found
 
 
 def from_file(path: Path, kind: str) -> ModuleType:
-    """A user's Python file, imported under a name of its own."""
+    """A user's Python file, imported under a name of its own; the same file is one module."""
     if not path.is_file():
         raise BenchError(f"{kind} file {path} does not exist; give the path of a Python file")
-    spec = importlib.util.spec_from_file_location(f"bench_user_{path.stem}", path)
+    mark = hashlib.blake2b(str(path.resolve()).encode() + path.read_bytes(), digest_size=8)
+    name = f"bench_user_{path.stem}_{mark.hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise BenchError(f"{kind} file {path} is not a Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"{kind} file {path} cannot be imported: {cause}") from error
     return module

@@ -102,7 +102,7 @@ class Workload:
     title: str
     source: str  # the document it comes from
     reader: str  # the official layout of its data
-    task: str  # "module:class" of the task
+    task: str  # "module:class" of the task, or "file.py:class"
     space: str  # its search space's name
     scales: Mapping[str, Scale]
     metric: str = "fd"  # fd_<extractor>; lower is better
@@ -132,5 +132,5 @@ def load(name: str) -> Workload:
 
 def build_task(config: TrialConfig) -> Task:
     """The task of a trial."""
-    task: Task = doors.at(load(config.workload).task)(config)
+    task: Task = doors.at(load(config.workload).task, "task")(config)
     return task

@@ -30,8 +30,6 @@ from bench.workloads.base import Clock, Evaluation
 REFERENCE_SEED = 0  # which real images stand for a part: the same for every trial and sweep
 GAUSSIAN = "gaussian.safetensors"
 GAUSSIAN_IMAGES = 4096  # at most, of the train part
-GAUSSIAN = "gaussian.safetensors"
-GAUSSIAN_IMAGES = 4096  # at most, of the train part
 
 
 class GenerateTask:
