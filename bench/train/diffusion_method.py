@@ -20,7 +20,7 @@ from bench.diffusion import preconditioning, sampling
 from bench.diffusion.denoiser import Denoiser, loss
 from bench.diffusion.grids import sigma_grid
 from bench.diffusion.preconditioning.base import Preconditioning
-from bench.streams import derive_seed, normal, uniform
+from bench.streams import normal, uniform
 from bench.train.loop import Diverged
 from bench.train.objective import Batch, Terms
 
@@ -43,7 +43,6 @@ class DiffusionObjective:
         self.precond = preconditioning.build(
             method.preconditioning, sigma_data=task.sigma_data, **method.preconditioning_args
         )
-        torch.manual_seed(derive_seed(config.seed, "init"))
         net = backbones.build(
             method.backbone,
             resolution=task.spatial[-1],
@@ -62,12 +61,13 @@ class DiffusionObjective:
         u = uniform(seed, "sigma", samples)
         sigma = torch.as_tensor(self.precond.sigma_from_uniform(u), dtype=torch.float32)
         noise = torch.from_numpy(normal(seed, "noise", samples, tuple(batch.target.shape[1:])))
+        condition = batch.condition
         out = loss(
             self.denoiser,
             batch.target.to(self.device),
             sigma.to(self.device),
             noise.to(self.device),
-            batch.condition,
+            condition if condition is None else condition.to(self.device),
         )
         return Terms(loss=out.weighted, sigma=sigma, sq_error=out.sq_error)
 

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from bench import doors
 from bench.config import TrialConfig
+from bench.streams import derive_seed
 
 METHODS = {"diffusion": "bench.train.diffusion_method:DiffusionObjective"}
 
@@ -56,5 +58,6 @@ class Objective(Protocol):
 def build(config: TrialConfig) -> Objective:
     """The objective of a trial; its initialisation draws from torch's generator, seeded here."""
     make = doors.load("method", METHODS, config.method.kind)
+    torch.manual_seed(derive_seed(config.seed, "init"))
     objective: Objective = make(config)
     return objective

@@ -53,10 +53,12 @@ def make_schedule(optimizer: Optimizer, config: TrainConfig) -> Any:
     shared: dict[str, Any] = {
         "warmup_t": warmup,
         "warmup_lr_init": config.lr / max(warmup, 1),
+        "warmup_prefix": False,  # milestones count from the start, as the budget does
         "t_in_epochs": False,
     }
     if config.schedule == "cosine":
         return CosineLRScheduler(optimizer, t_initial=total, lr_min=0.0, **shared)
     after, factor = STEP_DECAY
-    steps = [round(total * after)] if config.schedule == "step" else []
+    # timm applies milestone m from step m - 1 on
+    steps = [round(total * after) + 1] if config.schedule == "step" else []
     return MultiStepLRScheduler(optimizer, decay_t=steps, decay_rate=factor, **shared)
