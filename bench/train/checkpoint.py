@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
@@ -21,26 +23,40 @@ from torch.optim import Optimizer
 from bench.errors import BenchError
 
 KEEP = 2
-FORMAT = "1"
+FORMAT = "2"
+PART = "part-"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """The name to write `path` under: a file beside it, fsynced and renamed when all went well.
+
+    Raises:
+        BenchError: the disk is full or the folder cannot be written; nothing is left of it.
+    """
+    part = path.with_name(f"{PART}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the system said
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise BenchError(f"cannot write {path.name}: {reason or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write atomically: a temporary file beside it, fsync, rename.
+    """Write tensors and scalars, whole or not at all.
 
     Raises:
         BenchError: the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".part{os.getpid()}")
-    try:
-        whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        save_file(whole, part, metadata={"format": FORMAT, "state": json.dumps(meta)})
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BenchError(f"cannot write {path.name}: {error.strerror or error}") from error
+    plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with whole(path) as part:
+        save_file(plain, part, metadata={"format": FORMAT, "state": json.dumps(meta)})
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,34 +86,54 @@ def existing(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.safetensors"), reverse=True)
 
 
-def retain(folder: Path, keep: int = KEEP) -> None:
-    """Delete all but the newest `keep` checkpoints."""
-    for path in existing(folder)[keep:]:
+def retain(folder: Path, last: Path | None = None, *, keep: int = KEEP) -> None:
+    """Delete all but the newest `keep` checkpoints, and what a killed process left half-written.
+
+    `last` is the one just written: those beyond it could not be used, or belong to another run.
+    """
+    old = [path for path in existing(folder) if last is None or path <= last]
+    for path in {*existing(folder), *folder.glob(f"{PART}*")} - set(old[:keep]):
         path.unlink(missing_ok=True)
 
 
-def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """An optimizer's state as named tensors and the scalars beside them."""
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
-    for index, state in optimizer.state_dict()["state"].items():
-        for key, value in state.items():
-            place = tensors if isinstance(value, Tensor) else scalars
-            place[f"opt/{index}/{key}"] = value
-    return tensors, scalars
+def pack(body: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """`body` (dicts, lists and scalars, however nested) as JSON; its tensors go to `tensors`.
+
+    Optimizers keep state where they like: one a parameter, in groups, as lists, as numbers.
+    """
+    if isinstance(body, Tensor):
+        tensors[name] = body
+        return {"tensor": name}
+    if isinstance(body, dict):
+        return {"dict": [[k, pack(v, f"{name}/{k}", tensors)] for k, v in body.items()]}
+    if isinstance(body, list | tuple):
+        return {"list": [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(body)]}
+    return body
 
 
-def load_optimizer(
-    optimizer: Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]
-) -> None:
-    """Put the state written by `optimizer_tensors` back; parameter groups stay as built."""
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in {**tensors, **scalars}.items():
-        if name.startswith("opt/"):
-            _, index, key = name.split("/", 2)
-            # torch keeps an Adam step counter as a tensor of its own: never share the file's
-            owned = value.clone() if isinstance(value, torch.Tensor) else value
-            state.setdefault(int(index), {})[key] = owned
-    body = optimizer.state_dict()
-    body["state"] = state
-    optimizer.load_state_dict(body)
+def unpack(body: Any, tensors: dict[str, Tensor]) -> Any:
+    """What `pack` took apart; tuples come back as lists."""
+    if not isinstance(body, dict):
+        return body
+    ((kind, value),) = body.items()
+    if kind == "tensor":
+        return tensors[value]
+    if kind == "dict":
+        return {k: unpack(v, tensors) for k, v in value}
+    return [unpack(v, tensors) for v in value]
+
+
+def load_optimizer(optimizer: Optimizer, body: dict[str, Any]) -> None:
+    """Put a state_dict back, moments in the memory layout of their parameters."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state = {
+        index: {key: _owned(value, parameters[index]) for key, value in own.items()}
+        for index, own in body["state"].items()
+    }
+    optimizer.load_state_dict({**body, "state": state})
+
+
+def _owned(value: Any, parameter: Tensor) -> Any:
+    if isinstance(value, Tensor) and value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value

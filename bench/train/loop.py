@@ -53,14 +53,14 @@ class Training:
 
         Raises:
             Diverged: a loss or gradient is not finite.
-            torch.OutOfMemoryError: one sample at a time does not fit.
+            RuntimeError: one sample at a time does not fit; `out_of_memory` tells it.
         """
         self.objective.net.train()
         while self.nimg < until_nimg:
             try:
                 loss, log = self._accumulate_gradient()
-            except torch.OutOfMemoryError:
-                if self.micro_batch == 1:
+            except RuntimeError as error:
+                if self.micro_batch == 1 or not out_of_memory(error):
                     raise
                 self.micro_batch = _next_divisor(self.config.batch_size, self.micro_batch)
                 continue
@@ -127,8 +127,7 @@ class Training:
         for key in self.averages.weights:
             named = self.averages.named(key)
             tensors |= {f"ema/{key}/{name}": value for name, value in named.items()}
-        moments, scalars = checkpoint.optimizer_tensors(self.optimizer)
-        tensors |= moments
+        optimizer = checkpoint.pack(self.optimizer.state_dict(), "opt", tensors)
         if self.log:
             tensors["log"] = torch.cat(self.log)
         meta = {
@@ -137,12 +136,12 @@ class Training:
             "micro_batch": self.micro_batch,
             "losses": self.losses,
             "flags": self.flags,
-            "optimizer": scalars,
+            "optimizer": optimizer,
             "extra": extra,
         }
         path = checkpoint.path_at(folder, self.nimg)
         checkpoint.write(path, tensors, meta)
-        checkpoint.retain(folder)
+        checkpoint.retain(folder, path)
         return path
 
     def restore(self, path: Path) -> dict[str, Any]:
@@ -159,11 +158,7 @@ class Training:
         for key, average in self.averages.weights.items():
             for name, value in zip(self.averages.names, average, strict=True):
                 value.copy_(tensors[f"ema/{key}/{name}"])
-        checkpoint.load_optimizer(
-            self.optimizer,
-            {k: v for k, v in tensors.items() if k.startswith("opt/")},
-            meta["optimizer"],
-        )
+        checkpoint.load_optimizer(self.optimizer, checkpoint.unpack(meta["optimizer"], tensors))
         self.nimg, self.micro_batch = meta["nimg"], meta["micro_batch"]
         self.losses = list(meta["losses"])
         self.flags = [(bool(c), bool(n)) for c, n in meta["flags"]]
@@ -171,6 +166,12 @@ class Training:
         self.log = list(whole.split(self.config.batch_size)) if whole is not None else []
         extra: dict[str, Any] = meta["extra"]
         return extra
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out: torch raises a bare RuntimeError for that on a CPU."""
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def _next_divisor(batch: int, below: int) -> int:
