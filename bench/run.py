@@ -2,11 +2,13 @@
 
 `steps` is the trial as a generator of reports, so that whoever drives it may stop between any two
 of them; `run_trial` drives it with a callback. Every way a trial can end is a report with an
-outcome and a cause; only a full disk and our own faults leave as exceptions of their own kind.
+outcome and a cause.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import time
 import traceback
@@ -25,7 +27,7 @@ from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch
 from bench.pictures import save_grid
 from bench.train import checkpoint
-from bench.train.loop import Diverged, Training
+from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.objective import build
 from bench.workloads.base import Evaluation, build_task
 
@@ -62,33 +64,39 @@ def run_trial(
 
 
 def steps(config: TrialConfig, folder: Path) -> Iterator[Report]:
-    """A trial's reports, one after another; it goes on from its last checkpoint in `folder`."""
+    """A trial's reports, one after another; it goes on from its last checkpoint in `folder`.
+
+    The report of a rung is in the checkpoint made there and is said again by a trial that goes on
+    from it, since nobody may have heard it: a rung is said at least once, always the same.
+    """
     trial = _Trial(config, folder)
     try:
         yield from trial.run()
-    except (Diverged, NonFiniteError) as error:
-        yield trial.end("diverged", str(error))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        first = (str(error) or "out of memory").splitlines()[0]
-        yield trial.end("out-of-memory", first)
-    except GeneratorExit:
-        raise
     except Exception as error:
-        # Anything else is the trial's own failure: a row with a cause, never a missing row.
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            yield trial.end("failed", "the disk is full")
-        else:
-            cause = f"{type(error).__name__}: {error}".splitlines()[0]
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.log").write_text(traceback.format_exc())
-            yield trial.end("failed", cause)
+        yield trial.end(*_verdict(error, folder))
+
+
+def _verdict(error: Exception, folder: Path) -> tuple[str, str]:
+    """Outcome and cause of a trial that an error ended: never a missing row."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, Diverged | NonFiniteError):
+        return "diverged", text
+    if out_of_memory(error):
+        return "out-of-memory", text.splitlines()[0]
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "failed", "the disk is full"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.log").write_text(traceback.format_exc())
+    kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
+    return "failed", f"{kind}{text}".splitlines()[0]
 
 
 class _Trial:
     def __init__(self, config: TrialConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.clock = Stopwatch(config.train.device)
-        self.notes: list[str] = []
+        self.said: list[str] = []  # what is to be known of this run
         self.metrics: dict[str, float] = {}  # measured since the last report
         self.artifacts: list[dict[str, Any]] = []
         self.done_rungs = 0
@@ -99,13 +107,14 @@ class _Trial:
     def run(self) -> Iterator[Report]:
         config = self.config
         torch.set_num_threads(config.train.threads)
-        with self.clock.phase("train"):
-            objective = build(config)
-            task = build_task(config)
-            self.training = training = Training(
-                config.train, objective, task, config.seed, config.trial_id
-            )
-        self._restore(training)
+        # not on the clock: the first trial of a process imports libraries here
+        objective, task = build(config), build_task(config)
+        self.training = training = Training(
+            config.train, objective, task, config.seed, config.trial_id
+        )
+        again = self._restore(training)
+        if again is not None:
+            yield again
         evaluation: Evaluation | None = None
         while training.nimg < config.train.budget_nimg or self.done_rungs < len(
             config.train.rungs_nimg
@@ -128,8 +137,9 @@ class _Trial:
             self.metrics |= self._stability(training)
             self.done_rungs += 1
             self._snapshot(training)
-            self._save(training)
-            yield self._report("rung", training, value=evaluation.value)
+            report = self._report("rung", training, value=evaluation.value)
+            self._save(training, report)
+            yield report
         yield self._finish(training, task)
 
     def _finish(self, training: Training, task: Any) -> Report:
@@ -139,11 +149,12 @@ class _Trial:
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         self.metrics |= self._throughput()
         if evaluation.pictures is not None:
-            path = self.folder / "samples.png"
-            save_grid(evaluation.pictures, path)
-            self.artifacts.append({"name": "samples", "path": path.name, "real": False})
+            with checkpoint.whole(self.folder / "samples.png") as path:
+                save_grid(evaluation.pictures, path)
+            self.artifacts.append({"name": "samples", "path": "samples.png", "real": False})
         log: dict[str, Any] = training.stability_log()
-        np.savez_compressed(self.folder / "stability_log.npz", **log)
+        with checkpoint.whole(self.folder / "stability_log.npz") as path:
+            np.savez_compressed(path, **log)
         named = training.averages.named(training.averages.longest)
         checkpoint.write(self.folder / "ema.safetensors", named, {"nimg": training.nimg})
         checkpoint.retain(self.folder, keep=0)
@@ -163,7 +174,7 @@ class _Trial:
             seconds=self._seconds(),
             outcome=outcome,
             cause=cause,
-            notes=list(self.notes),
+            notes=self._notes(),
             artifacts=self.artifacts,
         )
 
@@ -175,8 +186,14 @@ class _Trial:
             seconds=self._seconds(),
             rung=self.done_rungs - 1 if phase == "rung" else None,
             value=value,
-            notes=list(self.notes),
+            notes=self._notes(),
         )
+
+    def _notes(self) -> list[str]:
+        training = self.training
+        if training is None or training.micro_batch == self.config.train.micro_batch:
+            return list(self.said)
+        return [*self.said, f"the batch did not fit: micro-batches of {training.micro_batch}"]
 
     def _take_metrics(self) -> dict[str, float]:
         """Plain floats, said once; a value that does not exist (NaN) is left out."""
@@ -196,9 +213,6 @@ class _Trial:
 
     def _train_metrics(self, training: Training) -> dict[str, float]:
         recent = training.losses[-max(1, len(training.losses) // 20) :]
-        if training.micro_batch != self.config.train.micro_batch:
-            note = f"the batch did not fit: micro-batches of {training.micro_batch}"
-            self.notes = [note]
         return {
             "train/loss": float(np.mean(recent)),
             "train/lr": training.lr,
@@ -237,10 +251,16 @@ class _Trial:
         seen = self.clock.read()
         return {"train": seen.train_sec, "sample": seen.sample_sec, "measure": seen.measure_sec}
 
-    def _save(self, training: Training) -> None:
+    def _save(self, training: Training, rung: Report | None = None) -> None:
         """A checkpoint of everything; writing it is part of training's cost."""
+        extra = {
+            "done_rungs": self.done_rungs,
+            "clock": self.clock.state(),
+            "said": self.said,
+            "rung": None if rung is None else dataclasses.asdict(rung),
+        }
         with self.clock.phase("train"):
-            training.save(self.folder, self._extra())
+            training.save(self.folder, extra)
         self.saved_at = time.monotonic()
 
     def _snapshot(self, training: Training) -> None:
@@ -255,20 +275,16 @@ class _Trial:
         path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
         checkpoint.write(path, tensors, {"nimg": training.nimg})
 
-    def _extra(self) -> dict[str, Any]:
-        return {
-            "done_rungs": self.done_rungs,
-            "clock": self.clock.state(),
-            "notes": self.notes,
-        }
-
-    def _restore(self, training: Training) -> None:
+    def _restore(self, training: Training) -> Report | None:
+        """Go on from the newest checkpoint that can be used; the report of its rung."""
         for path in checkpoint.existing(self.folder):
             try:
                 extra = training.restore(path)
             except BenchError as error:
-                self.notes.append(f"{error}; went on from the one before it")
+                self.said.append(f"{error}; it is not used")
                 continue
             self.done_rungs = extra["done_rungs"]
             self.clock.restore(extra["clock"])
-            return
+            self.said = [*extra["said"], *self.said]
+            return None if extra["rung"] is None else Report(**extra["rung"])
+        return None
