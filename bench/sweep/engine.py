@@ -120,8 +120,8 @@ class Engine:
 
     def _seeded(self, config: TrialConfig) -> TrialConfig:
         """A configuration drawn before gets a new seed and joins its entry."""
-        trials = self.history.trials.values()
-        same = sum(t.suggestion["entry_id"] == config.entry_id for t in trials)
+        entry, trials = config.entry_id, self.history.trials.values()
+        same = sum(t.suggestion["entry_id"] == entry for t in trials)
         if not same:
             return config
         seed = derive_seed(self.plan["seed"], "trial", same) % 2**31

@@ -30,6 +30,7 @@ from bench.config import (
 )
 from bench.diffusion import preconditioning
 from bench.errors import BenchError, unknown
+from bench.train.optim import known_optimizers
 from bench.workloads.base import Scale
 
 TRAIN_KEYS = (
@@ -41,6 +42,10 @@ TRAIN_KEYS = (
     "warmup_fraction",
     "grad_clip",
 )
+
+
+DEFAULT_BATCH = 32  # where a space does not suggest one
+COSTLESS = ("dropout",)  # drawn from a range and changes no count: not measured anew each time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
         preconditioning=setup,
         preconditioning_args=noise_args,
     )
+    _check(frame, method, train_args.get("optimizer"))
     return TrialConfig(
         workload=frame.workload,
         scale=scale.name,
@@ -120,6 +126,22 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
             n_denoise=scale.n_denoise,
         ),
     )
+
+
+def _check(frame: Frame, method: MethodConfig, optimizer: str | None) -> None:
+    """Values that only the parts themselves can judge, before a trial is told of them."""
+    try:
+        backbones.load(method.backbone).Args(**method.backbone_args)
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"{method.backbone}: {error}") from error
+    sigma_data = frame.task.sigma_data
+    preconditioning.build(
+        method.preconditioning, sigma_data=sigma_data, **method.preconditioning_args
+    )
+    if optimizer not in (None, *frame.scale.choices.optimizers):
+        known = known_optimizers()
+        if optimizer not in known:
+            raise unknown("optimizer", str(optimizer), known)
 
 
 def _elsewhere(scale: Scale, key: str) -> bool:
@@ -143,7 +165,9 @@ def _required(params: Mapping[str, Any], key: str) -> str:
 
 
 def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainConfig:
-    scale, batch = frame.scale, int(args.get("batch_size", 32))
+    scale, batch = frame.scale, args.setdefault("batch_size", DEFAULT_BATCH)
+    if not isinstance(batch, int) or batch < 1:
+        raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     price = cost(frame.task, method)
     whole = int(scale.budget_tflop * 1e12 / price.training_flops) // batch * batch
     rungs = sorted({max(round(whole * f / batch), 1) * batch for f in scale.rungs if whole})
@@ -169,9 +193,10 @@ def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainCon
 
 def cost(task: TaskConfig, method: MethodConfig) -> Cost:
     """Parameters and FLOPs an image of a method's network on a task."""
+    args = {k: v for k, v in method.backbone_args.items() if k not in COSTLESS}
     return _cost(
         method.backbone,
-        canonical(method.backbone_args),
+        canonical(args),
         task.spatial,
         task.channels,
         task.n_classes,

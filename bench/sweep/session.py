@@ -105,7 +105,7 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
 
 def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
-    plan, start = engine.plan, len(engine.history.trials)
+    plan, start = engine.plan, engine.plan["trials"]
     asked = [
         {"number": start + i * seeds + k, "of": number}
         for i, number in enumerate(of)
