@@ -1,0 +1,109 @@
+"""The fold of a journal into trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.sweep.history import History
+
+PARAMS = {"architecture": "adm", "preconditioning": "edm"}
+
+
+def suggest(number: int, t: float = 0.0, protected: bool = False, **params: Any) -> dict[str, Any]:
+    return {
+        "kind": "suggest",
+        "trial": number,
+        "t": t,
+        "protected": protected,
+        "params": {**PARAMS, **params},
+    }
+
+
+def report(number: int, nimg: int, rung: int | None = None, **body: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {
+        "metrics": {},
+        "seconds": {},
+        "notes": [],
+        "artifacts": [],
+        "value": None,
+    }
+    phase = "progress" if rung is None else "rung"
+    return {"kind": "report", "trial": number, "nimg": nimg, "phase": phase, "rung": rung} | {
+        **whole,
+        **body,
+    }
+
+
+def outcome(number: int, name: str, t: float = 9.0) -> dict[str, Any]:
+    return {"kind": "outcome", "trial": number, "outcome": name, "cause": "why", "t": t}
+
+
+PLAN = {"kind": "plan", "trials": 4, "rungs": [0.5, 1.0], "prune": True, "t": 0.0}
+
+
+def test_a_trial_is_what_its_records_say() -> None:
+    history = History([PLAN, suggest(0, t=1.0), {"kind": "start", "trial": 0, "t": 2.0}])
+    trial = history.trials[0]
+    assert trial.open
+    assert (trial.suggested_at, trial.started_at, trial.outcome) == (1.0, 2.0, None)
+    history.apply(report(0, 8, metrics={"a": 1.0, "b": 2.0}, seconds={"train": 1.0}))
+    history.apply(report(0, 16, 0, metrics={"a": 3.0}, seconds={"train": 5.0}, value=0.5))
+    history.apply(report(0, 24, notes=["smaller"]))
+    assert (trial.nimg, trial.rungs) == (24, {0: 0.5})
+    assert trial.metrics == {"a": 3.0, "b": 2.0}  # the latest of each
+    assert trial.notes == ["smaller"]
+    history.apply(outcome(0, "completed", t=7.0))
+    assert (trial.outcome, trial.cause, trial.ended_at) == ("completed", "why", 7.0)
+    assert not trial.open
+
+
+def test_an_interrupted_trial_is_open_and_starts_again_with_its_first_start() -> None:
+    history = History([PLAN, suggest(0), {"kind": "start", "trial": 0, "t": 2.0}])
+    history.apply(outcome(0, "interrupted"))
+    trial = history.trials[0]
+    assert trial.open
+    assert history.counts() == {"interrupted": 1}
+    history.apply({"kind": "start", "trial": 0, "t": 50.0})
+    assert (trial.outcome, trial.cause, trial.started_at) == (None, "", 2.0)
+    assert history.counts() == {"running": 1}
+
+
+def test_a_cell_counts_what_completed_or_will() -> None:
+    cell = ("adm", "edm")
+    history = History([PLAN, suggest(0, protected=True), suggest(1), suggest(2, protected=True)])
+    history.apply(suggest(3, preconditioning="vp", protected=True))
+    assert history.cell_counts(cell) == (2, 3)  # an open unprotected one may still be pruned
+    history.apply(outcome(0, "diverged"))
+    assert history.cell_counts(cell) == (1, 3)
+    history.apply(outcome(1, "completed"))
+    assert history.cell_counts(cell) == (2, 3)
+    history.apply(outcome(2, "interrupted"))  # goes on at the resume
+    assert history.cell_counts(cell) == (2, 3)
+
+
+def test_without_pruning_every_open_trial_will_complete() -> None:
+    history = History([{**PLAN, "prune": False}, suggest(0), suggest(1)])
+    assert history.cell_counts(("adm", "edm")) == (2, 2)
+
+
+def test_the_best_is_a_completed_trial_with_the_lowest_last_rung() -> None:
+    history = History([PLAN, *(suggest(i) for i in range(4))])
+    assert history.best() is None
+    for number, value, name in [(0, 3.0, "completed"), (1, 1.0, "pruned"), (2, 2.0, "completed")]:
+        history.apply(report(number, 16, 1, value=value))
+        history.apply(outcome(number, name))
+    history.apply(report(3, 8, 0, value=0.1))  # completed with its last rung's report lost
+    history.apply(outcome(3, "completed"))
+    best = history.best()
+    assert best is not None
+    assert best.number == 2
+
+
+def test_extending_and_ending() -> None:
+    history = History([PLAN, suggest(0), outcome(0, "completed"), {"kind": "end", "summary": {}}])
+    assert history.ended is not None
+    history.apply({"kind": "extend", "plan": {"trials": 6, "confirm": [{"number": 1, "of": 0}]}})
+    assert history.ended is None
+    assert (history.plan["trials"], history.plan["rungs"]) == (6, [0.5, 1.0])
+    history.apply({"kind": "session", "event": "open"})
+    assert len(history.sessions) == 1

@@ -1,0 +1,172 @@
+"""Resolving parameters: equal training FLOPs, whole batches, nothing unknown."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import backbones
+from bench.config import MethodConfig, TrialConfig
+from bench.errors import BenchError
+from bench.sweep.resolve import COSTLESS, Frame, cost, resolve
+from bench.workloads.echo import LAPTOP, SMOKE
+from tests.unit.sweep.fakes import frame, plan
+
+DEFAULTS = plan()["defaults"]
+FRAME = frame()
+
+
+def with_budget(tflop: float) -> Frame:
+    return frame(scale=dataclasses.replace(SMOKE, budget_tflop=tflop))
+
+
+def counted(config: TrialConfig) -> int:
+    """Forward and backward FLOPs of an image by PyTorch's own counter, on real tensors."""
+    net = backbones.build(
+        config.method.backbone,
+        resolution=16,
+        in_channels=1,
+        out_channels=1,
+        **config.method.backbone_args,
+    )
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 1, 16, 16), torch.zeros(1), None).sum().backward()
+    return int(counter.get_total_flops())
+
+
+@pytest.mark.parametrize(
+    "default", DEFAULTS, ids=lambda d: f"{d['architecture']}-{d['preconditioning']}"
+)
+def test_all_cells_train_for_the_same_flops_within_a_batch(default: dict[str, Any]) -> None:
+    for batch in (8, 16):
+        for width in ("narrow", "default", "wide"):
+            config = resolve(FRAME, {**default, "batch_size": batch, "width": width}, 0)
+            price = cost(config.task, config.method).training_flops
+            spent = config.train.budget_nimg * price
+            budget = SMOKE.budget_tflop * 1e12
+            assert budget - batch * price < spent <= budget
+
+
+@pytest.mark.parametrize("default", DEFAULTS[:4], ids=lambda d: d["architecture"])
+def test_the_price_is_what_pytorch_counts(default: dict[str, Any]) -> None:
+    config = resolve(FRAME, default, 0)
+    mine = cost(config.task, config.method).training_flops
+    # The backward pass of the very first layer may or may not make the input's gradient: under 3 %.
+    assert mine == pytest.approx(counted(config), rel=0.03)
+
+
+@pytest.mark.parametrize("default", DEFAULTS[:4], ids=lambda d: d["architecture"])
+@pytest.mark.parametrize("key", COSTLESS)
+def test_what_is_called_costless_changes_no_count(default: dict[str, Any], key: str) -> None:
+    method = resolve(FRAME, {**default, key: 0.0}, 0).method
+    if key not in method.backbone_args:
+        pytest.skip("this architecture has no such argument")
+    task = FRAME.task
+    bare = dataclasses.replace(
+        method, backbone_args={k: v for k, v in method.backbone_args.items() if k != key}
+    )
+    assert cost(task, method) == cost(task, bare)
+    counts = set()
+    for value in (0.0, 0.3):
+        args = {**method.backbone_args, key: value}
+        config = dataclasses.replace(
+            resolve(FRAME, default, 0), method=dataclasses.replace(method, backbone_args=args)
+        )
+        net = backbones.build(method.backbone, resolution=16, in_channels=1, out_channels=1, **args)
+        counts.add((counted(config), sum(p.numel() for p in net.parameters())))
+    assert len(counts) == 1
+
+
+def test_rungs_are_whole_batches_and_rise_to_the_budget() -> None:
+    draw = random.Random(0)
+    for _ in range(40):
+        default, batch = draw.choice(DEFAULTS), draw.choice((8, 16, 24))
+        config = resolve(with_budget(draw.uniform(0.01, 3.0)), {**default, "batch_size": batch}, 0)
+        rungs, train = config.train.rungs_nimg, config.train
+        assert rungs[-1] == train.budget_nimg
+        assert list(rungs) == sorted(set(rungs))
+        assert all(rung % batch == 0 for rung in rungs)
+        for rung, fraction in zip(rungs, SMOKE.rungs, strict=True):
+            assert abs(rung - fraction * train.budget_nimg) <= batch
+        assert train.report_nimg % batch == 0
+        assert train.micro_batch == batch
+
+
+def test_parameters_land_where_they_belong() -> None:
+    params = {
+        "architecture": "ddpmpp",
+        "preconditioning": "edm",
+        "lr": 3e-3,
+        "optimizer": "adamw",
+        "schedule": "cosine",
+        "batch_size": 16,
+        "dropout": 0.1,
+        "width": "wide",
+        "P_mean": -1.0,
+        "warmup_fraction": 0.2,
+    }
+    config = resolve(FRAME, params, 7)
+    assert config.seed == 7
+    train = config.train
+    assert (train.lr, train.optimizer, train.schedule) == (3e-3, "adamw", "cosine")
+    assert (train.batch_size, train.warmup_fraction) == (16, 0.2)
+    assert config.method.backbone_args == {
+        **SMOKE.sizes["ddpmpp"].args,
+        "width": SMOKE.sizes["ddpmpp"].widths["wide"],
+        "dropout": 0.1,
+    }
+    assert config.method.preconditioning_args == {"P_mean": -1.0}
+    assert TrialConfig.from_dict(config.to_dict()) == config
+    assert resolve(FRAME, {**params, "width": 12}, 0).method.backbone_args["width"] == 12
+    # What only other architectures take is left out, not refused.
+    other = resolve(FRAME, {**DEFAULTS[1], "channels_per_head": 8}, 0)
+    assert "channels_per_head" not in other.method.backbone_args
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"droput": 0.1}, "unknown parameter 'droput'; did you mean 'dropout'?"),
+        ({"P_men": 0.1}, "unknown parameter 'P_men'; did you mean 'P_mean'?"),
+        ({"width": "widde"}, "unknown width of adm 'widde'; did you mean 'wide'?"),
+        ({"architecture": "ddpmp"}, "unknown architecture 'ddpmp'; did you mean 'ddpmpp'?"),
+        ({"preconditioning": "emd"}, "unknown preconditioning 'emd'; did you mean 'edm'?"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean 'cosine'?"),
+        ({"optimizer": "adamm"}, "unknown optimizer 'adamm'; did you mean 'adam"),
+        ({"lr": -1.0}, "train.lr must be positive"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"width": 0}, "width"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"P_std": -1.0}, "P_std"),
+    ],
+    ids=lambda v: "-".join(v) if isinstance(v, dict) else "",
+)
+def test_mistakes_are_said(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BenchError) as found:
+        resolve(FRAME, {**DEFAULTS[0], **change}, 0)
+    assert message in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("tflop", [1e-9, 1e-4, 5e-4])
+def test_a_budget_too_small_for_its_rungs_is_refused(tflop: float) -> None:
+    with pytest.raises(BenchError, match=r"too few for 3 rungs; raise --budget"):
+        resolve(with_budget(tflop), DEFAULTS[0], 0)
+
+
+def test_the_laptop_scale_resolves_in_every_corner() -> None:
+    laptop = frame(scale=LAPTOP, task=dataclasses.replace(FRAME.task, spatial=(32, 32)))
+    for default in DEFAULTS[:4]:
+        for width, batch in (("narrow", 64), ("wide", 16)):
+            resolve(laptop, {**default, "width": width, "batch_size": batch}, 0)
+
+
+def test_cost_names_a_networks_mistake() -> None:
+    method = MethodConfig(backbone="adm", backbone_args={"multipliers": (1, 2), "widht": 8})
+    with pytest.raises(BenchError, match="widht"):
+        cost(FRAME.task, method)
