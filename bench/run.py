@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
@@ -31,6 +33,7 @@ from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.objective import build
 from bench.workloads.base import Evaluation, build_task
 
+DISK_FULL = "the disk is full"
 CHECKPOINT_SEC = 300.0  # between rungs; at every rung there is one anyway
 
 
@@ -83,13 +86,24 @@ def _verdict(error: Exception, folder: Path) -> tuple[str, str]:
         return "diverged", text
     if out_of_memory(error):
         return "out-of-memory", text.splitlines()[0]
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "failed", "the disk is full"
+    if _disk_full(error):
+        return "interrupted", DISK_FULL  # not the trial's fault: it waits for space and goes on
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.log").write_text(traceback.format_exc())
     kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
     return "failed", f"{kind}{text}".splitlines()[0]
+
+
+def _disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk is what this error, or one it came from, says."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return True
+        if isinstance(error, SafetensorError) and os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 class _Trial:
@@ -164,7 +178,7 @@ class _Trial:
         training = self.training
         if training is not None and outcome == "diverged":
             self.metrics |= self._stability(training)
-        if outcome != "completed":
+        if outcome != "interrupted":
             checkpoint.retain(self.folder, keep=0)
         nimg = training.nimg if training is not None else 0
         return Report(
