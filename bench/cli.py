@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.errors import BenchError
+from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from leaderboards.board import Board
 
 
+FORMATS = ("table", "md", "csv", "json")
+
+
 class OneLine(click.Group):
     """A group whose errors are one line and exit code 2."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False
+        extra.setdefault("prog_name", "bench")
         try:
             code = super().main(*args, **extra)
         except BenchError as error:
@@ -214,19 +218,19 @@ def leaderboard(
     from leaderboards import board as boards
 
     where = Home.find(home)
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
     if source == "mlflow":
         rows, device = _rows_from_mlflow(where, workload, sweeps, tracking_uri)
     elif source == "journal":
         rows, device = _rows_from_journal(where, workload, sweeps)
     else:
-        from bench.errors import unknown
-
         raise unknown("source", source, ("journal", "mlflow"))
     _print_board(_console(), boards.build(rows, device=device), form, top or None)
 
 
 @main.command()
-@click.option("--port", type=int, default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @_home
 @_tracking
 def ui(port: int, home: Path | None, tracking_uri: str | None) -> None:
@@ -277,7 +281,6 @@ def data(
     """What is read from PATH: subjects, sizes, parts, sigma_data, thumbnails."""
     from bench.console import tables
     from bench.data import inspect
-    from bench.errors import unknown
     from bench.sweep.home import Home
     from bench.workloads import base
 
@@ -422,7 +425,6 @@ def _rows_from_mlflow(
 
 
 def _print_board(console: Console, board: Board, form: str, top: int | None) -> None:
-    from bench.errors import unknown
     from leaderboards import draw, text
 
     if form == "table":
@@ -431,7 +433,5 @@ def _print_board(console: Console, board: Board, form: str, top: int | None) -> 
         click.echo(text.to_json(board))
     elif form == "csv":
         click.echo(text.to_csv(board), nl=False)
-    elif form == "md":
-        click.echo(text.to_markdown(board, top=top), nl=False)
     else:
-        raise unknown("format", form, ("table", "md", "csv", "json"))
+        click.echo(text.to_markdown(board, top=top), nl=False)

@@ -105,12 +105,9 @@ def space(workload: str, scale: str) -> RenderableType:
     job = base.load(workload)
     if scale not in job.scales:
         raise unknown(f"scale of {workload}", scale, job.scales)
-    import optuna
-
     from bench.sweep.suggest import describe, distributions_of
 
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    found = distributions_of(study, load_space(job.space), job.scales[scale].choices, draws=64)
+    found = distributions_of(load_space(job.space), job.scales[scale].choices, job.space)
     return "\n".join(claims.space_lines(describe(found)))
 
 

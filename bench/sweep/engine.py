@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.config import TrialConfig
-from bench.errors import BenchError
 from bench.run import Report
 from bench.streams import derive_seed
 from bench.sweep import prune, suggest
@@ -225,15 +224,14 @@ def label(params: dict[str, Any]) -> str:
 
 
 def check_space(plan: Record, frame: Frame, space: Space, choices: Choices) -> dict[str, str]:
-    """Draw once from a space and resolve it: its mistakes are found before anything is written.
+    """Draw from a space and resolve it: its mistakes are found before anything is written.
 
-    Returns the distributions of the draw.
+    Returns the distributions of every parameter that showed up.
 
     Raises:
         BenchError: the space fails, or suggests a parameter that nothing takes.
     """
-    params, distributions = suggest.suggest(plan, History(), 0, space, choices, {})
-    if not params:
-        raise BenchError(f"search space {plan['space']} suggests nothing")
-    resolve(frame, params, plan["seed"])
-    return distributions
+    for fixed in ({}, *plan["defaults"]):
+        params, _ = suggest.suggest(plan, History(), 0, space, choices, fixed)
+        resolve(frame, params, plan["seed"])
+    return suggest.distributions_of(space, choices, plan["space"])

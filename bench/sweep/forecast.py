@@ -16,7 +16,6 @@ import torch
 from bench.config import TrialConfig
 from bench.diffusion import samplers
 from bench.sweep.engine import PROTECTED
-from bench.sweep.plan import default_params
 from bench.sweep.resolve import Frame, cost, resolve
 from bench.train import checkpoint
 from bench.train.objective import Batch, build
@@ -50,10 +49,9 @@ def expected_reach(trials: int, cells: int, keep: list[float], prune: bool) -> l
 
 def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
     """Time the default networks and add up."""
-    scale = frame.scale
-    names = list(scale.choices.architectures)
-    setup = scale.choices.preconditionings[0]
-    configs = [resolve(frame, default_params(scale, a, setup), plan["seed"]) for a in names]
+    firsts = {p["architecture"]: p for p in reversed(plan["defaults"])}
+    names = list(firsts)
+    configs = [resolve(frame, firsts[a], plan["seed"]) for a in names]
     reach = expected_reach(plan["trials"], len(plan["cells"]), plan["keep"], plan["prune"])
     trial_sec, total, kept_bytes, running_bytes = {}, 0.0, 0.0, 0.0
     for name, config in zip(names, configs, strict=True):

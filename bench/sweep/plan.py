@@ -18,7 +18,8 @@ from bench import doors
 from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
 from bench.errors import BenchError, unknown
 from bench.metrics import extractors
-from bench.sweep.resolve import Frame, resolve
+from bench.sweep import suggest
+from bench.sweep.resolve import Frame, default_params, resolve
 from bench.workloads import base
 from bench.workloads.base import Scale, Workload
 from search_spaces import TABLE as SPACES
@@ -66,8 +67,8 @@ class Wish:
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise BenchError(f"--trials must be at least 1, got {self.trials}")
-        if self.budget_tflop is not None and not self.budget_tflop > 0:
-            raise BenchError(f"--budget must be positive, got {self.budget_tflop}")
+        if self.budget_tflop is not None and not 0 < self.budget_tflop < float("inf"):
+            raise BenchError(f"--budget must be positive and finite, got {self.budget_tflop}")
         if self.sampler not in ("tpe", "random"):
             raise unknown("sampler", self.sampler, ("tpe", "random"))
         if self.concurrency is not None and self.concurrency < 1:
@@ -154,16 +155,25 @@ def make_frame(workload: str, scale: Scale, data: Any, folder: Path, machine: Ma
 
 
 def make_plan(
-    name: str, wish: Wish, workload: Workload, frame: Frame, machine: Machine, data: Any
+    name: str,
+    wish: Wish,
+    workload: Workload,
+    frame: Frame,
+    machine: Machine,
+    data: Any,
+    space: Space,
 ) -> dict[str, Any]:
-    """The plan record.
+    """The plan record. Its cells and defaults are those that the space offers.
 
     Raises:
-        BenchError: a default configuration or its budget cannot be resolved.
+        BenchError: the space fails, or a default configuration or its budget cannot be resolved.
     """
-    scale = frame.scale
-    cells = [(a, p) for p in scale.choices.preconditionings for a in scale.choices.architectures]
-    configs = [resolve(frame, default_params(scale, a, p), wish.seed) for a, p in cells]
+    scale, asked = frame.scale, wish.space or workload.space
+    cells = suggest.cells(space, scale.choices, asked)
+    defaults = [
+        suggest.offered(space, scale.choices, asked, default_params(scale, a, p)) for a, p in cells
+    ]
+    configs = [resolve(frame, params, wish.seed) for params in defaults]
     protocol = protocol_of(configs[0], workload)
     return {
         "sweep": name,
@@ -173,14 +183,14 @@ def make_plan(
         "budget_tflop": scale.budget_tflop,
         "trials": wish.trials,
         "seed": wish.seed,
-        "space": wish.space or workload.space,
+        "space": asked,
         "sampler": wish.sampler,
         "startup_trials": len(cells),
         "prune": wish.prune and wish.sampler != "random",
         "rungs": list(scale.rungs),
         "keep": list(scale.keep),
         "cells": [list(c) for c in cells],
-        "defaults": [default_params(scale, a, p) for a, p in cells],
+        "defaults": defaults,
         "confirm": [],
         "concurrency": machine.concurrency,
         "frame": {
@@ -197,19 +207,6 @@ def make_plan(
         "notes": list(scale.notes),
         "device": {**dataclasses.asdict(machine), "text": machine.text},
         "versions": versions(),
-    }
-
-
-def default_params(scale: Scale, architecture: str, preconditioning: str) -> dict[str, Any]:
-    """The authors' default configuration of a cell, scaled: every parameter the space may ask."""
-    own = scale.choices.only.get(preconditioning, {})
-    noise = {name for ranges in scale.choices.only.values() for name in ranges}
-    shared = {k: v for k, v in scale.defaults.items() if k not in noise or k in own}
-    return {
-        "architecture": architecture,
-        "preconditioning": preconditioning,
-        "lr": scale.sizes[architecture].lr,
-        **shared,
     }
 
 

@@ -44,7 +44,6 @@ TRAIN_KEYS = (
 )
 
 
-DEFAULT_BATCH = 32  # where a space does not suggest one
 COSTLESS = ("dropout",)  # drawn from a range and changes no count: not measured anew each time
 
 
@@ -71,7 +70,7 @@ class Cost:
 
 
 def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
-    """The resolved configuration of one trial.
+    """The resolved configuration of one trial; what is not suggested is the cell's default.
 
     Raises:
         BenchError: an unknown parameter or value, or a budget that holds no step.
@@ -79,8 +78,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     scale = frame.scale
     architecture = _required(params, "architecture")
     setup = _required(params, "preconditioning")
-    if architecture not in scale.sizes:
-        raise unknown("architecture", architecture, scale.sizes)
+    params = {**default_params(scale, architecture, setup), **params}
     net_args = dict(scale.sizes[architecture].args)
     noise_args: dict[str, Any] = {}
     train_args: dict[str, Any] = {}
@@ -128,6 +126,21 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     )
 
 
+def default_params(scale: Scale, architecture: str, preconditioning: str) -> dict[str, Any]:
+    """The authors' default configuration of a cell, scaled; a space may vary any part of it."""
+    if architecture not in scale.sizes:
+        raise unknown("architecture", architecture, scale.sizes)
+    own = scale.choices.only.get(preconditioning, {})
+    noise = {name for ranges in scale.choices.only.values() for name in ranges}
+    shared = {k: v for k, v in scale.defaults.items() if k not in noise or k in own}
+    return {
+        "architecture": architecture,
+        "preconditioning": preconditioning,
+        "lr": scale.sizes[architecture].lr,
+        **shared,
+    }
+
+
 def _check(frame: Frame, method: MethodConfig, optimizer: str | None) -> None:
     """Values that only the parts themselves can judge, before a trial is told of them."""
     try:
@@ -165,7 +178,7 @@ def _required(params: Mapping[str, Any], key: str) -> str:
 
 
 def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainConfig:
-    scale, batch = frame.scale, args.setdefault("batch_size", DEFAULT_BATCH)
+    scale, batch = frame.scale, args["batch_size"]
     if not isinstance(batch, int) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     price = cost(frame.task, method)

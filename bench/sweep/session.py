@@ -64,7 +64,7 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     said("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.group_by)
     frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
-    plan = planning.make_plan(name, wish, workload, frame, machine, data)
+    plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     distributions = check_space(plan, frame, space, scale.choices)
     first = resolve(frame, plan["defaults"][0], wish.seed)
     generate.prepare(first.data.cache, first)

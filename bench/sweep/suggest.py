@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import BenchError
@@ -28,6 +28,8 @@ from bench.sweep.history import History, Trial
 from search_spaces import Choices, Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+DRAWS = 64  # random draws that show what a space offers
 
 STATES = {
     None: TrialState.RUNNING,
@@ -62,18 +64,71 @@ def suggest(
     if fixed:
         study.enqueue_trial(dict(fixed))
     asked = study.ask()
+    run(space, asked, choices, plan["space"])
+    for key, value in fixed.items():
+        if key in asked.params and asked.params[key] != value:
+            raise BenchError(f"search space {plan['space']} does not offer {key} = {value!r}")
+    distributions = {k: distribution_to_json(d) for k, d in asked.distributions.items()}
+    return dict(asked.params), distributions
+
+
+def run(space: Space, asked: optuna.Trial, choices: Choices, name: str) -> None:
+    """Let a space suggest; whatever goes wrong in it is said in one line with its name."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Optuna warns when an enqueued value is not on offer
         try:
             space(asked, choices)
         except Exception as error:
             first = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise BenchError(f"search space {plan['space']} failed: {first}") from error
-    for key, value in fixed.items():
-        if key in asked.params and asked.params[key] != value:
-            raise BenchError(f"search space {plan['space']} does not offer {key} = {value!r}")
-    distributions = {k: distribution_to_json(d) for k, d in asked.distributions.items()}
-    return dict(asked.params), distributions
+            raise BenchError(f"search space {name} failed: {first}") from error
+
+
+def cells(space: Space, choices: Choices, name: str) -> list[tuple[str, str]]:
+    """The architecture x preconditioning cells a space offers, in its own order.
+
+    Raises:
+        BenchError: the space fails, or lacks one of the two.
+    """
+    found = distributions_of(space, choices, name)
+    if not found:
+        raise BenchError(f"search space {name} suggests nothing")
+    axes = []
+    for axis in ("architecture", "preconditioning"):
+        values = describe(found)[axis]["attributes"].get("choices") if axis in found else None
+        if not values:
+            raise BenchError(f"search space {name} does not suggest {axis!r} by name; it must")
+        axes.append([str(v) for v in values])
+    everything = [(a, p) for p in axes[1] for a in axes[0]]
+    kept = [cell for cell in everything if _takes(space, choices, name, cell)]
+    if not kept:
+        raise BenchError(f"search space {name} offers no pair of architecture and preconditioning")
+    return kept
+
+
+def _takes(space: Space, choices: Choices, name: str, cell: tuple[str, str]) -> bool:
+    wanted = dict(zip(("architecture", "preconditioning"), cell, strict=True))
+    return offered(space, choices, name, wanted) == wanted
+
+
+def offered(space: Space, choices: Choices, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Those of `params` that a space offers, each given those before it."""
+    kept: dict[str, Any] = {}
+    for key, value in params.items():
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        if kept:
+            study.enqueue_trial(kept)
+        asked = study.ask()
+        run(space, asked, choices, name)
+        if key in asked.distributions and _contains(asked.distributions[key], value):
+            kept[key] = value
+    return kept
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except ValueError:  # a name that is not among the choices
+        return False
 
 
 def sampler(plan: Mapping[str, Any], number: int) -> optuna.samplers.BaseSampler:
@@ -118,13 +173,12 @@ def describe(distributions: Mapping[str, str]) -> dict[str, Any]:
     return {k: json.loads(d) for k, d in distributions.items()}
 
 
-def distributions_of(
-    study: optuna.Study, space: Space, choices: Choices, draws: int
-) -> dict[str, str]:
-    """Every parameter that shows up in some draws, conditional ones included."""
+def distributions_of(space: Space, choices: Choices, name: str) -> dict[str, str]:
+    """Every parameter that shows up in some of DRAWS random draws, conditional ones included."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found: dict[str, str] = {}
-    for _ in range(draws):
+    for _ in range(DRAWS):
         trial = study.ask()
-        space(trial, choices)
+        run(space, trial, choices, name)
         found |= {k: distribution_to_json(d) for k, d in trial.distributions.items()}
     return found
