@@ -12,8 +12,7 @@ from bench.config import DataConfig, TaskConfig, TrialConfig
 from bench.run import Report
 from bench.sweep.engine import Engine
 from bench.sweep.journal import Journal, Record
-from bench.sweep.plan import default_params
-from bench.sweep.resolve import Frame
+from bench.sweep.resolve import Frame, default_params
 from bench.workloads.echo import SMOKE
 from search_spaces.echo import space
 

@@ -120,7 +120,7 @@ def test_parameters_land_where_they_belong() -> None:
         "width": SMOKE.sizes["ddpmpp"].widths["wide"],
         "dropout": 0.1,
     }
-    assert config.method.preconditioning_args == {"P_mean": -1.0}
+    assert config.method.preconditioning_args == {"P_mean": -1.0, "P_std": 1.2}  # its default
     assert TrialConfig.from_dict(config.to_dict()) == config
     assert resolve(FRAME, {**params, "width": 12}, 0).method.backbone_args["width"] == 12
     # What only other architectures take is left out, not refused.
@@ -157,6 +157,12 @@ def test_mistakes_are_said(change: dict[str, Any], message: str) -> None:
 def test_a_budget_too_small_for_its_rungs_is_refused(tflop: float) -> None:
     with pytest.raises(BenchError, match=r"too few for 3 rungs; raise --budget"):
         resolve(with_budget(tflop), DEFAULTS[0], 0)
+
+
+def test_what_is_not_suggested_is_the_scales_default() -> None:
+    for default in DEFAULTS:
+        cell = {k: default[k] for k in ("architecture", "preconditioning")}
+        assert resolve(FRAME, cell, 0) == resolve(FRAME, default, 0)
 
 
 def test_the_laptop_scale_resolves_in_every_corner() -> None:

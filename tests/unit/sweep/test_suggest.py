@@ -17,7 +17,7 @@ from bench.sweep import suggest as suggesting
 from bench.sweep.engine import Engine, check_space
 from bench.sweep.history import History
 from bench.sweep.journal import read
-from bench.sweep.suggest import as_optuna, restore_study, suggest
+from bench.sweep.suggest import as_optuna, cells, offered, restore_study, suggest
 from bench.workloads.echo import SMOKE
 from search_spaces.echo import space
 from tests.unit.sweep.fakes import World, cliff, finished, frame, plan, smooth, valley
@@ -189,11 +189,55 @@ def test_a_space_that_fails_is_said_in_one_line() -> None:
     assert "\n" not in str(found.value)
 
 
-def test_a_space_that_suggests_nothing_or_no_architecture_is_refused() -> None:
-    with pytest.raises(BenchError, match=r"search space mine\.py suggests nothing"):
-        run_space(lambda trial, choices: None)
-    with pytest.raises(BenchError, match="does not suggest 'architecture'"):
-        run_space(lambda trial, choices: trial.suggest_float("lr", 1e-4, 1e-2))
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (lambda t, c: None, r"search space mine\.py suggests nothing"),
+        (
+            lambda t, c: t.suggest_float("lr", 1e-4, 1e-2),
+            "suggest 'architecture' by name",
+        ),
+        (lambda t, c: t.suggest_categorical("architecture", ["adm"]), "'preconditioning' by name"),
+        (lambda t, c: t.suggest_float("architecture", 0.0, 1.0), "'architecture' by name"),
+    ],
+)
+def test_a_space_without_cells_is_refused(body: Any, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        cells(body, CHOICES, "mine.py")
+
+
+def test_cells_and_defaults_are_those_a_space_offers() -> None:
+    assert cells(space, CHOICES, "echo") == [tuple(c) for c in plan()["cells"]]
+    for default in plan()["defaults"]:
+        assert offered(space, CHOICES, "echo", default) == default
+
+    def plain(trial: optuna.Trial, choices: Any) -> None:
+        trial.suggest_categorical("architecture", ["adm", "ncsnpp"])
+        trial.suggest_categorical("preconditioning", ["vp"])
+        trial.suggest_float("lr", 5e-3, 1e-2)  # the default, 2e-3, is not in it
+        trial.suggest_categorical("batch_size", [8, 16])
+
+    assert cells(plain, CHOICES, "mine.py") == [("adm", "vp"), ("ncsnpp", "vp")]
+    kept = offered(plain, CHOICES, "mine.py", plan()["defaults"][4])
+    assert kept == {"architecture": "adm", "preconditioning": "vp", "batch_size": 8}
+    params, _ = suggest(plan(), History(), 0, plain, CHOICES, kept)
+    assert params.items() >= kept.items()
+    assert 5e-3 <= params["lr"] <= 1e-2
+
+
+def test_a_parameter_conditional_on_the_architecture_is_kept_where_it_exists() -> None:
+    def branching(trial: optuna.Trial, choices: Any) -> None:
+        architecture = trial.suggest_categorical("architecture", ["adm", "ddpmpp"])
+        trial.suggest_categorical("preconditioning", ["edm"])
+        if architecture == "adm":
+            trial.suggest_int("channels_per_head", 4, 8)
+
+    wanted = {"architecture": "adm", "preconditioning": "edm", "channels_per_head": 8}
+    assert offered(branching, CHOICES, "mine.py", wanted) == wanted
+    assert set(offered(branching, CHOICES, "mine.py", {**wanted, "architecture": "ddpmpp"})) == {
+        "architecture",
+        "preconditioning",
+    }
 
 
 def test_a_fixed_value_that_the_space_does_not_offer_is_refused() -> None:
