@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from bench.errors import BenchError
 
 KEEP = 2
-FORMAT = "2"
+FORMAT = 2
 PART = "part-"
 
 
@@ -56,7 +56,8 @@ def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with whole(path) as part:
-        save_file(plain, part, metadata={"format": FORMAT, "state": json.dumps(meta)})
+        # one key: safetensors writes several in an order of the process's own
+        save_file(plain, part, metadata={"bench": json.dumps({"format": FORMAT, "state": meta})})
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -67,14 +68,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get("bench", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own type for every kind of damage
         raise BenchError(f"checkpoint {path.name} cannot be read: {error}") from error
     if header.get("format") != FORMAT:
         found = header.get("format")
         raise BenchError(f"checkpoint {path.name} is of format {found}, not {FORMAT}")
-    return tensors, json.loads(header["state"])
+    return tensors, header["state"]
 
 
 def path_at(folder: Path, nimg: int) -> Path:
@@ -96,16 +97,21 @@ def retain(folder: Path, last: Path | None = None, *, keep: int = KEEP) -> None:
         path.unlink(missing_ok=True)
 
 
+_PLAIN = (Tensor, dict, list, tuple, str, int, float, bool, type(None))
+
+
 def pack(body: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """`body` (dicts, lists and scalars, however nested) as JSON; its tensors go to `tensors`.
 
     Optimizers keep state where they like: one a parameter, in groups, as lists, as numbers.
+    Settings that are objects (a dtype) are left out of a dict: building sets them again.
     """
     if isinstance(body, Tensor):
         tensors[name] = body
         return {"tensor": name}
     if isinstance(body, dict):
-        return {"dict": [[k, pack(v, f"{name}/{k}", tensors)] for k, v in body.items()]}
+        kept = {k: v for k, v in body.items() if isinstance(v, _PLAIN)}
+        return {"dict": [[k, pack(v, f"{name}/{k}", tensors)] for k, v in kept.items()]}
     if isinstance(body, list | tuple):
         return {"list": [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(body)]}
     return body
@@ -130,7 +136,9 @@ def load_optimizer(optimizer: Optimizer, body: dict[str, Any]) -> None:
         index: {key: _owned(value, parameters[index]) for key, value in own.items()}
         for index, own in body["state"].items()
     }
-    optimizer.load_state_dict({**body, "state": state})
+    built = optimizer.state_dict()["param_groups"]
+    groups = [{**b, **g} for b, g in zip(built, body["param_groups"], strict=True)]
+    optimizer.load_state_dict({**body, "state": state, "param_groups": groups})
 
 
 def _owned(value: Any, parameter: Tensor) -> Any:
