@@ -1,0 +1,215 @@
+"""The loop: micro-batches, clipping, what is not finite, what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.config import TrialConfig
+from bench.train.loop import Diverged, Training, _next_divisor, out_of_memory
+from bench.train.objective import build
+from bench.workloads.generate import GenerateTask
+from tests.fakes.regression import ALLOCATOR, Line, Points
+from tests.fakes.trials import NETS, net_of, tiny
+
+
+def training(objective: Any, source: Any = None, **changes: Any) -> Training:
+    config = tiny(**{f"train.{k}": v for k, v in changes.items()})
+    return Training(config.train, objective, source or Points(), config.seed, config.trial_id)
+
+
+def real(cache: Path, **changes: Any) -> Training:
+    config = tiny(cache, **changes)
+    source = GenerateTask(config)
+    return Training(config.train, build(config), source, config.seed, config.trial_id)
+
+
+def weights(run: Training) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in run.parameters]
+
+
+def state(run: Training) -> list[torch.Tensor]:
+    """Weights, averages and optimizer moments, copied."""
+    moments = [v for s in run.optimizer.state_dict()["state"].values() for v in s.values()]
+    averages = [w for ws in run.averages.weights.values() for w in ws]
+    return [t.detach().clone() for t in [*weights(run), *averages, *moments]]
+
+
+def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("backbone", NETS)
+def test_micro_batches_add_up_to_the_batch(cache: Path, backbone: str) -> None:
+    """float32 sums in another order: 1e-5 of a parameter's largest gradient (measured 2e-6)."""
+    run = real(cache, method=net_of(backbone, dropout=0.0))
+    run.advance(16)  # last layers start at zero: before a step the others have no gradient
+    found = {}
+    for run.micro_batch in (8, 4, 1):
+        loss, log = run._accumulate_gradient()
+        assert log is not None
+        found[run.micro_batch] = loss, log, [p.grad.clone() for p in run.parameters]
+    assert all(bool(g.any()) for g in found[8][2])
+    for micro in (4, 1):
+        assert found[micro][0] == pytest.approx(found[8][0], rel=1e-6)
+        torch.testing.assert_close(found[micro][1], found[8][1], rtol=1e-5, atol=1e-7)
+        for a, b in zip(found[micro][2], found[8][2], strict=True):
+            assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_step_of_gradient_descent(clip: float) -> None:
+    """w - lr * mean gradient, by hand, its norm cut to 1 with clipping."""
+    x = Points().batch(range(8), 3).target
+    run = training(Line(), optimizer="sgd", lr=0.1, warmup_fraction=0.0, grad_clip=clip)
+    run.advance(8)
+    slope = torch.stack([(2 * (0.5 - 2) * x * x).mean(), (2 * (0.5 - 2) * x).mean()])
+    assert slope.norm() > 1
+    if clip:
+        slope = slope / slope.norm()
+    # timm's sgd has Nesterov momentum 0.9: its first step is 1.9 times as long
+    expected = torch.tensor([0.5, 0.0]) - 0.1 * 1.9 * slope
+    found = torch.cat([p.detach().flatten() for p in run.parameters])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_clipping_is_flagged_where_it_happens() -> None:
+    """The mean gradient of w x = 2 x by hand at each step, against the flags."""
+    run = training(Line(), grad_clip=1.0, lr=0.2, warmup_fraction=0.0)
+    long = []
+    for first in range(0, 64, 8):
+        w, b = (p.detach().item() for p in run.parameters)
+        x = Points().batch(range(first, first + 8), 3).target
+        gap = 2 * (w * x + b - 2 * x)
+        long.append(bool(torch.stack([(gap * x).mean(), gap.mean()]).norm() > 1))
+        run.advance(first + 8)
+    log = run.stability_log()
+    assert log["clipped"].tolist() == long
+    assert 0 < sum(long) < 8  # both kinds occur
+    assert not log["nonfinite"].any()
+    off = training(Line(), grad_clip=0.0, lr=0.2, warmup_fraction=0.0)
+    off.advance(64)
+    assert not off.stability_log()["clipped"].any()
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"), [("bad_loss", "loss"), ("bad_gradient", "gradient norm")]
+)
+@pytest.mark.parametrize("micro", [8, 2])
+def test_not_finite_ends_before_anything_changes(fault: str, what: str, micro: int) -> None:
+    run = training(Line(**{fault: 21}), micro_batch=micro)
+    run.advance(16)
+    before = state(run)
+    with pytest.raises(Diverged, match=f"^{what} is not finite at nimg 16$"):
+        run.advance(64)
+    assert run.nimg == 16
+    assert equal(state(run), before)
+    assert run.stability_log()["nonfinite"].tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_what_does_not_fit_is_halved(error: type[RuntimeError]) -> None:
+    objective = Line(fits=3, error=error)
+    run = training(objective)
+    run.advance(64)
+    assert run.micro_batch == 2
+    assert objective.seen == [2] * 32  # every step still holds 8 samples
+    assert run.nimg == 64
+    assert len(run.losses) == 8
+    plain = training(Line())
+    plain.advance(64)
+    for a, b in zip(weights(run), weights(plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)  # float32 sums in another order
+
+
+def test_one_sample_that_does_not_fit_ends_the_run() -> None:
+    run = training(Line(fits=0))
+    before = state(run)
+    with pytest.raises(torch.OutOfMemoryError):
+        run.advance(64)
+    assert run.micro_batch == 1
+    assert equal(state(run), before)
+
+
+def test_other_runtime_errors_are_not_taken_for_memory() -> None:
+    class Wrong(Line):
+        def terms(self, *args: Any) -> Any:
+            raise RuntimeError("shapes do not match")
+
+    run = training(Wrong())
+    with pytest.raises(RuntimeError, match="shapes"):
+        run.advance(8)
+    assert run.micro_batch == 8
+
+
+def test_torch_says_on_a_cpu_what_we_look_for() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**55)
+    assert out_of_memory(caught.value)
+    assert out_of_memory(RuntimeError(ALLOCATOR))
+    assert out_of_memory(MemoryError())
+    assert not out_of_memory(RuntimeError("no"))
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes"), [(8, [4, 2, 1]), (6, [3, 2, 1]), (7, [1]), (12, [6, 4, 3, 2, 1])]
+)
+def test_next_divisor(batch: int, sizes: list[int]) -> None:
+    found, at = [], batch
+    while at > 1:
+        found.append(at := _next_divisor(batch, at))
+    assert found == sizes
+
+
+def test_log_holds_every_sample(cache: Path) -> None:
+    run = real(cache)
+    run.advance(24)
+    log = run.stability_log()
+    assert log["sigma"].shape == log["sq_error"].shape == log["step"].shape == (24,)
+    assert log["loss"].shape == log["clipped"].shape == (3,)
+    assert log["step"].tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    precond = run.objective.precond  # type: ignore[attr-defined]  # a diffusion objective
+    weight = precond.loss_weight(torch.as_tensor(log["sigma"], dtype=torch.float64)).numpy()
+    weighted = (weight * log["sq_error"]).reshape(3, 8).mean(1)
+    np.testing.assert_allclose(weighted, log["loss"], rtol=1e-5)  # float32 sums of 8
+
+
+def test_dropout_is_drawn_by_the_sample_not_by_the_past(cache: Path) -> None:
+    first = real(cache)
+    first.advance(16)
+    loss, _ = first._accumulate_gradient()
+    torch.rand(1000)
+    again, _ = first._accumulate_gradient()
+    assert again == loss
+
+
+def test_unequal_seeds_train_unequal_networks(cache: Path) -> None:
+    runs = [real(cache, seed=seed) for seed in (1, 1, 2)]
+    for run in runs:
+        run.advance(8)
+    assert equal(weights(runs[0]), weights(runs[1]))
+    assert not equal(weights(runs[0]), weights(runs[2]))
+
+
+def test_bfloat16_keeps_weights_and_log_in_float32(cache: Path) -> None:
+    run = real(cache, **{"train.precision": "bfloat16"})
+    run.advance(8)
+    assert {w.dtype for w in weights(run)} == {torch.float32}
+    plain = real(cache)
+    plain.advance(8)
+    half, full = run.stability_log()["sq_error"], plain.stability_log()["sq_error"]
+    assert not np.array_equal(half, full)  # autocast was on
+    np.testing.assert_allclose(half, full, rtol=0.1)  # bfloat16 has 8 bits: a few per cent
+
+
+def test_initialisation_is_keyed_by_the_seed(cache: Path) -> None:
+    config: TrialConfig = tiny(cache)
+    torch.manual_seed(1)
+    one = build(config).net.state_dict()
+    torch.manual_seed(2)
+    other = build(config).net.state_dict()
+    assert all(torch.equal(one[k], other[k]) for k in one)
