@@ -79,6 +79,8 @@ def run_on_tune(
 
     for name in ("ray.tune", "ray.train", "ray._private", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # As many trials may wait for their process as may run, so that all start at once.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(engine.plan["concurrency"])
     guard = Guard(engine)
     scratch = folder / "ray"
     resources = {"cpu": cpus_per_trial, "gpu": gpus_per_trial}
