@@ -10,6 +10,7 @@ from bench.track.store import ENVIRONMENT, Store
 
 HOST = "127.0.0.1"
 PORT = 5000
+QUIET = ("--uvicorn-opts", "--log-level warning")  # not a line for every request
 
 
 def address(store: Store, port: int = PORT) -> str:
@@ -33,7 +34,7 @@ def command(store: Store, port: int = PORT) -> list[str]:
     argv = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri]
     if store.artifacts is not None:
         argv += ["--artifacts-destination", store.artifacts.as_uri()]
-    return [*argv, "--host", HOST, "--port", str(port), "--workers", "1"]
+    return [*argv, "--host", HOST, "--port", str(port), "--workers", "1", *QUIET]
 
 
 def environment() -> dict[str, str]:

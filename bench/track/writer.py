@@ -16,6 +16,7 @@ from bench.track.store import Store, client
 
 METRICS_A_CALL = 1000  # MLflow's limits for one log_batch: metrics and all entities together,
 ENTITIES_A_CALL = 100  # parameters, tags
+TRAINING_KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens on runs
 
 
 class Writer:
@@ -30,7 +31,9 @@ class Writer:
         known = self._client.get_experiment_by_name(name)
         if known is None:
             place = self.store.artifact_location(name)
-            return str(self._client.create_experiment(name, artifact_location=place))
+            return str(
+                self._client.create_experiment(name, artifact_location=place, tags=TRAINING_KIND)
+            )
         if known.lifecycle_stage == "deleted":
             self._client.restore_experiment(known.experiment_id)
         return str(known.experiment_id)
