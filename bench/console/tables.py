@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,10 +12,12 @@ from rich.table import Table
 from bench.console import claims
 from bench.console.live import clock
 from bench.sweep import journal
-from bench.sweep.forecast import Forecast
-from bench.sweep.history import History
-from bench.sweep.home import Home
-from bench.sweep.session import Prepared
+
+if TYPE_CHECKING:  # `bench list` and `bench status` need no torch
+    from bench.sweep.forecast import Forecast
+    from bench.sweep.history import History
+    from bench.sweep.home import Home
+    from bench.sweep.session import Prepared
 
 
 def _table(*columns: str, left: int = 1) -> Table:

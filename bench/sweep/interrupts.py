@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DEAF_SEC = 15.0  # after the first signal: an impatient second one must not break the clean stop
 
 
@@ -29,13 +30,18 @@ class Interrupts:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """SIGINT and SIGTERM (a scheduler's warning) raise KeyboardInterrupt in the block."""
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {s: signal.signal(s, self._on_signal) for s in signals}
+        before = {s: signal.getsignal(s) for s in SIGNALS}
+        self.install()
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Put our handlers in place, again after a library (Ray, as it starts) put its own."""
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -137,6 +137,7 @@ def run(engine: Engine, home: Home, machine: Machine, on_ray_up: Callable[[float
     with engine.interrupts.handled():
         try:
             with ray_up(cpus, machine.gpus) as ray_start, _stopped_first(engine):
+                engine.interrupts.install()
                 up_at = time.monotonic()
                 on_ray_up(ray_start)
                 run_on_tune(engine, folder, gpus_per_trial=gpu_share)

@@ -48,6 +48,8 @@ def ray_up(cpus: int, gpus: int) -> Iterator[float]:
                 logging_level=logging.ERROR,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
+        except SystemExit as left:  # Ray's own answer to SIGTERM while it starts
+            raise KeyboardInterrupt from left
         except Exception as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BenchError(f"Ray does not start: {first}") from error
