@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.config import TrialConfig
-from bench.run import Report
+from bench.errors import BenchError
+from bench.run import DISK_FULL, Report
 from bench.streams import derive_seed
 from bench.sweep import prune, suggest
 from bench.sweep.history import History, Record, Trial
@@ -181,6 +182,12 @@ class Engine:
         """Write what follows from a report just written; whether the trial is over."""
         if report["phase"] == "end":
             self._end(number, report["outcome"] or "failed", report["cause"])
+            if report["cause"] == DISK_FULL:
+                self.stopping = True  # every other trial would end the same way
+                raise BenchError(
+                    f"{DISK_FULL}: trial {number} waits for space; free some, then "
+                    f"bench resume {self.plan['sweep']}"
+                )
             return True
         rung, trial = report["rung"], self.history.trials[number]
         if rung is None or not prune.stops(self.plan, self.history, trial, rung):
