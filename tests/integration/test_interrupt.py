@@ -1,0 +1,137 @@
+"""A driver that is stopped or killed in mid-sweep: it leaves nothing running and can be resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.sweep import journal
+from bench.sweep.history import History
+from tests.integration.test_sweep import COMMAND, bench, environment
+
+pytestmark = pytest.mark.slow
+
+TRIALS = 6
+
+
+def begin(home: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "sweep", "echo", "--scale", "smoke", "--trials", str(TRIALS)],
+        cwd=home.parent,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def records(home: Path) -> list[journal.Record]:
+    path = home / "sweeps" / "echo-1" / "journal.jsonl"
+    return journal.read(path) if path.exists() else []
+
+
+def wait_for(home: Path, kind: str, count: int, process: subprocess.Popen[str]) -> None:
+    """Until the journal has `count` records of a kind."""
+    deadline = time.monotonic() + 180
+    while sum(r["kind"] == kind for r in records(home)) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return list(psutil.Process(process.pid).children(recursive=True))
+
+
+def left_over(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still live after so long."""
+    return list(psutil.wait_procs(processes, timeout=seconds)[1])
+
+
+def completes(home: Path) -> None:
+    """`bench resume` finishes the sweep: every trial once, all there, MLflow agrees."""
+    before = History(records(home))
+    done = {t.number for t in before.trials.values() if not t.open}
+    at = len(records(home))
+    said = bench(home, "resume")
+    assert (said.returncode, said.stderr) == (0, "")
+    new = records(home)[at:]
+    started = [r["trial"] for r in new if r["kind"] == "start"]
+    assert not set(started) & done  # what was finished is not run again
+    assert len(started) == len(set(started))
+    after = History(records(home))
+    assert after.ended is not None
+    assert sorted(after.trials) == list(range(TRIALS))
+    assert after.counts() == {"completed": TRIALS}
+    ends = Counter(
+        r["trial"]
+        for r in records(home)
+        if r["kind"] == "outcome" and r["outcome"] != "interrupted"
+    )
+    assert ends == dict.fromkeys(range(TRIALS), 1)
+    ids = [t.suggestion["trial_id"] for t in after.trials.values()]
+    assert len(set(ids)) == TRIALS
+    boards = [
+        bench(home, "leaderboard", "echo", "--format", "json", *source).stdout
+        for source in ((), ("--from", "mlflow"))
+    ]
+    assert boards[0] == boards[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_a_stopped_sweep_leaves_nothing_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    home = tmp_path / "home"
+    process = begin(home)
+    wait_for(home, "outcome", 1, process)
+    children = family(process)
+    assert children  # Ray was there
+    os.kill(process.pid, number)  # the leader only, as a scheduler or `kill` does
+    stopped_at = time.monotonic()
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - stopped_at < 20
+    assert (process.returncode, err) == (130, "")
+    assert "bench resume echo-1 goes on" in out.splitlines()[-1]
+    assert not left_over(children, 5)
+    history = History(records(home))
+    assert history.counts().get("interrupted", 0) >= 1
+    assert "running" not in history.counts()
+    assert "unfinished" in bench(home, "list").stdout
+    assert "bench resume echo-1 goes on with it" in bench(home, "status").stdout
+    completes(home)
+
+
+def test_a_stop_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = begin(home)
+    wait_for(home, "session", 1, process)
+    deadline = time.monotonic() + 60
+    while not (children := family(process)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert "bench resume echo-1 goes on" in out
+    assert not left_over(children, 10)
+
+
+def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    process = begin(home)
+    wait_for(home, "outcome", 2, process)
+    children = family(process)
+    # Ray's idle agents wait a minute for the store that died with the driver, then go, too.
+    agents = [c for c in children if c.name().endswith("Agent")]
+    process.kill()
+    process.communicate(timeout=60)
+    assert not left_over([c for c in children if c not in agents], 30)
+    assert "unfinished" in bench(home, "list").stdout
+    completes(home)
+    assert not left_over(agents, 120)
