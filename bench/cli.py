@@ -381,7 +381,7 @@ def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProj
         console.print(f"stopped: {left}. Nothing is lost: bench resume {name} goes on")
         sys.exit(130)
     for line in live.summary_lines(last):
-        console.print(line)
+        console.print(line, soft_wrap=not console.is_terminal)
     console.print()
     rows, device = _rows_from_journal(home, None, (name,))
     _print_board(console, boards.build(rows, device=device), "table", 15)
@@ -392,7 +392,7 @@ def _print_opening(console: Console, prepared: Prepared) -> None:
     from bench.console import claims
 
     for line in claims.opening(prepared.plan, prepared.data.notes):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=not console.is_terminal, markup=False)
 
 
 def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:

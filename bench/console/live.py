@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -19,7 +19,9 @@ from rich.text import Text
 from bench.sweep.engine import Engine
 from bench.sweep.history import Record, Trial
 
-SHOWN = 6  # best rows in the live view
+SHOWN = 6  # rows of either table in the live view
+WIDTH = 120  # columns at most
+STYLES = {"completed": "green", "pruned": "yellow", "failed": "red", "diverged": "magenta"}
 HEARTBEAT_SEC = 60.0  # a plain line at least this often
 
 
@@ -49,6 +51,10 @@ class Progress:
         left = max(reach - self._spent(), 0.02 * reach)
         return self.seconds() / spent * left
 
+    def share(self) -> float:
+        """How much of the budget the sweep is expected to use has been used; 1 at most."""
+        return min(self._spent() / _expected_spend(self.engine.plan), 1.0)
+
     def counts(self) -> str:
         counts = self.engine.history.counts()
         parts = [f"{n} {name}" for name, n in counts.items()]
@@ -70,65 +76,101 @@ def _expected_spend(plan: Record) -> float:
 
 
 class LiveView:
-    """A table that refreshes itself; for a terminal."""
+    """A table that refreshes itself; for a terminal. Its height only ever grows."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.progress = engine, Progress(engine)
 
-    def __rich__(self) -> Group:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDTH)
         with self.engine.lock:
-            return Group(self._head(), self._bar(), self._running(), self._best())
+            lines = [self._head(), self._bar(width), self._counts(), self._best_so_far()]
+            tables = [self._running(width), self._completed(width)]
+        yield from lines
+        for table in tables:
+            yield ""
+            yield table
 
     def _head(self) -> Text:
+        plan, left = self.engine.plan, self.progress.left_sec()
+        text = Text(no_wrap=True, overflow="ellipsis")
+        text.append(str(plan["sweep"]), style="bold")
+        data = plan["data"]
+        text.append(f" on {'SIMULATED data' if data['simulated'] else data['name']}")
+        text.append(f" · {clock(self.progress.seconds())} gone")
+        return text.append(f", about {clock(left)} left" if left is not None else "")
+
+    def _bar(self, width: int) -> RenderableType:
+        share = self.progress.share()
+        grid = Table.grid(padding=(0, 1))
+        said = f"{share:.0%} of the budget"
+        grid.add_row(ProgressBar(total=1.0, completed=share, width=width - len(said) - 1), said)
+        return grid
+
+    def _counts(self) -> Text:
+        history, total = self.engine.history, self.engine.plan["trials"]
+        counts = history.counts()
+        running = counts.pop("running", 0)
+        text = Text(f"{sum(counts.values())} of {total} done", no_wrap=True, overflow="ellipsis")
+        text.append(": " if counts else "")
+        for i, (name, count) in enumerate(counts.items()):
+            text.append(", " if i else "").append(f"{count} {name}", style=STYLES.get(name, ""))
+        return text.append(f" · {running} running" if running else " · starting")
+
+    def _best_so_far(self) -> Text:
         history, plan = self.engine.history, self.engine.plan
-        left = self.progress.left_sec()
-        best = history.best()
-        metric = plan["protocol"]["metric"]
-        final = len(plan["rungs"]) - 1
-        parts = [
-            f"{plan['sweep']}  {self.progress.counts()} of {plan['trials']}",
-            f"{clock(self.progress.seconds())} gone"
-            + (f", about {clock(left)} left" if left is not None else ""),
-        ]
-        if best is not None:
-            parts.append(f"best so far {metric} {best.rungs[final]:.3g} (select part)")
-        if plan["data"]["simulated"]:
-            parts.append("SIMULATED data")
-        return Text("  ·  ".join(parts), style="bold")
+        best, text = history.best(), Text(no_wrap=True, overflow="ellipsis")
+        if best is None:
+            return text.append("no trial has completed yet", style="dim")
+        value = f"{plan['protocol']['metric']} {best.rungs[len(plan['rungs']) - 1]:.3g}"
+        text.append("best so far ").append(value, style="bold")
+        return text.append(f" on select: {_name(best)}")
 
-    def _bar(self) -> ProgressBar:
-        spent = self.progress._spent()
-        return ProgressBar(total=_expected_spend(self.engine.plan), completed=spent, width=80)
-
-    def _running(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("running", "budget", "kimg", "last value"):
-            table.add_column(name, justify="left" if name == "running" else "right")
-        for number in sorted(self.engine.running):
+    def _running(self, width: int) -> Table:
+        """As many lines as trials may run at once, so that nothing below jumps."""
+        numbers = sorted(self.engine.running)
+        table = _columns("running", "budget", "kimg", "last value", width=width)
+        for number in numbers[:SHOWN]:
             trial = self.engine.history.trials[number]
-            value = trial.rungs[max(trial.rungs)] if trial.rungs else None
+            value = f"{trial.rungs[max(trial.rungs)]:.3g}" if trial.rungs else ""
             table.add_row(
-                f"{number:03d} {trial.suggestion['label']}",
-                f"{_fraction(trial):.0%}",
-                f"{trial.nimg / 1000:.1f}",
-                "" if value is None else f"{value:.3g}",
+                _name(trial), f"{_fraction(trial):.0%}", f"{trial.nimg / 1000:.1f}", value
             )
+        for _ in range(min(self.engine.plan["concurrency"], SHOWN) - len(numbers)):
+            table.add_row("", "", "", "")
+        if len(numbers) > SHOWN:
+            table.add_row(f"and {len(numbers) - SHOWN} more", "", "", "")
         return table
 
-    def _best(self) -> Table:
+    def _completed(self, width: int) -> Table:
         final = len(self.engine.plan["rungs"]) - 1
         done = [t for t in self.engine.history.with_outcome("completed") if final in t.rungs]
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("completed, best first", "value", "denoise error", "img/s"):
-            table.add_column(name, justify="left" if name.startswith("comp") else "right")
+        table = _columns("completed, best first", "value", "denoise", "img/s", width=width)
         for trial in sorted(done, key=lambda t: t.rungs[final])[:SHOWN]:
             table.add_row(
-                f"{trial.number:03d} {trial.suggestion['label']}",
+                _name(trial),
                 f"{trial.rungs[final]:.3g}",
-                f"{trial.metrics.get('rung/denoise_error', float('nan')):.3f}",
-                f"{trial.metrics.get('throughput/train_img_per_sec', float('nan')):.0f}",
+                _number(trial.metrics.get("rung/denoise_error"), ".3f"),
+                _number(trial.metrics.get("throughput/train_img_per_sec"), ".0f"),
             )
         return table
+
+
+def _columns(*names: str, width: int) -> Table:
+    """A name that takes what is left and is cut short, then numbers in columns of one width."""
+    table = Table(box=None, pad_edge=False, header_style="dim", width=width)
+    table.add_column(names[0], ratio=1, no_wrap=True, overflow="ellipsis")
+    for name in names[1:]:
+        table.add_column(name, justify="right", width=10, no_wrap=True)
+    return table
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.number:03d} {trial.suggestion['label']}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 class PlainLines:
@@ -143,7 +185,9 @@ class PlainLines:
         if kind == "outcome":
             self._print(self._outcome(self.engine.history.trials[record["trial"]]))
         elif kind == "report" and time.monotonic() - self.last > HEARTBEAT_SEC:
-            self._print(f"{clock(self.progress.seconds())} {self.progress.counts()}")
+            left = self.progress.left_sec()
+            about = f", about {clock(left)} left" if left is not None else ""
+            self._print(f"{clock(self.progress.seconds())} gone{about}: {self.progress.counts()}")
 
     def _outcome(self, trial: Trial) -> str:
         plan = self.engine.plan

@@ -1,0 +1,137 @@
+"""The live view and the plain lines of a sweep driven without Ray."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.config import TrialConfig
+from bench.console.live import LiveView, PlainLines, clock, summary_lines, watching
+from bench.sweep.engine import Engine
+from tests.unit.sweep.fakes import World, drive, open_engine, plan, smooth
+
+TOLD = {"data": {"simulated": True, "name": "none"}, "protocol": {"metric": "fd_randconv"}}
+
+
+def formula(config: TrialConfig, rung: int) -> float | str:
+    cell = (config.method.backbone, config.method.preconditioning)
+    return {("adm", "vp"): "diverged", ("adm", "ve"): "failed"}.get(cell) or smooth(config, rung)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Half-way: some completed, one diverged, one failed, two running."""
+    made = open_engine(tmp_path, plan(trials=30, concurrency=2, **TOLD))
+    drive(made, World(formula), at_most=37)
+    while made.next() is not None:
+        pass
+    yield made
+    made.journal.close()
+
+
+def drawn(view: LiveView, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    with console.capture() as got:
+        console.print(view)
+    return got.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_view_fits_and_its_columns_line_up(engine: Engine, width: int) -> None:
+    lines = drawn(LiveView(engine), width)
+    assert max(len(line.rstrip()) for line in lines) <= min(width, 120)
+    assert len(lines) == 4 + (1 + 1 + 2) + (1 + 1 + 6)  # a wrapped line would add to it
+    heads = [line for line in lines if line.startswith(("running", "completed,"))]
+    ends = [
+        {i for i in range(1, len(line) + 1) if line[i - 1] != " " and line[i : i + 1] in ("", " ")}
+        for line in (heads[0].rstrip(), heads[1].rstrip())
+    ]
+    assert len(ends[0] & ends[1]) >= 3  # three numeric columns end at the same places
+
+
+def test_the_view_says_what_stands(engine: Engine) -> None:
+    text = "\n".join(drawn(LiveView(engine), 120))
+    counts = engine.history.counts()
+    assert counts["running"] == 2
+    done = sum(counts.values()) - 2
+    assert f"{done} of 30 done: {counts['completed']} completed" in text
+    assert "1 diverged" in text
+    assert "1 failed" in text
+    assert "2 running" in text
+    best = engine.history.best()
+    assert best is not None
+    assert f"best so far fd_randconv {best.rungs[2]:.3g} on select: {best.number:03d}" in text
+    assert "SIMULATED data" in text
+    assert "of the budget" in text
+
+
+def test_before_the_first_trial_it_draws_too(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path, plan(trials=30, concurrency=2, **TOLD))
+    lines = drawn(LiveView(engine), 80)
+    engine.journal.close()
+    assert "0 of 30 done · starting" in lines[2]
+    assert "no trial has completed yet" in lines[3]
+
+
+def test_a_pipe_gets_one_plain_line_a_trial(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path, plan(trials=27, **TOLD))
+    out = io.StringIO()
+    with watching(engine, Console(file=out, width=40)):
+        drive(engine, World(formula))
+    engine.journal.close()
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 27
+    assert [line[:7] for line in lines] == [f"[{i:3d}/27" for i in range(1, 28)]
+    for line, trial in zip(lines, engine.history.trials.values(), strict=True):
+        assert f"] {trial.outcome}" in line
+        assert f" {trial.number:03d} {trial.suggestion['label']}" in line
+        assert ("(" in line) == bool(trial.cause)
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_heartbeat_comes_when_nothing_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.console.live.HEARTBEAT_SEC", -1.0)
+    engine = open_engine(tmp_path, plan(trials=1, **TOLD))
+    out = io.StringIO()
+    engine.listeners = (PlainLines(engine, Console(file=out, width=200)),)
+    drive(engine, World(smooth))
+    engine.journal.close()
+    assert "0:00 gone: 1 running" in out.getvalue()
+
+
+def test_the_time_left_follows_the_pace(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = LiveView(engine)
+    view.progress.spent_before = 0.0
+    monkeypatch.setattr(view.progress, "seconds", lambda: 100.0)
+    spent = view.progress._spent()
+    share = view.progress.share()
+    left = view.progress.left_sec()
+    assert left is not None
+    assert 0 < share < 1
+    # At the same pace, the rest of what the sweep is expected to use.
+    assert left == pytest.approx(100.0 / spent * (spent / share - spent))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (59.6, "1:00"), (247, "4:07"), (3600, "1:00:00"), (7400, "2:03:20")],
+)
+def test_the_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_the_summary_says_how_busy_it_was() -> None:
+    body = {
+        "counts": {"completed": 3, "pruned": 1},
+        "wall_sec": 90.0,
+        "ray_start_sec": 3.6,
+        "busy_share": 0.934,
+    }
+    (line,) = summary_lines({"summary": body})
+    assert line.startswith("done: 3 completed, 1 pruned in 1:30 (Ray started in 4 s); 93% of")
