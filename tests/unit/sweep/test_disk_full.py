@@ -19,7 +19,7 @@ def test_a_full_disk_stops_the_sweep_and_the_trial_waits(tmp_path: Path) -> None
     trial = engine.next()
     assert trial is not None
     engine.started(trial.number, "here", 1)
-    with pytest.raises(BenchError, match="the disk is full.*bench resume fake-1"):
+    with pytest.raises(BenchError, match=r"the disk is full.*bench resume fake-1"):
         engine.reported(trial.number, end(8, "interrupted", DISK_FULL))
     assert engine.next() is None
     engine.journal.close()
