@@ -118,7 +118,7 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
     ]
     assert said[-1].artifacts == [{"name": "samples", "path": "samples.png", "real": False}]
     with Image.open(folder / "samples.png") as picture:
-        assert len(np.unique(np.asarray(picture))) > 20
+        assert len(np.unique(np.asarray(picture))) > 3  # more than black, white and the frame
     with np.load(folder / "stability_log.npz") as log:
         assert log["sigma"].shape == log["sq_error"].shape == (1536,)
         assert log["loss"].shape == log["clipped"].shape == (48,)

@@ -213,3 +213,13 @@ def test_initialisation_is_keyed_by_the_seed(cache: Path) -> None:
     torch.manual_seed(2)
     other = build(config).net.state_dict()
     assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_a_halved_micro_batch_stays_halved_after_a_resume(tmp_path: Path) -> None:
+    """Dropout masks are keyed by micro-batch: going back to the whole would be another run."""
+    run = training(Line(fits=2))
+    run.advance(16)
+    path = run.save(tmp_path, {})
+    fresh = training(Line())
+    fresh.restore(path)
+    assert fresh.micro_batch == 2
