@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.errors import BenchError, unknown
+from bench.options import home_option, make_console, say, tracking_option
+from bench.show import show
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from leaderboards.board import Board
 
 
+ENDED = ("completed", "pruned")  # how a trial of a sound program ends
 FORMATS = ("table", "md", "csv", "json")
 
 
@@ -52,21 +54,6 @@ def _fail(text: str, code: int, where: str = "bench") -> None:
     sys.exit(code)
 
 
-def _home(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--home",
-        type=click.Path(path_type=Path),
-        help="Folder of sweeps, cache and store.  [default: BENCH_HOME or ./bench_runs]",
-    )(command)
-
-
-def _tracking(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--tracking-uri",
-        help="MLflow store.  [default: MLFLOW_TRACKING_URI, else sqlite in the home folder]",
-    )(command)
-
-
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diffusion-bench", prog_name="bench")
 def main() -> None:
@@ -88,8 +75,8 @@ def main() -> None:
 @click.option("--name", help="The sweep's name.  [default: WORKLOAD-NUMBER]")
 @click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow.")
 @click.option("--dry-run", is_flag=True, help="Print plan, space, budgets and cost; run nothing.")
-@_home
-@_tracking
+@home_option
+@tracking_option
 def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: Any) -> None:
     """Run a sweep of trials over architectures, setups, optimisation and widths."""
     from bench.sweep import session
@@ -97,14 +84,14 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     from bench.sweep.plan import Wish
     from bench.sweep.projection import Publisher
 
-    console, where = _console(), Home.find(home)
+    console, where = make_console(), Home.find(home)
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
     wish["budget_tflop"], wish["prune"] = wish.pop("budget"), not wish.pop("no_prune")
     asked = Wish(workload=workload, **wish)
     store = _store(tracking_uri, where, check=not dry)
     for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
-        console.print(f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
-    prepared = session.prepare(asked, where, name, lambda text: console.print(f"{text} ..."))
+        say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
+    prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
     _print_opening(console, prepared)
     if dry:
         _print_forecast(console, prepared, where)
@@ -117,8 +104,8 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
 @main.command()
 @click.argument("name", required=False)
 @click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow.")
-@_home
-@_tracking
+@home_option
+@tracking_option
 def resume(
     name: str | None, home: Path | None, tracking_uri: str | None, log_real_images: bool
 ) -> None:
@@ -127,18 +114,18 @@ def resume(
     from bench.sweep.home import Home
     from bench.sweep.projection import Publisher
 
-    console, where = _console(), Home.find(home)
+    console, where = make_console(), Home.find(home)
     name = name or where.latest()
     history = where.history(name)
     if history.ended is not None:
-        console.print(f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
+        say(console, f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
         return
     store = _store(tracking_uri, where, check=True)
     projector = _projector(store, log_real_images, console)
     engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
     left = sum(t.open for t in engine.history.trials.values())
     more = engine.plan["trials"] - len(engine.history.trials)
-    console.print(f"sweep {name}: {left} trials to go on with, {more} still to suggest")
+    say(console, f"sweep {name}: {left} trials to go on with, {more} still to suggest")
     _run(engine, where, console, projector)
 
 
@@ -146,8 +133,8 @@ def resume(
 @click.argument("name", required=False)
 @click.option("--top", type=int, default=1, show_default=True, help="How many entries.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="New seeds for each.")
-@_home
-@_tracking
+@home_option
+@tracking_option
 def confirm(
     name: str | None, top: int, seeds: int, home: Path | None, tracking_uri: str | None
 ) -> None:
@@ -158,7 +145,7 @@ def confirm(
 
     if top < 1 or seeds < 1:
         raise BenchError(f"--top and --seeds must be at least 1, got {top} and {seeds}")
-    console, where = _console(), Home.find(home)
+    console, where = make_console(), Home.find(home)
     name = name or where.latest()
     history = where.history(name)
     if history.ended is None:
@@ -169,31 +156,31 @@ def confirm(
     engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
     asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
     for trial in chosen:
-        console.print(f"confirming {trial.number:03d} {trial.suggestion['label']}")
-    console.print(f"{asked} trials on new seeds, never pruned")
+        say(console, f"confirming {trial.number:03d} {trial.suggestion['label']}")
+    say(console, f"{asked} trials on new seeds, never pruned")
     _run(engine, where, console, projector)
 
 
 @main.command("list")
-@_home
+@home_option
 def list_sweeps(home: Path | None) -> None:
     """All sweeps and where they stand."""
     from bench.console import tables
     from bench.sweep.home import Home
 
-    _console().print(tables.sweeps(Home.find(home)))
+    make_console().print(tables.sweeps(Home.find(home)))
 
 
 @main.command()
 @click.argument("name", required=False)
-@_home
+@home_option
 def status(name: str | None, home: Path | None) -> None:
     """Where one sweep stands: outcomes, running trials, best so far."""
     from bench.console import tables
     from bench.sweep.home import Home
 
     where = Home.find(home)
-    _console().print(tables.status(where, name or where.latest()))
+    make_console().print(tables.status(where, name or where.latest()))
 
 
 @main.command()
@@ -202,8 +189,8 @@ def status(name: str | None, home: Path | None) -> None:
 @click.option("--from", "source", default="journal", show_default=True, help="journal or mlflow.")
 @click.option("--format", "form", default="table", show_default=True, help="table, md, csv, json.")
 @click.option("--top", type=int, default=15, show_default=True, help="Entries shown; 0: all.")
-@_home
-@_tracking
+@home_option
+@tracking_option
 def leaderboard(
     workload: str | None,
     sweeps: tuple[str, ...],
@@ -226,13 +213,13 @@ def leaderboard(
         rows, device = _rows_from_journal(where, workload, sweeps)
     else:
         raise unknown("source", source, ("journal", "mlflow"))
-    _print_board(_console(), boards.build(rows, device=device), form, top or None)
+    _print_board(make_console(), boards.build(rows, device=device), form, top or None)
 
 
 @main.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-@_home
-@_tracking
+@home_option
+@tracking_option
 def ui(port: int, home: Path | None, tracking_uri: str | None) -> None:
     """Open the MLflow UI on the right store, on this machine only."""
     import os
@@ -251,8 +238,8 @@ def ui(port: int, home: Path | None, tracking_uri: str | None) -> None:
 
 @main.command()
 @click.argument("name", required=False)
-@_home
-@_tracking
+@home_option
+@tracking_option
 def sync(name: str | None, home: Path | None, tracking_uri: str | None) -> None:
     """Rebuild or complete a sweep's record in MLflow from its journal."""
     from bench.sweep import journal
@@ -270,11 +257,37 @@ def sync(name: str | None, home: Path | None, tracking_uri: str | None) -> None:
 
 
 @main.command()
+@click.option("--trials", type=int, default=4, show_default=True)
+@click.pass_context
+def smoke(context: click.Context, trials: int) -> None:
+    """A small sweep in a folder that is thrown away; the exit code is the verdict."""
+    import tempfile
+
+    from bench.sweep.home import Home
+    from leaderboards import board as boards
+    from leaderboards import text
+
+    with tempfile.TemporaryDirectory(prefix="bench-smoke-") as folder:
+        where = Path(folder)
+        context.invoke(sweep, workload="echo", trials=trials, scale="smoke", home=where)
+        rows, device = _rows_from_journal(Home(where), None, ())
+        told, same = _rows_from_mlflow(Home(where), None, (), None)
+        ours, theirs = (boards.build(r, device=d) for r, d in ((rows, device), (told, same)))
+    failed = [f"trial {r.trial} {r.outcome}: {r.cause}" for r in rows if r.outcome not in ENDED]
+    if text.to_json(ours) != text.to_json(theirs):
+        failed.append("the board from MLflow is not the journal's")
+    for line in failed:
+        click.echo(f"smoke: {line}", err=True)
+    click.echo(f"smoke: {'failed' if failed else 'passed'}")
+    context.exit(1 if failed else 0)
+
+
+@main.command()
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--workload", default="echo", show_default=True)
 @click.option("--scale", default="laptop", show_default=True)
 @click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
-@_home
+@home_option
 def data(
     path: Path | None, workload: str, scale: str, group_by: str | None, home: Path | None
 ) -> None:
@@ -292,54 +305,10 @@ def data(
     picture = where.path / "thumbnails" / f"{cached.digest}.png"
     picture.parent.mkdir(exist_ok=True)
     inspect.thumbnails(cached, picture)
-    _console().print(tables.data(inspect.describe(cached), cached.notes, picture))
+    make_console().print(tables.data(inspect.describe(cached), cached.notes, picture))
 
 
-@main.group()
-def show() -> None:
-    """Look at a part: a backbone, a search space."""
-
-
-@show.command()
-@click.argument("name")
-@click.option("--resolution", type=int, default=64, show_default=True)
-@click.option("--channels", type=int, default=1, show_default=True)
-@click.option("--classes", type=int, default=0, show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One argument of it.")
-@click.option("--json", "as_json", is_flag=True)
-def backbone(
-    name: str,
-    resolution: int,
-    channels: int,
-    classes: int,
-    settings: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Block structure, parameters and FLOPs of a backbone."""
-    from bench.console import backbones
-
-    args = backbones.parse_settings(settings)
-    found = backbones.describe(name, resolution, channels, classes, args)
-    if as_json:
-        click.echo(backbones.to_json(found))
-    else:
-        _console().print(backbones.table(found))
-
-
-@show.command()
-@click.argument("name")
-@click.option("--scale", default="laptop", show_default=True)
-def space(name: str, scale: str) -> None:
-    """The parameters of a workload's search space."""
-    from bench.console import tables
-
-    _console().print(tables.space(name, scale))
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
+main.add_command(show)
 
 
 def _store(uri: str | None, home: Home, *, check: bool) -> Any:
@@ -356,7 +325,7 @@ def _projector(store: Any, share_real: bool, console: Console) -> BackgroundProj
     from bench.track.background import BackgroundProjector
 
     return BackgroundProjector(
-        store, share_real=share_real, say=lambda line: console.print(f"note: {line}")
+        store, share_real=share_real, say=lambda line: say(console, f"note: {line}")
     )
 
 
@@ -368,7 +337,7 @@ def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProj
 
     name = engine.plan["sweep"]
     machine = plan.find_machine(engine.plan["concurrency"])
-    console.print(f"starting Ray; Ctrl-C stops cleanly, bench resume {name} goes on")
+    say(console, f"starting Ray; Ctrl-C stops cleanly, bench resume {name} goes on")
     try:
         with live.watching(engine, console):
             last = session.run(engine, home, machine, lambda seconds: None)
@@ -378,21 +347,21 @@ def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProj
     if last["kind"] != "end":
         done = engine.history.counts()
         left = ", ".join(f"{n} {k}" for k, n in done.items())
-        console.print(f"stopped: {left}. Nothing is lost: bench resume {name} goes on")
+        say(console, f"stopped: {left}. Nothing is lost: bench resume {name} goes on")
         sys.exit(130)
     for line in live.summary_lines(last):
-        console.print(line, soft_wrap=not console.is_terminal)
+        say(console, line)
     console.print()
     rows, device = _rows_from_journal(home, None, (name,))
     _print_board(console, boards.build(rows, device=device), "table", 15)
-    console.print(f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
+    say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
 
 
 def _print_opening(console: Console, prepared: Prepared) -> None:
     from bench.console import claims
 
     for line in claims.opening(prepared.plan, prepared.data.notes):
-        console.print(line, soft_wrap=not console.is_terminal, markup=False)
+        say(console, line)
 
 
 def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:

@@ -165,7 +165,7 @@ class _Trial:
         if evaluation.pictures is not None:
             with checkpoint.whole(self.folder / "samples.png") as path:
                 save_grid(evaluation.pictures, path)
-            self.artifacts.append({"name": "samples", "path": "samples.png", "real": False})
+            self.artifacts.append({"name": "samples.png", "path": "samples.png", "real": False})
         log: dict[str, Any] = training.stability_log()
         with checkpoint.whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)

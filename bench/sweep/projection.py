@@ -8,15 +8,24 @@ from pathlib import Path
 from bench.sweep.history import History, Record
 from bench.sweep.rows import row
 
+REFERENCE = "reference.png"  # pictures of the report part, in the sweep's folder
+
 
 def published(record: Record, history: History, folder: Path) -> Record:
-    """A record just applied to `history`, completed from it. Only generated pictures are named."""
+    """A record just applied to `history`, completed from it.
+
+    Beside a completed trial's own pictures go those of the `report` part it was judged by, marked
+    real unless they are simulated: real ones leave the disk only where the user said so.
+    """
     if record["kind"] != "outcome":
         return record
     number = record["trial"]
     trial = history.trials[number]
     place = folder / "trials" / f"{number:04d}"
     files = [{**a, "path": str(place / a["path"])} for a in trial.artifacts]
+    if files:
+        simulated = history.plan["data"]["simulated"]
+        files.append({"name": REFERENCE, "path": str(folder / REFERENCE), "real": not simulated})
     whole = row(history.plan, trial).to_dict()
     return {**record, "row": whole, "artifacts": [f for f in files if Path(f["path"]).exists()]}
 

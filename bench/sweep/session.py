@@ -16,21 +16,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.config import TrialConfig
 from bench.data.cache import CachedImages
 from bench.errors import BenchError
+from bench.metrics.memorisation import matched_indices
+from bench.pictures import save_grid
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
 from bench.sweep.plan import Machine, Wish
+from bench.sweep.projection import REFERENCE
 from bench.sweep.resolve import Frame, resolve
 from bench.workloads import base, generate
 from search_spaces import Space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STOPPED = "stopped by the user"
+
+
+SHOWN = 64  # pictures of the report part, as many as a trial's grid has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +88,8 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
     )
     try:
         engine.write("plan", **plan)
+        rows = matched_indices(prepared.data.parts["report"], SHOWN)
+        save_grid(np.asarray(prepared.data.images[rows]), home.folder(plan["sweep"]) / REFERENCE)
     except BenchError:
         journal.close()
         shutil.rmtree(home.folder(plan["sweep"]), ignore_errors=True)
