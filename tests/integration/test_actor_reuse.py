@@ -27,18 +27,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def actors() -> Iterator[Any]:
+def actors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real Ray, and a maker of actors in processes of their own."""
-    with ray_up(cpus=1, gpus=0):
-        import ray
+    with pytest.MonkeyPatch.context() as patch:
+        # a Trainable outside a Tuner leaves a folder in the home of its process
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        with ray_up(cpus=1, gpus=0):
+            import ray
 
-        from bench.sweep.ray_adapter.trainable import TrialActor
+            from bench.sweep.ray_adapter.trainable import TrialActor
 
-        class Reported(TrialActor):
-            def pid(self) -> int:
-                return os.getpid()
+            class Reported(TrialActor):
+                def pid(self) -> int:
+                    return os.getpid()
 
-        yield ray.remote(num_cpus=0.2)(Reported)
+            yield ray.remote(num_cpus=0.2)(Reported)
 
 
 def told(config: TrialConfig, folder: Path) -> dict[str, Any]:
