@@ -116,7 +116,7 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
         "snapshot-000000001536.safetensors",
         "stability_log.npz",
     ]
-    assert said[-1].artifacts == [{"name": "samples", "path": "samples.png", "real": False}]
+    assert said[-1].artifacts == [{"name": "samples.png", "path": "samples.png", "real": False}]
     with Image.open(folder / "samples.png") as picture:
         assert len(np.unique(np.asarray(picture))) > 3  # more than black, white and the frame
     with np.load(folder / "stability_log.npz") as log:
