@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -70,10 +71,13 @@ def _load_file(path: Path, function: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"_backbone_{path.stem}", path)
     assert spec is not None  # the name ends in .py
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(
+        spec
+    )  # dataclasses look there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[spec.name]
         raise ValueError(f"{path} fails to import: {type(error).__name__}: {error}") from error
     for needed, what in ((function, "function"), ("Args", "frozen dataclass of settings")):
         if not hasattr(module, needed):

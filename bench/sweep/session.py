@@ -83,8 +83,9 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
     """Write the plan; the sweep exists from here on."""
     plan = prepared.plan
     journal = Journal(home.journal(plan["sweep"]))
+    tidy = _tidier(home.folder(plan["sweep"]))
     engine = Engine(
-        journal, prepared.frame, prepared.space, prepared.frame.scale.choices, listeners
+        journal, prepared.frame, prepared.space, prepared.frame.scale.choices, (*listeners, tidy)
     )
     try:
         engine.write("plan", **plan)
@@ -110,7 +111,19 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     for record in journal.records:
         for listener in listeners:
             listener(record)
-    return Engine(journal, frame, space, frame.scale.choices, listeners)
+    tidy = _tidier(home.folder(name))
+    return Engine(journal, frame, space, frame.scale.choices, (*listeners, tidy))
+
+
+def _tidier(folder: Path) -> Listener:
+    """Deletes the checkpoints and snapshots of a trial that ended without a score."""
+
+    def tidy(record: Record) -> None:
+        if record["kind"] == "outcome" and record["outcome"] not in ("completed", "interrupted"):
+            for path in (folder / "trials" / f"{record['trial']:04d}").glob("*.safetensors"):
+                path.unlink(missing_ok=True)
+
+    return tidy
 
 
 def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
