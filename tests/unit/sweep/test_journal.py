@@ -141,6 +141,7 @@ def test_a_full_disk_is_said_and_leaves_whole_records(
 ) -> None:
     kept = fill(path)
     opened = Journal(path)
+    kept.append(opened.append("fact"))
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", FullDisk(room))
         with pytest.raises(BenchError, match=r"the disk is full; free space, then bench resume"):
@@ -149,7 +150,7 @@ def test_a_full_disk_is_said_and_leaves_whole_records(
     # Space was freed: the same writer may go on, and nothing of the lost record comes back.
     opened.append("next")
     opened.close()
-    assert [r["kind"] for r in read(path)] == ["fact"] * 4 + ["next"]
+    assert [r["kind"] for r in read(path)] == ["fact"] * 5 + ["next"]
 
 
 def test_a_sync_that_fails_takes_the_record_back_even_if_it_cannot_truncate(

@@ -36,7 +36,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
             ("adm", "ve"): "out-of-memory",
             ("ncsnpp", "ve"): "failed",
         }.get(cell)
-        return name or smooth(config, rung)
+        return name if name and rung else smooth(config, rung)  # after a rung's value
 
     done = finished(tmp_path_factory.mktemp("sweep"), World(formula), trials=45)
     assert set(done.history.counts()) == {
@@ -92,6 +92,7 @@ def test_what_optuna_hears_is_contract_6(engine: Engine) -> None:
             assert told.intermediate_values == {}
             assert told.value is None
             assert not told.constraints
+            assert trial.rungs  # it had a value before; Optuna does not hear it
         elif trial.outcome == "out-of-memory":
             assert told.state == TrialState.PRUNED
             assert told.intermediate_values == {}
@@ -129,9 +130,9 @@ def test_a_conditional_parameter_comes_with_its_choice(engine: Engine) -> None:
 
 
 def diverged(folder: Path, formula: Callable[..., float | str], sampler: str) -> int:
-    """How many of trials 16 to 47 diverged, over three sweeps of two cells."""
+    """How many of trials 16 to 47 diverged, over two sweeps of two cells."""
     found = 0
-    for seed in range(3):
+    for seed in range(2):
         done = finished(
             folder / f"{sampler}{seed}",
             World(formula),
@@ -149,7 +150,7 @@ def diverged(folder: Path, formula: Callable[..., float | str], sampler: str) ->
 
 def test_tpe_leaves_learning_rates_that_diverge(tmp_path: Path) -> None:
     drawn = diverged(tmp_path, valley, "random")
-    assert drawn >= 0.4 * 96  # half of the range diverges; 5 sigma below is 0.25
+    assert drawn >= 0.3 * 64  # half of the range diverges: 3 sigma below
     assert diverged(tmp_path, valley, "tpe") <= drawn / 3
 
 
@@ -163,8 +164,8 @@ def test_told_as_fail_tpe_would_run_off_the_cliff(
     as_pruned = diverged(tmp_path / "pruned", cliff, "tpe")
     monkeypatch.setitem(suggesting.STATES, "diverged", TrialState.FAIL)
     as_fail = diverged(tmp_path / "fail", cliff, "tpe")
-    assert as_fail >= 70  # of 96
-    assert as_pruned <= 50
+    assert as_fail >= 46  # of 64
+    assert as_pruned <= 34
 
 
 def run_space(body: Callable[[Any, Any], None]) -> dict[str, str]:
