@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from bench.errors import BenchError, unknown
@@ -239,7 +240,7 @@ def from_dict(cls: type[T], body: Mapping[str, Any], where: str) -> T:
     """
     if not isinstance(body, Mapping):
         raise BenchError(f"{where} must be a mapping, got {body!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is one
     for key in body:
         if key not in fields:
@@ -250,6 +251,11 @@ def from_dict(cls: type[T], body: Mapping[str, Any], where: str) -> T:
             raise BenchError(f"{where}.{name} is missing")
     values = {k: _coerce(hints[k], v, f"{where}.{k}") for k, v in body.items()}
     return cls(**values)
+
+
+@lru_cache(maxsize=32)
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
