@@ -240,7 +240,8 @@ def from_dict(cls: type[T], body: Mapping[str, Any], where: str) -> T:
     """
     if not isinstance(body, Mapping):
         raise BenchError(f"{where} must be a mapping, got {body!r}")
-    hints = _hints(cls)
+    kind: Any = cls  # mypy does not take a type variable's type for hashable
+    hints = _hints(kind)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is one
     for key in body:
         if key not in fields:
