@@ -52,15 +52,16 @@ class GenerateTask:
     def evaluate(self, predictor: Any, part: str, clock: Clock) -> Evaluation:
         final = part == "report"
         count = self.measure.n_report if final else self.measure.n_select
-        device = self.config.train.device
         with clock.phase("sample") as drawn:
             made = predictor.generate(count, f"sample/{part}")
             drawn(count)
         with clock.phase("measure"):
             cache, size = self.config.data.cache, self.measure.n_reference
-            extractor = _extractor(self.measure.extractor)
-            features = extract(extractor, made.images, device=device)
-            distance = frechet_distance(reference(cache, extractor.name, part, size), features)
+            judge = self.measure.extractor
+            extractor = _extractor(judge)
+            # as the reference, whatever trains: a GPU's TF32 convolutions would be another judge
+            features = extract(extractor, made.images, device="cpu")
+            distance = frechet_distance(reference(cache, judge, part, size), features)
             metrics = {
                 extractor.metric: distance.value,
                 "clipped_pixels": made.clipped_share,
@@ -72,7 +73,7 @@ class GenerateTask:
             if final:
                 # as many real pictures on both sides: the distance falls with their number
                 size = min(size, len(self.data.parts["report"]))
-                train = frechet_distance(reference(cache, extractor.name, "train", size), features)
+                train = frechet_distance(reference(cache, judge, "train", size), features)
                 metrics[f"{extractor.metric}_train"] = train.value
         return Evaluation(metrics=metrics, value=distance.value, pictures=made.images[:64])
 
@@ -113,7 +114,10 @@ def _extractor(name: str) -> Extractor:
 
 @lru_cache(maxsize=16)
 def reference(cache: str, extractor: str, part: str, count: int) -> FrechetReference:
-    """The real side of the distance, from the file beside the cache or computed into it."""
+    """The real side of the distance, from the file beside the cache or computed into it.
+
+    `extractor` is a name in the table or a user's "file.py:build".
+    """
     judge = _extractor(extractor)
     path = Path(cache) / f"reference-{judge.digest[:12]}-{part}-{count}.npz"
     if path.exists():

@@ -22,6 +22,19 @@ from bench.workloads.generate import GenerateTask, as_float
 from tests.fakes.trials import SIDE, tiny, write_cache
 
 TRAIN = 24
+OWN = """
+import torch
+from bench.metrics.extractors import Extractor
+
+class Mine(Extractor):
+    name, num_features, input_size, resizer = "mine", 2, 0, "none"
+
+    def forward(self, images):
+        x = images.float()
+        return torch.stack([x.mean((1, 2, 3)), x.std((1, 2, 3))], 1)
+
+build = Mine
+"""
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +117,31 @@ def test_the_distance_is_to_that_part(cache: Path, part: str, count: int) -> Non
     assert (train is not None) == (part == "report")
     if train is not None:  # the pictures are training pictures: it shows
         assert train < found.value
+
+
+def test_both_sides_are_judged_on_the_cpu(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the network trains: a GPU's convolutions in TF32 would not be the reference's."""
+    asked: list[str] = []
+
+    def seen(*args: Any, device: str = "cpu") -> np.ndarray[Any, Any]:
+        asked.append(device)
+        return extract(*args)
+
+    monkeypatch.setattr(generate, "extract", seen)
+    monkeypatch.setattr(GenerateTask, "_denoise_error", lambda *_: {})
+    config = tiny(cache, **{"train.device": "cuda"})
+    GenerateTask(config).evaluate(Known(rows(cache, "train")), "select", Stopwatch())
+    assert asked == ["cpu"]
+
+
+def test_a_users_own_extractor_judges(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    config = tiny(cache, **{"measure.extractor": f"{file}:build"})
+    generate.prepare(str(cache), config)
+    known = Known(rows(cache, "train"))
+    found = GenerateTask(config).evaluate(known, "report", Stopwatch()).metrics
+    assert {"fd_mine", "fd_mine_se", "fd_mine_train"} <= set(found)
 
 
 def test_training_pictures_all_of_them_are_at_no_distance_from_train(cache: Path) -> None:
