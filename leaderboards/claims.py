@@ -49,6 +49,8 @@ def describe_protocol(protocol: Mapping[str, Any]) -> str:
     metric = str(protocol.get("metric", "score"))
     better = "lower" if protocol.get("direction", "min") == "min" else "higher"
     parts = [f"{metric}, {better} is better"]
+    if "budget_tflop" in protocol:
+        parts.append(f"{protocol['budget_tflop']:g} training TFLOP a trial")
     if "n_samples" in protocol:
         parts.append(f"{protocol['n_samples']} samples")
     parts.append("against the report part")
@@ -65,7 +67,8 @@ def describe_protocol(protocol: Mapping[str, Any]) -> str:
 def verdict(ranking: Ranking) -> list[str]:
     """Who may be best, what is not known, and what to do about it."""
     sweeps = sorted({row.sweep for row in ranking.rows})
-    confirm = f"`bench confirm {sweeps[0]}`" if len(sweeps) == 1 else "`bench confirm NAME`"
+    name = sweeps[0] if len(sweeps) == 1 else "NAME"
+    confirm = f"`bench confirm {name} --top K` retrains the K best on select from new seeds"
     placed, best = ranking.ranked, ranking.may_be_best
     lines = []
     if not placed:
@@ -82,14 +85,14 @@ def verdict(ranking: Ranking) -> list[str]:
         seeds = len(best[0].entry.confirming)
         lines.append(
             f"verdict: no winner yet: {best[0].entry.first.label} stands alone but is confirmed on "
-            f"{seeds} of {CONFIRM_SEEDS} new seeds; {confirm} trains it again"
+            f"{seeds} of {CONFIRM_SEEDS} new seeds; {confirm}"
         )
     else:
         names = [place.entry.first.label for place in best[:NAMED]]
         more = f" and {len(best) - NAMED} more" if len(best) > NAMED else ""
         lines.append(
             f"verdict: no winner: {len(best)} of {len(placed)} entries may be best "
-            f"({'; '.join(names)}{more}); {confirm} trains them on new seeds"
+            f"({'; '.join(names)}{more}); {confirm}"
         )
     if placed:
         lines += [spread_line(ranking), *_optimism(ranking)]
@@ -101,9 +104,9 @@ def spread_line(ranking: Ranking) -> str:
     """Where the training spread comes from."""
     spread = ranking.spread
     if spread.kind == "none":
-        return (
-            "training spread: not measured; the ranking ignores it and counts sampling error only"
-        )
+        return "training spread: not measured, nor any sampling error; nothing is told apart"
+    if spread.kind == "assumed":
+        return f"training spread: {spread.rel_sd:.1%} of the score ({spread.source})"
     single = sum(len(place.entry.scores) == 1 for place in ranking.ranked)
     lender = "the workload's" if spread.kind == "borrowed" else "this"
     borrowed = f"; {single} entries with one seed borrow {lender} spread" if single else ""

@@ -75,11 +75,11 @@ def seeds(entry: Entry) -> str:
 
 
 def _training(place: Ranked | None) -> str:
-    """Spread between seeds; in brackets where it is borrowed."""
+    """Spread between seeds; in brackets where it is borrowed or assumed."""
     if place is None or place.training_sd is None:
         return NONE
     shown = number(place.training_sd, 2)
-    return f"({shown})" if place.training_source == "borrowed" else shown
+    return f"({shown})" if place.training_source in ("borrowed", "assumed") else shown
 
 
 def _mean(name: str, digits: int = 3) -> Callable[[Entry, Ranked | None], str]:
@@ -133,5 +133,5 @@ def fitting(places: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
 LEGEND = (
     "rank: every rank that fits what was seen (95 %, all pairs, Holm). Entries of one block (tier) "
     "are not told apart: their order is not known. ± sampling: drawing samples again. "
-    "± seed: training again, (borrowed) where the entry has one seed."
+    "± seed: training again, in brackets where borrowed or assumed."
 )

@@ -42,7 +42,7 @@ class Ranked:
     tier: str
     may_be_best: bool
     training_sd: float | None
-    training_source: str  # "own", "pooled", "borrowed" or "none"
+    training_source: str  # "own", "pooled", "borrowed", "assumed" or "none"
     total_se: float | None
 
 
@@ -206,8 +206,8 @@ def _place(
 
 def _source(entry: Entry, spread: SeedSpread) -> str:
     """Where the entry's training spread comes from."""
-    if spread.kind == "none":
-        return "none"
+    if spread.kind in ("none", "assumed"):
+        return spread.kind
     if entry.entry_id in spread.own:
         return "own"
     return "pooled" if len(entry.scores) >= 2 else "borrowed"

@@ -1,10 +1,11 @@
-"""Spread between training seeds: measured on replicated entries, else borrowed from the workload.
+"""Spread between training seeds: measured on replicated entries, else borrowed or assumed.
 
 Spreads are relative to the score, since a Fréchet distance of 200 moves more between seeds than
 one of 20. Replicates of all entries are pooled (weights: degrees of freedom) together with the
 workload's measured spread; an entry whose own replicates vary clearly more than the pool (F test
 at 1 %) keeps its own. The sampling error, known for each row, is taken out, so that the two
-spreads can be shown apart and added again.
+spreads can be shown apart and added again. Where neither replicates nor a workload's measure are
+there, the spread is assumed to be a multiple of the sampling error, never to be zero.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from scipy.special import fdtrc
 from leaderboards.entries import Entry
 
 WORKLOAD_DF = 30.0  # what a workload's measured spread weighs where its record states no df
+ASSUMED_RATIO = 3.0  # arXiv 2606.20536: a new seed moves FID about 3 times as much as resampling
+ASSUMED_DF = 10.0  # how far that ratio is trusted
 OWN_SPREAD_LEVEL = 0.01  # F test at which an entry's own spread replaces the pooled one
 
 
@@ -26,7 +29,8 @@ OWN_SPREAD_LEVEL = 0.01  # F test at which an entry's own spread replaces the po
 class SeedSpread:
     """Relative training-seed standard deviation: pooled, and of the entries that stand out.
 
-    `kind` is measured (replicates here), borrowed (the workload's), or none (not known: rel_sd 0).
+    `kind` is measured (replicates here), borrowed (the workload's), assumed (from the sampling
+    error), or none (no error of any kind is known: rel_sd 0).
     """
 
     kind: str
@@ -50,6 +54,24 @@ def relative_variances(entry: Entry) -> tuple[float, float]:
     return float(np.var(scores, ddof=1)) / scale, float(np.mean(np.square(errors))) / scale
 
 
+def _assumed(entries: Sequence[Entry]) -> SeedSpread:
+    """ASSUMED_RATIO times the root mean square relative sampling error of these entries."""
+    known = [
+        row.score_se / abs(row.score)
+        for entry in entries
+        for row in entry.scored
+        if row.score and row.score_se is not None
+    ]
+    if not known:
+        return SeedSpread(kind="none", rel_sd=0.0, df=math.inf, source="not measured", own={})
+    rel_sd = ASSUMED_RATIO * math.sqrt(math.fsum(error**2 for error in known) / len(known))
+    source = (
+        f"assumed: {ASSUMED_RATIO:g} x sampling error (arXiv 2606.20536); "
+        "measure it with bench confirm"
+    )
+    return SeedSpread(kind="assumed", rel_sd=rel_sd, df=ASSUMED_DF, source=source, own={})
+
+
 def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
     """What is known of the training spread of these entries, all of one protocol."""
     measured = [
@@ -69,7 +91,7 @@ def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
     seeds = f"{len(replicated)} replicated {'entry' if len(replicated) == 1 else 'entries'}"
 
     if workload is None and not replicated:
-        return SeedSpread(kind="none", rel_sd=0.0, df=math.inf, source="not measured", own={})
+        return _assumed(entries)
     if workload is None:
         source = f"{seeds} here"
     else:

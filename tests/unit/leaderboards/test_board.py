@@ -176,6 +176,36 @@ def test_agreement_is_spearman_over_completed_trials() -> None:
     assert "Spearman" in "\n".join(build(rows).claims)
 
 
+def test_two_training_budgets_are_two_rankings_and_said() -> None:
+    small, large = ({**row(0).protocol, "budget_tflop": b} for b in (0.8, 16.0))
+    board = build(
+        [row(k, protocol=small, protocol_digest="p8") for k in range(2)]
+        + [row(9, 10.0, protocol=large, protocol_digest="p16")]
+    )
+    assert [len(ranking.ranked) for ranking in board.rankings] == [2, 1]
+    assert {place.rank_low for r in board.rankings for place in r.ranked} == {1}
+    said = "\n".join(board.claims)
+    assert "0.8 training TFLOP a trial" in said
+    assert "16 training TFLOP a trial" in said
+    assert "2 protocols or scales" in said
+
+
+def test_an_assumed_spread_is_called_assumed() -> None:
+    board = build([row(0), row(1)])
+    said = "\n".join(board.claims)
+    assert "(assumed: 3 x sampling error (arXiv 2606.20536); measure it with bench confirm)" in said
+    assert board.to_dict()["verdicts"][0]["training_spread"]["kind"] == "assumed"
+    assert "(3.0)" in to_markdown(board)  # 6 % of 50, in brackets
+    nothing = build([row(k, score_se=None) for k in range(2)])
+    assert "nothing is told apart" in "\n".join(nothing.claims)
+
+
+def test_the_verdict_says_what_confirm_retrains() -> None:
+    retrain = "`bench confirm calm-otter --top K` retrains the K best on select from new seeds"
+    assert retrain in "\n".join(build([row(0), row(1)]).claims)
+    assert retrain in "\n".join(build([row(0), row(1, 5000.0)]).claims)
+
+
 def test_mixed_protocols_are_said_and_kept_apart() -> None:
     board = build([row(0), row(1), row(2, protocol_digest="p1")])
     assert any("2 protocols or scales" in line for line in board.claims)

@@ -108,12 +108,32 @@ def test_one_seed_borrows_the_workloads_spread_and_says_so() -> None:
     assert len(found.may_be_best) == 4
 
 
-def test_without_any_measured_spread_sampling_alone_counts() -> None:
-    found = rank([row(0, 50.0), row(1, 80.0)])
-    assert found.spread.kind == "none"
-    assert found.ranked[0].training_sd is None
-    assert found.ranked[0].rank_high == 1  # 30 apart with 2 % error
+def test_without_any_measured_spread_three_sampling_errors_are_assumed() -> None:
+    rows = [row(0, 50.0, score_se=1.0), row(1, 55.0, score_se=0.0), row(2, 99.0, score_se=1.98)]
+    found = rank(rows)
+    rel_sd = 3 * np.sqrt((0.02**2 + 0.0 + 0.02**2) / 3)
+    assert (found.spread.kind, found.spread.df) == ("assumed", 10)
+    assert found.spread.rel_sd == pytest.approx(rel_sd, rel=1e-12)
+    assert {place.training_source for place in found.ranked} == {"assumed"}
+    assert found.ranked[0].training_sd == pytest.approx(rel_sd * 50, rel=1e-12)
+    # 10 % apart: 3.4 sampling errors, but 0.9 of what another seed would do
+    assert [(p.rank_low, p.rank_high) for p in found.ranked] == [(1, 2), (1, 2), (3, 3)]
     assert found.winner is None
+
+
+def test_the_truth_is_covered_where_the_spread_is_assumed() -> None:
+    """200 sweeps whose training spread is what is assumed; bound as in the test above."""
+    rng = np.random.default_rng(12)
+    covered = 0
+    for _ in range(200):
+        truths = np.exp(rng.normal(4, 0.6, 12))
+        found = rank(sweep_rows(truths, rng, rel_sd=0.15, rel_se=0.05))
+        assert found.spread.kind == "assumed"
+        order = np.argsort(np.argsort(truths)) + 1
+        covered += all(
+            p.rank_low <= order[int(p.entry.entry_id[1:])] <= p.rank_high for p in found.ranked
+        )
+    assert covered / 200 >= 0.904
 
 
 def test_with_nothing_known_nothing_is_told_apart() -> None:
