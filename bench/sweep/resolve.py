@@ -118,6 +118,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
         train=_train(frame, method, train_args),
         sample=SampleConfig(steps=scale.sample_steps),
         measure=MeasureConfig(
+            extractor=scale.extractor,
             n_select=scale.n_select,
             n_report=scale.n_report,
             n_reference=scale.n_reference,

@@ -90,6 +90,7 @@ class Scale:
     sizes: Mapping[str, Size]
     choices: Choices
     defaults: Mapping[str, Any]  # parameters of every default configuration
+    extractor: str = "randconv"  # what pictures are judged by: a name or "file.py:build"
     seed_spread: SeedSpread | None = None
     notes: tuple[str, ...] = ()
 

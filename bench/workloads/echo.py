@@ -119,6 +119,7 @@ GPU = Scale(
     n_report=8192,
     n_reference=8192,
     n_denoise=256,
+    extractor="randconv64",
     sizes={
         "adm": Size(
             args={"multipliers": (1, 2, 3, 4), "blocks": 2, "attention": (32, 16, 8)},
@@ -159,6 +160,7 @@ PAPER = Scale(
     n_report=50000,
     n_reference=50000,
     n_denoise=1024,
+    extractor="randconv64",
     sizes={
         "adm": Size(args={"multipliers": (1, 2, 3, 4)}, widths=_widths(128, 192, 256), lr=1e-4),
         "ddpmpp": Size(args={"multipliers": (1, 2, 2, 2)}, widths=_widths(96, 128, 192), lr=2e-4),
