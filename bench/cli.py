@@ -88,6 +88,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
     wish["budget_tflop"], wish["prune"] = wish.pop("budget"), not wish.pop("no_prune")
     asked = Wish(workload=workload, **wish)
+    session.check_names(asked, where, name)
     store = _store(tracking_uri, where, check=not dry)
     for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
         say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")

@@ -20,8 +20,8 @@ class Choices:
     """The names and ranges a space draws from, for one workload at one scale.
 
     `only` holds the numeric parameters that exist for one choice alone: choice -> parameter ->
-    (low, high), for an architecture or a preconditioning. `widths` are sizes by name, each
-    architecture's own number of channels standing behind them.
+    (low, high), for an architecture, a preconditioning or an optimizer. `widths` are sizes by
+    name, each architecture's own number of channels standing behind them.
     """
 
     architectures: tuple[str, ...]

@@ -14,12 +14,12 @@ from search_spaces import Choices
 def space(trial: Trial, choices: Choices) -> None:
     architecture = trial.suggest_categorical("architecture", choices.architectures)
     preconditioning = trial.suggest_categorical("preconditioning", choices.preconditionings)
-    trial.suggest_categorical("optimizer", choices.optimizers)
+    optimizer = trial.suggest_categorical("optimizer", choices.optimizers)
     trial.suggest_float("lr", *choices.lr, log=True)
     trial.suggest_categorical("schedule", choices.schedules)
     trial.suggest_categorical("batch_size", choices.batch_sizes)
     trial.suggest_float("dropout", *choices.dropout)
     trial.suggest_categorical("width", choices.widths)
-    for choice in (architecture, preconditioning):
+    for choice in (architecture, preconditioning, optimizer):
         for name, (low, high) in choices.only.get(choice, {}).items():
             trial.suggest_float(name, low, high)

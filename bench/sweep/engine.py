@@ -238,7 +238,10 @@ def check_space(plan: Record, frame: Frame, space: Space, choices: Choices) -> d
     Raises:
         BenchError: the space fails, or suggests a parameter that nothing takes.
     """
-    for fixed in ({}, *plan["defaults"]):
-        params, _ = suggest.suggest(plan, History(), 0, space, choices, fixed)
+    for params in plan["defaults"]:
         resolve(frame, params, plan["seed"])
-    return suggest.distributions_of(space, choices, plan["space"])
+    drawn: list[dict[str, Any]] = []
+    distributions = suggest.distributions_of(space, choices, plan["space"], drawn)
+    for params in drawn:
+        resolve(frame, params, plan["seed"])
+    return distributions

@@ -31,6 +31,9 @@ class Trial:
     outcome: str | None = None  # None: waiting or running
     cause: str = ""
     ended_at: float | None = None
+    wall_sec: float = 0.0  # sum of the stretches it ran, without the pauses between sessions
+    running_since: float | None = None
+    heard_at: float = 0.0  # when it last said anything
 
     @property
     def cell(self) -> tuple[str, str]:
@@ -45,6 +48,12 @@ class Trial:
     @property
     def protected(self) -> bool:
         return bool(self.suggestion["protected"])
+
+    def pause(self, t: float) -> None:
+        """The stretch it ran, if it did, ended at `t`."""
+        if self.running_since is not None:
+            self.wall_sec += t - self.running_since
+        self.running_since = None
 
 
 class History:
@@ -67,6 +76,8 @@ class History:
             self.ended = None
         elif kind == "session":
             self.sessions.append(record)
+            for trial in self.trials.values():
+                trial.pause(trial.heard_at)  # still running: its driver was lost without a word
         elif kind == "suggest":
             self.trials[record["trial"]] = Trial(record["trial"], record, record["t"])
             self.ended = None
@@ -74,18 +85,20 @@ class History:
             trial = self.trials[record["trial"]]
             trial.started_at = trial.started_at or record["t"]
             trial.outcome, trial.cause = None, ""
+            trial.running_since = trial.heard_at = record["t"]
         elif kind == "report":
             self._report(record)
         elif kind == "outcome":
             trial = self.trials[record["trial"]]
             trial.outcome, trial.cause = record["outcome"], record["cause"]
             trial.ended_at = record["t"]
+            trial.pause(record["t"])
         elif kind == "end":
             self.ended = record
 
     def _report(self, record: Record) -> None:
         trial = self.trials[record["trial"]]
-        trial.nimg = record["nimg"]
+        trial.nimg, trial.heard_at = record["nimg"], record["t"]
         trial.metrics |= record["metrics"]
         trial.seconds = record["seconds"]
         trial.notes = record["notes"]
@@ -102,11 +115,12 @@ class History:
         return {name: found.count(name) for name in (*OUTCOMES, "running") if name in found}
 
     def cell_counts(self, cell: tuple[str, str]) -> tuple[int, int]:
-        """Of one architecture x preconditioning: (completed or on the way unprunable, tried)."""
+        """Of one architecture x preconditioning: how many completed or are on the way unprunable,
+        and how many were spent on the cell for its own sake."""
         own = [t for t in self.trials.values() if t.cell == cell]
         safe = [t for t in own if t.open and (t.protected or not self.plan.get("prune", True))]
         sure = safe + [t for t in own if t.outcome == "completed"]
-        return len(sure), len(own)
+        return len(sure), sum(t.suggestion["origin"] in ("default", "cell") for t in own)
 
     def best(self) -> Trial | None:
         """The completed trial with the lowest value on `select` (what a driver may look at)."""

@@ -83,7 +83,10 @@ class Home:
         """Sweeps of a workload that have trials left to run and no driver."""
         found = []
         for name in self.names():
-            history = self.history(name)
+            try:
+                history = self.history(name)
+            except BenchError:
+                continue  # a damaged or newer journal is said by what asks for it by name
             left = history.ended is None and history.plan.get("workload") == workload
             if left and not journal.is_held(self.journal(name)):
                 found.append(name)

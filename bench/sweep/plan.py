@@ -7,6 +7,7 @@ record needs: the frame all trials share, the cells, the budget and rungs, the p
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +66,10 @@ class Wish:
     concurrency: int | None = None
 
     def __post_init__(self) -> None:
+        if self.space is not None and ".py" in self.space:
+            path, colon, attr = self.space.partition(":")
+            whole = f"{Path(path).expanduser().resolve()}{colon}{attr}"
+            object.__setattr__(self, "space", whole)  # a resume may start from another folder
         if self.trials < 1:
             raise BenchError(f"--trials must be at least 1, got {self.trials}")
         if self.budget_tflop is not None and not 0 < self.budget_tflop < float("inf"):
@@ -84,8 +89,12 @@ def find_machine(concurrency: int | None) -> Machine:
     cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count()
     together = concurrency or gpus or cores
+    if gpus and together % gpus:
+        raise BenchError(
+            f"--concurrency {together} does not share {gpus} GPUs evenly; use a multiple of {gpus}"
+        )
     if gpus:
-        bf16 = torch.cuda.is_bf16_supported()
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         name = torch.cuda.get_device_name(0)
         precision = "bfloat16" if bf16 else "float32"
         return Machine(
@@ -174,7 +183,7 @@ def make_plan(
         suggest.offered(space, scale.choices, asked, default_params(scale, a, p)) for a, p in cells
     ]
     configs = [resolve(frame, params, wish.seed) for params in defaults]
-    protocol = protocol_of(configs[0], workload)
+    protocol = {**protocol_of(configs[0], workload), **equal_for_all(scale)}
     return {
         "sweep": name,
         "workload": wish.workload,
@@ -184,6 +193,7 @@ def make_plan(
         "trials": wish.trials,
         "seed": wish.seed,
         "space": asked,
+        "space_digest": space_digest(asked),
         "sampler": wish.sampler,
         "startup_trials": len(cells),
         "prune": wish.prune and wish.sampler != "random",
@@ -229,9 +239,22 @@ def protocol_of(config: TrialConfig, workload: Workload) -> dict[str, Any]:
         "resolution": config.task.spatial[-1],
         "sampler": config.sample.sampler,
         "grid": config.sample.grid,
+        "rho": config.sample.rho,
+        "S_churn": config.sample.S_churn,
         "nfe": samplers.nfe(config.sample.sampler, config.sample.steps),
         "weights": config.sample.weights,
     }
+
+
+def equal_for_all(scale: Scale) -> dict[str, Any]:
+    """What every trial had to spend: scores of other budgets are not ranked against these."""
+    return {"budget_tflop": scale.budget_tflop, "rungs": list(scale.rungs)}
+
+
+def space_digest(name: str) -> str:
+    """Of a user's space file, its content; a named space is part of the program."""
+    path = Path(name.partition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.suffix == ".py" else ""
 
 
 def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
@@ -247,7 +270,17 @@ def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
             f"scale {plan['scale']!r} of {plan['workload']} has changed since sweep "
             f"{plan['sweep']!r} began; go on with the bench that began it, or start anew"
         )
+    load_space(plan["space"])
+    if space_digest(plan["space"]) != plan["space_digest"]:
+        raise BenchError(
+            f"the search space {plan['space']} has changed since sweep {plan['sweep']!r} began; "
+            "put it back, or start anew"
+        )
     body = plan["frame"]
+    if body["device"] == "cuda" and not find_machine(None).gpus:
+        raise BenchError(
+            f"sweep {plan['sweep']!r} runs on a GPU and there is none here; resume it where it ran"
+        )
     data = from_dict(DataConfig, body["data"], "plan.data")
     if not Path(data.cache).is_dir():
         raise BenchError(

@@ -78,7 +78,8 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     scale = frame.scale
     architecture = _required(params, "architecture")
     setup = _required(params, "preconditioning")
-    params = {**default_params(scale, architecture, setup), **params}
+    optimizer = params.get("optimizer")
+    params = {**default_params(scale, architecture, setup, optimizer), **params}
     net_args = dict(scale.sizes[architecture].args)
     noise_args: dict[str, Any] = {}
     train_args: dict[str, Any] = {}
@@ -103,11 +104,11 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
             raise unknown("parameter", key, known)
     method = MethodConfig(
         backbone=architecture,
-        backbone_args=net_args,
+        backbone_args=_whole_net_args(architecture, net_args),
         preconditioning=setup,
-        preconditioning_args=noise_args,
+        preconditioning_args=_whole_noise_args(frame, setup, noise_args),
     )
-    _check(frame, method, train_args.get("optimizer"))
+    _check_optimizer(frame, train_args.get("optimizer"))
     return TrialConfig(
         workload=frame.workload,
         scale=scale.name,
@@ -127,13 +128,17 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     )
 
 
-def default_params(scale: Scale, architecture: str, preconditioning: str) -> dict[str, Any]:
+def default_params(
+    scale: Scale, architecture: str, preconditioning: str, optimizer: str | None = None
+) -> dict[str, Any]:
     """The authors' default configuration of a cell, scaled; a space may vary any part of it."""
     if architecture not in scale.sizes:
         raise unknown("architecture", architecture, scale.sizes)
-    own = scale.choices.only.get(preconditioning, {})
-    noise = {name for ranges in scale.choices.only.values() for name in ranges}
-    shared = {k: v for k, v in scale.defaults.items() if k not in noise or k in own}
+    chosen = (architecture, preconditioning, optimizer or scale.defaults["optimizer"])
+    only = scale.choices.only
+    own = {name for choice in chosen for name in only.get(choice, {})}
+    others = {name for ranges in only.values() for name in ranges} - own
+    shared = {k: v for k, v in scale.defaults.items() if k not in others}
     return {
         "architecture": architecture,
         "preconditioning": preconditioning,
@@ -142,16 +147,22 @@ def default_params(scale: Scale, architecture: str, preconditioning: str) -> dic
     }
 
 
-def _check(frame: Frame, method: MethodConfig, optimizer: str | None) -> None:
-    """Values that only the parts themselves can judge, before a trial is told of them."""
+def _whole_net_args(architecture: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of the network, its defaults included: they are part of what a trial is."""
     try:
-        backbones.load(method.backbone).Args(**method.backbone_args)
+        return dataclasses.asdict(backbones.load(architecture).Args(**given))
     except (TypeError, ValueError) as error:
-        raise BenchError(f"{method.backbone}: {error}") from error
-    sigma_data = frame.task.sigma_data
-    preconditioning.build(
-        method.preconditioning, sigma_data=sigma_data, **method.preconditioning_args
-    )
+        raise BenchError(f"{architecture}: {error}") from error
+
+
+def _whole_noise_args(frame: Frame, setup: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Every field of the preconditioning but sigma_data, which is the task's."""
+    built = preconditioning.build(setup, sigma_data=frame.task.sigma_data, **given)
+    whole = dataclasses.asdict(built)
+    return {key: whole[key] for key in _noise_keys(setup)}
+
+
+def _check_optimizer(frame: Frame, optimizer: str | None) -> None:
     if optimizer not in (None, *frame.scale.choices.optimizers):
         known = known_optimizers()
         if optimizer not in known:

@@ -58,7 +58,7 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
         "gflops_per_img": told["cost"]["forward_flops"] / 1e9,
         "nfe": int(nfe) if nfe is not None else None,
         "kimg": trial.nimg / 1000,
-        "wall_sec": _wall(trial),
+        "wall_sec": trial.wall_sec if trial.ended_at is not None else None,
         "train_sec": trial.seconds.get("train"),
         "sample_sec": trial.seconds.get("sample"),
         "measure_sec": trial.seconds.get("measure"),
@@ -73,9 +73,3 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
 
 def _nimg(suggestion: dict[str, Any], rung: int) -> int:
     return int(suggestion["config"]["train"]["rungs_nimg"][rung])
-
-
-def _wall(trial: Trial) -> float | None:
-    if trial.started_at is None or trial.ended_at is None:
-        return None
-    return trial.ended_at - trial.started_at

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.config import TrialConfig
 from bench.data.cache import CachedImages
 from bench.errors import BenchError
 from bench.metrics.memorisation import matched_indices
@@ -52,23 +51,34 @@ class Prepared:
     data: CachedImages
 
 
+def check_names(wish: Wish, home: Home, name: str | None) -> None:
+    """Everything in a wish that can be judged without touching a disk or the data.
+
+    Raises:
+        BenchError: an unknown workload, scale or space, a bad or taken name.
+    """
+    workload = base.load(wish.workload)
+    planning.choose_scale(workload, wish, planning.find_machine(wish.concurrency))
+    planning.load_space(wish.space or workload.space)
+    if name is not None and not NAME.fullmatch(name):
+        raise BenchError(f"--name {name!r}: a name is letters, digits, '-', '_' and '.', as echo-1")
+    if name is not None and home.folder(name).exists():
+        raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
+
+
 def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None]) -> Prepared:
     """Decide and check all of a new sweep.
 
     Raises:
         BenchError: any mistake in the wish, its data, space or budget.
     """
+    check_names(wish, home, name)
     workload = base.load(wish.workload)
     machine = planning.find_machine(wish.concurrency)
     scale = planning.choose_scale(workload, wish, machine)
     space = planning.load_space(wish.space or workload.space)
     home.make()
-    if name is None:
-        name = home.free_name(workload.name)
-    elif not NAME.fullmatch(name):
-        raise BenchError(f"--name {name!r}: a name is letters, digits, '-', '_' and '.', as echo-1")
-    elif home.folder(name).exists():
-        raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
+    name = name or home.free_name(workload.name)
     said("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.group_by)
     frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
@@ -82,6 +92,13 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
 def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     """Write the plan; the sweep exists from here on."""
     plan = prepared.plan
+    folder = home.folder(plan["sweep"])
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise BenchError(
+            f"a sweep {plan['sweep']!r} was begun meanwhile; start again, or choose a --name"
+        ) from None
     journal = Journal(home.journal(plan["sweep"]))
     tidy = _tidier(home.folder(plan["sweep"]))
     engine = Engine(
@@ -90,11 +107,13 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
     try:
         engine.write("plan", **plan)
         rows = matched_indices(prepared.data.parts["report"], SHOWN)
-        save_grid(np.asarray(prepared.data.images[rows]), home.folder(plan["sweep"]) / REFERENCE)
-    except BenchError:
+        save_grid(np.asarray(prepared.data.images[rows]), folder / REFERENCE)
+    except (BenchError, OSError) as error:
         journal.close()
-        shutil.rmtree(home.folder(plan["sweep"]), ignore_errors=True)
-        raise
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, BenchError):
+            raise
+        raise BenchError(f"cannot write in {folder}: {error.strerror}; nothing is kept") from error
     return engine
 
 
@@ -116,11 +135,16 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
 
 
 def _tidier(folder: Path) -> Listener:
-    """Deletes the checkpoints and snapshots of a trial that ended without a score."""
+    """Deletes what an ended trial needs no more: its checkpoints, and without a score all weights.
+
+    Once its end is in the journal and not before: until then the checkpoint is the way back.
+    """
 
     def tidy(record: Record) -> None:
-        if record["kind"] == "outcome" and record["outcome"] not in ("completed", "interrupted"):
-            for path in (folder / "trials" / f"{record['trial']:04d}").glob("*.safetensors"):
+        if record["kind"] == "outcome" and record["outcome"] != "interrupted":
+            kept = record["outcome"] == "completed"
+            place = folder / "trials" / f"{record['trial']:04d}"
+            for path in place.glob("checkpoint-*.safetensors" if kept else "*.safetensors"):
                 path.unlink(missing_ok=True)
 
     return tidy
@@ -199,15 +223,6 @@ def _stopped_first(engine: Engine) -> Iterator[None]:
     except KeyboardInterrupt:
         engine.stop(STOPPED)
         raise
-
-
-def config_of(record: Record) -> TrialConfig:
-    """The resolved configuration a suggestion holds."""
-    return TrialConfig.from_dict(record["config"])
-
-
-def trial_folder(home: Home, sweep: str, number: int) -> Path:
-    return home.folder(sweep) / "trials" / f"{number:04d}"
 
 
 def best_entries(history: History, top: int) -> list[Trial]:

@@ -173,12 +173,19 @@ def describe(distributions: Mapping[str, str]) -> dict[str, Any]:
     return {k: json.loads(d) for k, d in distributions.items()}
 
 
-def distributions_of(space: Space, choices: Choices, name: str) -> dict[str, str]:
-    """Every parameter that shows up in some of DRAWS random draws, conditional ones included."""
+def distributions_of(
+    space: Space, choices: Choices, name: str, drawn: list[dict[str, Any]] | None = None
+) -> dict[str, str]:
+    """Every parameter that shows up in some of DRAWS random draws, conditional ones included.
+
+    The draws themselves are put into `drawn`.
+    """
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found: dict[str, str] = {}
     for _ in range(DRAWS):
         trial = study.ask()
         run(space, trial, choices, name)
         found |= {k: distribution_to_json(d) for k, d in trial.distributions.items()}
+        if drawn is not None:
+            drawn.append(dict(trial.params))
     return found

@@ -61,9 +61,11 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedSpread:
-    """How far another training seed moves the score: relative standard deviation, and whence."""
+    """How far another training seed moves the score: relative standard deviation, on how many
+    degrees of freedom it was measured, and by what."""
 
     rel_sd: float
+    df: float
     source: str
 
 

@@ -14,7 +14,11 @@ from bench.workloads.base import Scale, Size, Workload
 from search_spaces import Choices
 
 PRECONDITIONINGS = ("edm", "vp", "ve")
-NOISE = {"edm": {"P_mean": (-1.8, -0.4), "P_std": (0.8, 1.6)}}
+# Parameters that only some choices have; AdamW without weight decay would be Adam.
+ONLY = {
+    "edm": {"P_mean": (-1.8, -0.4), "P_std": (0.8, 1.6)},
+    "adamw": {"weight_decay": (1e-3, 0.3)},
+}
 DEFAULTS = {
     "optimizer": "adam",
     "schedule": "constant",
@@ -23,6 +27,7 @@ DEFAULTS = {
     "width": "default",
     "P_mean": -1.2,
     "P_std": 1.2,
+    "weight_decay": 0.01,
 }
 
 
@@ -36,7 +41,7 @@ def _choices(lr: tuple[float, float], batch_sizes: tuple[int, ...]) -> Choices:
         lr=lr,
         dropout=(0.0, 0.2),
         widths=("narrow", "default", "wide"),
-        only=NOISE,
+        only=ONLY,
     )
 
 

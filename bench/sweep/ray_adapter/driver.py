@@ -42,6 +42,7 @@ def ray_up(cpus: int, gpus: int) -> Iterator[float]:
     try:
         try:
             ray.init(
+                address="local",  # never somebody else's cluster by way of RAY_ADDRESS
                 num_cpus=cpus,
                 num_gpus=gpus,
                 include_dashboard=False,

@@ -9,18 +9,22 @@ from bench.sweep.history import History
 PARAMS = {"architecture": "adm", "preconditioning": "edm"}
 
 
-def suggest(number: int, t: float = 0.0, protected: bool = False, **params: Any) -> dict[str, Any]:
+def suggest(
+    number: int, t: float = 0.0, protected: bool = False, origin: str = "cell", **params: Any
+) -> dict[str, Any]:
     return {
         "kind": "suggest",
         "trial": number,
         "t": t,
         "protected": protected,
+        "origin": origin,
         "params": {**PARAMS, **params},
     }
 
 
 def report(number: int, nimg: int, rung: int | None = None, **body: Any) -> dict[str, Any]:
     whole: dict[str, Any] = {
+        "t": 5.0,
         "metrics": {},
         "seconds": {},
         "notes": [],
@@ -68,6 +72,29 @@ def test_an_interrupted_trial_is_open_and_starts_again_with_its_first_start() ->
     assert history.counts() == {"running": 1}
 
 
+def test_pauses_between_sessions_are_no_time_of_a_trial() -> None:
+    start = {"kind": "start", "trial": 0}
+    history = History([PLAN, suggest(0), {**start, "t": 10.0}, outcome(0, "interrupted", t=14.0)])
+    trial = history.trials[0]
+    assert trial.wall_sec == 4
+    history.apply({"kind": "session", "event": "open", "t": 1000.0})
+    history.apply({**start, "t": 1001.0})
+    history.apply(report(0, 8, t=1003.0))
+    history.apply({"kind": "session", "event": "open", "t": 9000.0})  # the driver was killed
+    assert trial.wall_sec == 4 + 2
+    history.apply({**start, "t": 9001.0})
+    history.apply(outcome(0, "completed", t=9002.0))
+    assert trial.wall_sec == 4 + 2 + 1
+
+
+def test_an_outcome_decided_after_a_lost_driver_adds_no_time() -> None:
+    history = History([PLAN, suggest(0), {"kind": "start", "trial": 0, "t": 10.0}])
+    history.apply(report(0, 8, 0, value=1.0, t=13.0))
+    history.apply({"kind": "session", "event": "open", "t": 500.0})
+    history.apply(outcome(0, "pruned", t=501.0))
+    assert history.trials[0].wall_sec == 3
+
+
 def test_a_cell_counts_what_completed_or_will() -> None:
     cell = ("adm", "edm")
     history = History([PLAN, suggest(0, protected=True), suggest(1), suggest(2, protected=True)])
@@ -79,6 +106,8 @@ def test_a_cell_counts_what_completed_or_will() -> None:
     assert history.cell_counts(cell) == (2, 3)
     history.apply(outcome(2, "interrupted"))  # goes on at the resume
     assert history.cell_counts(cell) == (2, 3)
+    history.apply(suggest(4, origin="tpe"))
+    assert history.cell_counts(cell) == (2, 3)  # what TPE tries there is not the cell's share
 
 
 def test_without_pruning_every_open_trial_will_complete() -> None:

@@ -119,8 +119,12 @@ def test_parameters_land_where_they_belong() -> None:
         **SMOKE.sizes["ddpmpp"].args,
         "width": SMOKE.sizes["ddpmpp"].widths["wide"],
         "dropout": 0.1,
+        "augment_dim": 0,  # not asked for, and part of what was trained all the same
     }
-    assert config.method.preconditioning_args == {"P_mean": -1.0, "P_std": 1.2}  # its default
+    noise = {"P_mean": -1.0, "P_std": 1.2, "sigma_min": 0.002, "sigma_max": 80.0}
+    assert config.method.preconditioning_args == noise
+    assert train.weight_decay == SMOKE.defaults["weight_decay"]
+    assert resolve(FRAME, {**params, "optimizer": "adam"}, 0).train.weight_decay == 0.0
     assert TrialConfig.from_dict(config.to_dict()) == config
     assert resolve(FRAME, {**params, "width": 12}, 0).method.backbone_args["width"] == 12
     # What only other architectures take is left out, not refused.
