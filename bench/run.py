@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
+from bench.files import whole
 from bench.metrics.nonfinite import NonFiniteError
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch
@@ -163,11 +164,11 @@ class _Trial:
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         self.metrics |= self._throughput()
         if evaluation.pictures is not None:
-            with checkpoint.whole(self.folder / "samples.png") as path:
+            with whole(self.folder / "samples.png") as path:
                 save_grid(evaluation.pictures, path)
             self.artifacts.append({"name": "samples.png", "path": "samples.png", "real": False})
         log: dict[str, Any] = training.stability_log()
-        with checkpoint.whole(self.folder / "stability_log.npz") as path:
+        with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
         named = training.averages.named(training.averages.longest)
         checkpoint.write(self.folder / "ema.safetensors", named, {"nimg": training.nimg})

@@ -11,7 +11,6 @@ denoised to nothing.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from bench.errors import BenchError
+from bench.files import whole
 
 MAX_FULL_DIM = 4096  # above: at most MAX_LOW_RANK images, evenly spaced, and their span
 MAX_LOW_RANK = 1024
@@ -72,20 +72,21 @@ class GaussianDenoiser:
         return error
 
     def save(self, path: Path) -> None:
-        """Write as safetensors, whole or not at all; the folder must exist."""
+        """Write as safetensors, whole or not at all.
+
+        Raises:
+            BenchError: the disk is full or the folder cannot be written.
+        """
         scalars = np.array([self.rest, self.shrinkage, self.n_images], dtype=np.float64)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        save_file(
-            {
-                "mean": self.mean.numpy(),
-                "basis": np.ascontiguousarray(self.basis.numpy()),
-                "eigenvalues": self.eigenvalues.numpy(),
-                "shape": np.array(self.shape, dtype=np.int64),
-                "scalars": scalars,
-            },
-            temporary,
-        )
-        os.replace(temporary, path)
+        tensors = {
+            "mean": self.mean.numpy(),
+            "basis": np.ascontiguousarray(self.basis.numpy()),
+            "eigenvalues": self.eigenvalues.numpy(),
+            "shape": np.array(self.shape, dtype=np.int64),
+            "scalars": scalars,
+        }
+        with whole(path) as part:
+            save_file(tensors, part)
 
     @classmethod
     def load(cls, path: Path) -> GaussianDenoiser:

@@ -12,7 +12,6 @@ What is ours: the standard error, by a delete-block jackknife over the generated
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.files import whole
 from bench.metrics.extractors import Extractor, extract
 from bench.metrics.nonfinite import require_finite
 
@@ -102,9 +102,12 @@ class FrechetReference:
         return cls.of_features(features, digest=sha.hexdigest())
 
     def save(self, path: Path) -> None:
-        """Write an .npz, whole or not at all."""
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        with part.open("wb") as file:
+        """Write an .npz, whole or not at all.
+
+        Raises:
+            BenchError: the disk is full or the folder cannot be written.
+        """
+        with whole(path) as part, part.open("wb") as file:
             np.savez(
                 file,
                 n=self.n,
@@ -113,7 +116,6 @@ class FrechetReference:
                 sqrtcov=self.sqrtcov,
                 digest=self.digest,
             )
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> FrechetReference:

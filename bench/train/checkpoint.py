@@ -8,44 +8,20 @@ trial keeps its averages only (`ema.safetensors`) and the EMA snapshots.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from bench.errors import BenchError
+from bench.files import PART, whole
 
 KEEP = 2
 FORMAT = 2
-PART = "part-"
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """The name to write `path` under: a file beside it, fsynced and renamed when all went well.
-
-    Raises:
-        BenchError: the disk is full or the folder cannot be written; nothing is left of it.
-    """
-    part = path.with_name(f"{PART}{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:  # safetensors wraps what the system said
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise BenchError(f"cannot write {path.name}: {reason or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from safetensors import SafetensorError
 
 from bench import run
+from bench.files import PART
 from bench.run import run_trial, steps
 from bench.train import checkpoint
 from bench.workloads.generate import GenerateTask
@@ -135,7 +136,7 @@ def test_full_disk_leaves_nothing_half_written_and_waits(
         end = list(steps(tiny(cache), tmp_path))[-1]
     assert (end.outcome, end.cause) == ("interrupted", "the disk is full")
     left = names(tmp_path)
-    assert not [name for name in left if name.startswith((at, checkpoint.PART, "error"))]
+    assert not [name for name in left if name.startswith((at, PART, "error"))]
     assert bool(checkpoint.existing(tmp_path)) == (at != "checkpoint")
     for name in left:
         if name.endswith(".safetensors"):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bench.errors import BenchError
+from bench.files import PART
 from bench.train import checkpoint
 from bench.train.optim import known_optimizers, make_optimizer
 from tests.fakes.trials import tiny
@@ -122,7 +123,7 @@ def test_newest_first(tmp_path: Path) -> None:
 def test_retention(tmp_path: Path) -> None:
     for nimg in (8, 16, 24, 32):
         checkpoint.path_at(tmp_path, nimg).touch()
-    (tmp_path / f"{checkpoint.PART}123-checkpoint-8.safetensors").touch()
+    (tmp_path / f"{PART}123-checkpoint-8.safetensors").touch()
     (tmp_path / "snapshot-000000000008.safetensors").touch()
     checkpoint.retain(tmp_path)
     assert names(tmp_path) == [
