@@ -110,7 +110,7 @@ def columns(places: Sequence[Ranked]) -> tuple[Column, ...]:
         Column(header="params M", cell=_mean("params_m"), drop=10),
         Column(header="GFLOPs /img", cell=_mean("gflops_per_img"), drop=11),
         Column(header="kimg", cell=_mean("kimg"), drop=10),
-        Column(header="cost core-s", cell=lambda e, p: number(e.cost_sec), drop=4),
+        Column(header="busy s", cell=lambda e, p: number(e.cost_sec), drop=4),
         Column(header="seeds", cell=lambda e, p: seeds(e), drop=1),
     )
 
@@ -133,5 +133,6 @@ def fitting(places: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
 LEGEND = (
     "rank: every rank that fits what was seen (95 %, all pairs, Holm). Entries of one block (tier) "
     "are not told apart: their order is not known. ± sampling: drawing samples again. "
-    "± seed: training again, in brackets where borrowed or assumed."
+    "± seed: training again, in brackets where borrowed or assumed. "
+    "busy s: training, sampling and measuring of one trial."
 )

@@ -89,10 +89,10 @@ class Entry:
 
     @property
     def cost_sec(self) -> float | None:
-        """Seconds that one trial of this entry took on its slot, mean over completed seeds."""
-        wall = self.mean("wall_sec")
-        if wall is not None:
-            return wall
+        """Seconds a trial trained, sampled and measured, mean over completed seeds.
+
+        Waiting, starting and the pauses of an interrupted trial are not in it.
+        """
         parts = [self.mean(name) for name in ("train_sec", "sample_sec", "measure_sec")]
         known = [part for part in parts if part is not None]
         return math.fsum(known) if known else None

@@ -49,7 +49,10 @@ def row(trial: int, score: float | None = 50.0, **changes: Any) -> Row:
         data_simulated=True,
         score=score,
         score_se=None if score is None else 0.02 * abs(score),
-        wall_sec=12.0,
+        wall_sec=500.0,
+        train_sec=9.0,
+        sample_sec=2.0,
+        measure_sec=1.0,
     )
     return replace(base, **changes)
 

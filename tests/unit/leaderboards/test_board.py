@@ -114,7 +114,9 @@ def test_numbers_are_never_cut_to_fit(width: int) -> None:
     assert len(body) == 15
     for line in body:
         assert line.rstrip().endswith("  1")  # the last column, seeds
-        assert "…" not in line[:4] + line[40:]  # nothing but a label is shortened
+        assert (
+            "…" not in line[:4] + line[line.index(" ± ") - 5 :]
+        )  # nothing but a label is shortened
         assert "212" in line or width < 100
 
 
@@ -123,6 +125,13 @@ def test_the_table_stops_at_the_top_and_says_how_many_more() -> None:
     assert "7 more not ranked" in draw(many(), 100)
     assert "more ranked" not in draw(many(), 100, top=None)
     assert "15 more ranked entries." in to_markdown(build(many()), top=10)
+
+
+def test_cost_is_the_work_of_a_trial_not_the_time_that_passed() -> None:
+    board = build([row(0), row(1, train_sec=None, sample_sec=None, measure_sec=None)])
+    costs = {entry["entry_id"]: entry["cost"] for entry in board.to_dict()["entries"]}
+    assert costs == {"e000": 9.0 + 2.0 + 1.0, "e001": None}
+    assert "busy s" in to_markdown(board)
 
 
 def test_csv_has_one_line_an_entry() -> None:
