@@ -170,8 +170,9 @@ class _Trial:
         log: dict[str, Any] = training.stability_log()
         with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
-        named = training.averages.named(training.averages.longest)
-        checkpoint.write(self.folder / "ema.safetensors", named, {"nimg": training.nimg})
+        averages = training.averages
+        kept = averages.loadable(averages.longest, training.objective.net)
+        checkpoint.write(self.folder / "ema.safetensors", kept, {"nimg": training.nimg})
         checkpoint.retain(self.folder, keep=0)
         return self.end("completed", "")
 
@@ -279,13 +280,15 @@ class _Trial:
         self.saved_at = time.monotonic()
 
     def _snapshot(self, training: Training) -> None:
-        """Past the first rung the power-function averages are stored, in half precision."""
+        """Past the first rung the power-function averages are stored, in half precision; buffers
+        as they are, since a rounded frequency is another embedding."""
         if self.done_rungs == 1 or self.done_rungs > 1 + self.config.train.snapshots:
             return
+        averages = training.averages
         tensors = {
-            f"{key}/{name}": value.half()
-            for key in training.averages.gammas
-            for name, value in training.averages.named(key).items()
+            f"{key}/{name}": value.half() if name in averages.names else value.clone()
+            for key in averages.gammas
+            for name, value in averages.loadable(key, training.objective.net).items()
         }
         path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
         checkpoint.write(path, tensors, {"nimg": training.nimg})

@@ -1,8 +1,10 @@
 """All state of a run in one safetensors file, written whole or not at all.
 
-A file holds weights, optimizer moments, the averages and the stability log as tensors, and every
-scalar as JSON in the header. Retention: the last KEEP files of a trial that is running; a finished
-trial keeps its averages only (`ema.safetensors`) and the EMA snapshots.
+A file holds weights, optimizer moments, the averages and all that grows with the run (loss and
+flags of each step, the stability log) as tensors, and every other scalar as JSON in the header,
+which safetensors limits to 100 MB. Retention: the last KEEP files of a trial, also when it has
+ended: its end may not have been heard, and whoever hears it deletes them. What a finished trial
+keeps for good is one average (`ema.safetensors`) and the EMA snapshots.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from bench.errors import BenchError
 from bench.files import PART, whole
 
 KEEP = 2
-FORMAT = 2
+FORMAT = 3
 
 
 def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:

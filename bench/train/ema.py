@@ -59,6 +59,12 @@ class Averages:
         """One average by parameter name."""
         return dict(zip(self.names, self.weights[key], strict=True))
 
+    def loadable(self, key: str, net: nn.Module) -> Weights:
+        """A whole state of `net`: the average, and the buffers (not averaged) as they are."""
+        own = dict(net.named_buffers())
+        buffers = {name: v for name, v in net.state_dict().items() if name in own}
+        return self.named(key) | buffers
+
     @torch.no_grad()
     def copy_to(self, key: str, net: nn.Module) -> None:
         for p, average in zip(net.parameters(), self.weights[key], strict=True):

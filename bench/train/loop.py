@@ -1,14 +1,17 @@
 """The training loop: one step after another, read from top to bottom.
 
 The state of a run is its network, optimizer, averages, log and nimg; `save` and `restore` hold all
-of it. Every draw is keyed by the sample's global number, so a restored run is the same run to the
-bit; dropout masks are keyed by the first sample of their micro-batch (another micro-batch size
-draws other masks). A loss or gradient that is not finite raises Diverged before weights change.
+of it. The log keeps the last LOG_SAMPLES samples, so that checkpoints do not grow with the run;
+a step's loss and flags, 10 bytes, are kept of every step. Every draw is keyed by the sample's
+global number, so a restored run is the same run to the bit; dropout masks are keyed by the first
+sample of their micro-batch (another micro-batch size draws other masks). A loss or gradient that
+is not finite raises Diverged before weights change.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ from bench.train import checkpoint
 from bench.train.ema import Averages
 from bench.train.objective import Objective, Source
 from bench.train.optim import make_optimizer, make_schedule
+
+LOG_SAMPLES = 2**20  # of the stability log: the last so many, whatever the batch size
 
 
 class Diverged(Exception):
@@ -46,7 +51,7 @@ class Training:
         self.nimg = 0
         self.losses: list[float] = []  # one a step, weighted
         self.flags: list[tuple[bool, bool]] = []  # one a step: clipped, non-finite
-        self.log: list[Tensor] = []  # one a step: [batch, 2] sigma and squared error of D
+        self.log: deque[Tensor] = deque()  # a step: [batch, 2] sigma and squared error of D
 
     def advance(self, until_nimg: int) -> None:
         """Train until `until_nimg` images have been seen.
@@ -76,6 +81,8 @@ class Training:
                 raise Diverged(f"{what} is not finite at nimg {self.nimg}")
             if log is not None:
                 self.log.append(log)
+                if (len(self.log) - 1) * self.config.batch_size >= LOG_SAMPLES:
+                    self.log.popleft()
             if self.config.grad_clip > 0:
                 torch.nn.utils.clip_grads_with_norm_(
                     self.parameters, self.config.grad_clip, norm, foreach=True
@@ -109,16 +116,21 @@ class Training:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def stability_log(self) -> dict[str, np.ndarray[Any, Any]]:
-        """step, sigma, sq_error per sample; clipped, nonfinite, loss per step."""
-        log = torch.cat(self.log).numpy() if self.log else np.empty((0, 2), np.float32)
+        """step, sigma, sq_error of the last LOG_SAMPLES samples; clipped, nonfinite, loss of every
+        step; `dropped`: how many samples came before those."""
+        log = torch.cat(list(self.log)).numpy() if self.log else np.empty((0, 2), np.float32)
+        steps = self.nimg // self.config.batch_size
+        step = np.repeat(np.arange(steps - len(self.log), steps), self.config.batch_size)
+        log, step = log[-LOG_SAMPLES:], step[-LOG_SAMPLES:]
         flags = np.array(self.flags, dtype=bool).reshape(-1, 2)
         return {
-            "step": np.repeat(np.arange(len(self.log)), self.config.batch_size),
+            "step": step,
             "sigma": log[:, 0],
             "sq_error": log[:, 1],
             "clipped": flags[:, 0],
             "nonfinite": flags[:, 1],
             "loss": np.array(self.losses),
+            "dropped": np.array(self.nimg - len(log) if self.log else 0),
         }
 
     def save(self, folder: Path, extra: dict[str, Any]) -> Path:
@@ -129,13 +141,13 @@ class Training:
             tensors |= {f"ema/{key}/{name}": value for name, value in named.items()}
         optimizer = checkpoint.pack(self.optimizer.state_dict(), "opt", tensors)
         if self.log:
-            tensors["log"] = torch.cat(self.log)
+            tensors["log"] = torch.cat(list(self.log))
+        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        tensors["flags"] = torch.tensor(self.flags, dtype=torch.bool).reshape(-1, 2)
         meta = {
             "identity": self.identity,
             "nimg": self.nimg,
             "micro_batch": self.micro_batch,
-            "losses": self.losses,
-            "flags": self.flags,
             "optimizer": optimizer,
             "extra": extra,
         }
@@ -160,10 +172,10 @@ class Training:
                 value.copy_(tensors[f"ema/{key}/{name}"])
         checkpoint.load_optimizer(self.optimizer, checkpoint.unpack(meta["optimizer"], tensors))
         self.nimg, self.micro_batch = meta["nimg"], meta["micro_batch"]
-        self.losses = list(meta["losses"])
-        self.flags = [(bool(c), bool(n)) for c, n in meta["flags"]]
+        self.losses = tensors["losses"].tolist()
+        self.flags = [(c, n) for c, n in tensors["flags"].tolist()]
         whole = tensors.get("log")
-        self.log = list(whole.split(self.config.batch_size)) if whole is not None else []
+        self.log = deque(whole.split(self.config.batch_size) if whole is not None else ())
         extra: dict[str, Any] = meta["extra"]
         return extra
 

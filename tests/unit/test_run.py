@@ -19,7 +19,7 @@ from bench.train import checkpoint
 from bench.train.diffusion_method import Generator
 from bench.train.loop import Training
 from bench.workloads.generate import GenerateTask
-from tests.fakes.trials import timeless, tiny, write_cache
+from tests.fakes.trials import NETS, SIDE, net_of, timeless, tiny, write_cache
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,41 @@ def test_snapshots_as_configured(cache: Path, tmp_path: Path, count: int) -> Non
         if "64" in path.name:
             for name, value in ema.items():
                 assert torch.equal(tensors[f"power0.1/{name}"], value.half())
+
+
+@pytest.mark.parametrize("backbone", NETS)
+def test_kept_weights_load_into_a_net_of_another_seed(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str
+) -> None:
+    """NCSN++ draws its Fourier frequencies at initialisation: without them the rest is useless."""
+    judged: list[Any] = []
+    evaluate = GenerateTask.evaluate
+
+    def evaluated(self: GenerateTask, predictor: Any, part: str, clock: Any) -> Any:
+        judged.append(predictor.net)
+        return evaluate(self, predictor, part, clock)
+
+    monkeypatch.setattr(GenerateTask, "evaluate", evaluated)
+    config = tiny(cache, method=net_of(backbone))
+    list(steps(config, tmp_path))
+    x = torch.linspace(-1, 1, 2 * SIDE * SIDE).view(2, 1, SIDE, SIDE)
+    noise = torch.tensor([-0.3, 0.4])
+    with torch.no_grad():
+        expected = judged[-1](x, noise, None)
+        assert expected.abs().max() > 0.01
+
+        def loaded(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+            other = run.build(tiny(cache, method=config.method, seed=99)).net.eval()
+            other.load_state_dict(tensors)
+            out: torch.Tensor = other(x, noise, None)
+            return out
+
+        ema, _ = checkpoint.read(tmp_path / "ema.safetensors")
+        assert torch.equal(loaded(ema), expected)
+        snapshot, _ = checkpoint.read(tmp_path / "snapshot-000000000064.safetensors")
+        long = {k[9:]: v for k, v in snapshot.items() if k.startswith("power0.1/")}
+        # weights of 11 bits, a dozen layers deep
+        assert (loaded(long) - expected).abs().max() < 0.01 * expected.abs().max()
 
 
 def test_never_more_checkpoints_than_stated(

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from bench.diffusion import preconditioning
 from bench.errors import BenchError
 from bench.metrics.stability import WARMUP, WINDOW, loss_stability
+from bench.train.diffusion_method import DiffusionObjective
+from bench.train.loop import Training
+from bench.train.objective import Batch, Terms
+from bench.workloads.generate import GenerateTask
+from tests.fakes.trials import net_of, tiny, write_cache
 
 Float64 = NDArray[np.float64]
 
@@ -88,8 +96,6 @@ def test_one_hard_picture_is_no_spike() -> None:
 @pytest.mark.parametrize("scheme", sorted(preconditioning.TABLE))
 @pytest.mark.parametrize("weighting", sorted(preconditioning.TABLE))
 def test_loss_weight_does_not_matter(scheme: str, weighting: str) -> None:
-    import torch
-
     sigma, error = series(20_000, 0.3, scheme=scheme)
     for k in range(6):
         error[5000 + 2111 * k :][:64] *= 4
@@ -104,22 +110,48 @@ def test_loss_weight_does_not_matter(scheme: str, weighting: str) -> None:
     assert plain.spikes_per_1k == pytest.approx(6 / 282 * 1000, rel=0.01)
 
 
-def test_batch_size_does_not_matter() -> None:
-    """One stream of samples cut into steps of 8, 16 and 64: the same result, to the bit."""
-    sigma, error = series(19_200, 0.3)
-    for k in range(6):
-        error[6400 + 1920 * k :][:64] *= 4
-    results = []
+class Spiky(DiffusionObjective):
+    """Diffusion with a spike of 64 samples in the squared error, where the samples say."""
+
+    def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
+        terms = super().terms(batch, samples, seed)
+        assert terms.sq_error is not None
+        high = torch.tensor([100.0 if 1024 <= k < 1088 else 1.0 for k in samples])
+        return Terms(loss=terms.loss, sigma=terms.sigma, sq_error=terms.sq_error * high)
+
+
+def test_batch_size_does_not_matter(tmp_path: Path) -> None:
+    """Real runs at batches 8, 16 and 64 on the same samples, too slow to learn."""
+    cache = write_cache(tmp_path / "cache")
+    n, results = 2048, []
     for batch in (8, 16, 64):
-        steps = zip(sigma.reshape(-1, batch), error.reshape(-1, batch), strict=True)
-        log = [np.concatenate(part) for part in zip(*steps, strict=True)]
-        flags = np.zeros(19_200 // batch, bool)
-        flags[: len(flags) // 4] = True
-        results.append(loss_stability(log[0], log[1], clipped=flags, nonfinite=~flags))
-    assert results[0] == results[1] == results[2]
-    assert results[0].spikes_per_1k == pytest.approx(6 / 270 * 1000)
-    assert results[0].clipped_share == 0.25
-    assert results[0].nonfinite_share == 0.75
+        shape = {"batch_size": batch, "micro_batch": batch, "budget_nimg": n, "rungs_nimg": (n,)}
+        shape |= {"lr": 1e-12, "grad_clip": 0.0}
+        changes = {f"train.{k}": v for k, v in shape.items()}
+        config = tiny(cache, method=net_of("small_unet", dropout=0.0), **changes)
+        torch.manual_seed(0)
+        run = Training(config.train, Spiky(config), GenerateTask(config), 3, config.trial_id)
+        run.advance(n)
+        log = run.stability_log()
+        assert len(log["loss"]) == n // batch
+        results.append(loss_stability(log["sigma"], log["sq_error"]))
+    first = results[0]
+    assert first.rel_spread is not None
+    assert first.rel_spread > 0.05
+    assert first.spikes_per_1k == pytest.approx(1000 / 29, rel=0.01)  # one in 1844 / 64 windows
+    for other in results[1:]:
+        # convolutions of another batch round otherwise: 1e-6 of an error, moving medians as much
+        assert other.rel_spread == pytest.approx(first.rel_spread, rel=1e-3)
+        assert other.window_scatter == pytest.approx(first.window_scatter, rel=1e-3)
+        assert other.spikes_per_1k == first.spikes_per_1k
+        assert (other.used, other.left_out) == (first.used, first.left_out)
+
+
+def test_shares_are_of_steps() -> None:
+    sigma, error = series(1920, 0.3)
+    flags = np.arange(240) < 60
+    got = loss_stability(sigma, error, clipped=flags, nonfinite=~flags)
+    assert (got.clipped_share, got.nonfinite_share) == (0.25, 0.75)
 
 
 def test_an_accumulated_scale_does_not_matter() -> None:

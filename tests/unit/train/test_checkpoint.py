@@ -99,8 +99,8 @@ def cut(data: bytes) -> bytes:
 
 
 def old_format(data: bytes) -> bytes:
-    assert b'"format\\": 2' in data
-    return data.replace(b'"format\\": 2', b'"format\\": 0')
+    assert b'"format\\": 3' in data
+    return data.replace(b'"format\\": 3', b'"format\\": 0')
 
 
 @pytest.mark.parametrize("damage", [cut, old_format, lambda data: b"", lambda data: b"x" * 99])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from bench.config import TrialConfig
+from bench.train import loop
 from bench.train.loop import Diverged, Training, _next_divisor, out_of_memory
-from bench.train.objective import build
+from bench.train.objective import Batch, Terms, build
 from bench.workloads.generate import GenerateTask
 from tests.fakes.regression import ALLOCATOR, Line, Points
 from tests.fakes.trials import NETS, net_of, tiny
@@ -176,6 +179,52 @@ def test_log_holds_every_sample(cache: Path) -> None:
     weight = precond.loss_weight(torch.as_tensor(log["sigma"], dtype=torch.float64)).numpy()
     weighted = (weight * log["sq_error"]).reshape(3, 8).mean(1)
     np.testing.assert_allclose(weighted, log["loss"], rtol=1e-5)  # float32 sums of 8
+
+
+class Levelled(Line):
+    """With a noise level that numbers the samples."""
+
+    def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
+        loss = super().terms(batch, samples, seed).loss
+        return Terms(loss=loss, sigma=torch.tensor(samples) + 1.0, sq_error=loss)
+
+
+@pytest.mark.parametrize("batch", [8, 6])
+def test_the_log_keeps_the_last_samples_and_goes_on_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """The cap is in samples, also where batches do not divide it; a resume changes nothing."""
+    shape = {"batch_size": batch, "micro_batch": batch, "budget_nimg": 12 * batch}
+    shape |= {"rungs_nimg": (12 * batch,)}
+    free = training(Levelled(), **shape)
+    free.advance(12 * batch)
+    whole = free.stability_log()
+    assert whole["dropped"] == 0
+    monkeypatch.setattr(loop, "LOG_SAMPLES", 20)
+    run = training(Levelled(), **shape)
+    run.advance(7 * batch)
+    path = run.save(tmp_path, {})
+    again = training(Levelled(), **shape)
+    again.restore(path)
+    for one in (run, again):
+        one.advance(12 * batch)
+        found = one.stability_log()
+        assert found["dropped"] == 12 * batch - 20
+        assert sum(map(len, one.log)) < 20 + batch
+        for name in ("step", "sigma", "sq_error"):
+            assert np.array_equal(found[name], whole[name][-20:])
+        for name in ("loss", "clipped", "nonfinite"):
+            assert np.array_equal(found[name], whole[name])
+
+
+def test_what_grows_with_the_run_is_not_in_the_header(tmp_path: Path) -> None:
+    sizes = []
+    for n in (8, 64):
+        run = training(Line())
+        run.advance(n)
+        with safe_open(run.save(tmp_path / str(n), {}), framework="pt") as file:
+            sizes.append(len(file.metadata()["bench"]))
+    assert abs(sizes[1] - sizes[0]) < 8  # digits of nimg
 
 
 def test_dropout_is_drawn_by_the_sample_not_by_the_past(cache: Path) -> None:

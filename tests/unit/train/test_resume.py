@@ -89,7 +89,7 @@ def test_stopped_at_rungs_and_between(
     whole = ran(config, tmp_path / "whole")
     assert len(whole.said) == 9
     kinds = {name.split("/")[0] for name in whole.tensors}
-    assert kinds == {"net", "ema", "opt", "log"}
+    assert kinds == {"net", "ema", "opt", "log", "losses", "flags"}
     same(whole, ran(config, tmp_path / "cut", stops=(1, 4)))
 
 
