@@ -63,6 +63,7 @@ def build(rows: Iterable[Row], *, device: Mapping[str, Any] | str | None = None)
         )
     if repeats:
         notes.append(f"{repeats} repeated trials (same configuration, same seed) counted once")
+    notes += claims.trial_notes(kept)
     parts = [sorted({row.workload for row in kept}), sorted({row.scale for row in kept})]
     title = " · ".join(", ".join(names) for names in parts if names) or "no trials"
     if any(row.data_simulated for row in kept):
@@ -135,6 +136,7 @@ def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
                 "score": row.score,
                 "score_se": row.score_se,
                 "in_score": row in entry.scored,
+                "notes": list(row.notes),
             }
             for row in entry.rows
         ],

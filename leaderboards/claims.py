@@ -7,10 +7,12 @@ from typing import Any
 
 from leaderboards import agreement
 from leaderboards.entries import CONFIRM_SEEDS
+from leaderboards.places import scrubbed, without_places
 from leaderboards.rank import Ranking
 from leaderboards.rows import Row
 
 SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
+NOTED = 6  # trials whose notes are told before "and N more"
 NAMED = 3  # entries named in a verdict before "and N more"
 
 
@@ -33,15 +35,26 @@ def opening(rows: Sequence[Row], device: Mapping[str, Any] | str | None) -> list
     return lines
 
 
+def trial_notes(rows: Sequence[Row]) -> list[str]:
+    """One line that lists the trials with something to say, the first NOTED in words."""
+    several = len({row.sweep for row in rows}) > 1
+    said = [
+        f"{f'{row.sweep} ' if several else ''}{row.trial} ({'; '.join(row.notes)})"
+        for row in rows
+        if row.notes
+    ]
+    more = f" and {len(said) - NOTED} more" if len(said) > NOTED else ""
+    return [f"notes on trials: {', '.join(said[:NOTED])}{more}"] if said else []
+
+
 def describe_device(device: Mapping[str, Any] | str) -> str:
     """The device record in one line: its text, or its plain values."""
     if isinstance(device, str):
-        return device
+        return without_places(device)
     if isinstance(device.get("text"), str):
-        return str(device["text"])
-    return ", ".join(
-        f"{key} {value}" for key, value in device.items() if isinstance(value, str | int | float)
-    )
+        return without_places(str(device["text"]))
+    values = {k: v for k, v in scrubbed(device).items() if isinstance(v, str | int | float)}
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def describe_protocol(protocol: Mapping[str, Any]) -> str:

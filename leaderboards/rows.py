@@ -33,6 +33,7 @@ class Row:
     its sampling standard error; `select` is the same metric on the part that pruning and
     suggestion see. `seed_spread` is the workload's measured relative spread of the score between
     training seeds: `{"rel_sd": float, "source": str}`, with `"df"` where it is known.
+    `notes` say what went otherwise than planned in a trial that went on. Texts name no places.
     Shares lie in [0, 1]. Raises ValueError when a value breaks these rules.
     """
 
@@ -79,6 +80,7 @@ class Row:
     measure_sec: float | None = None
     rungs: list[dict[str, Any]] = field(default_factory=list)
     seed_spread: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         where = f"row of trial {self.trial}"

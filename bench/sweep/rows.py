@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.sweep.history import History, Trial
+from leaderboards.places import base_name, scrubbed
 from leaderboards.rows import Row
 
 
@@ -14,7 +15,7 @@ def rows(history: History) -> list[Row]:
 
 
 def row(plan: dict[str, Any], trial: Trial) -> Row:
-    """One trial as a row."""
+    """One trial as a row. Where files lie is in none of its texts: rows leave the machine."""
     told, protocol = trial.suggestion, plan["protocol"]
     metric, m = protocol["metric"], trial.metrics
     final = len(plan["rungs"]) - 1
@@ -28,14 +29,14 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
         "trial_id": told["trial_id"],
         "entry_id": told["entry_id"],
         "seed": told["seed"],
-        "architecture": architecture,
+        "architecture": base_name(architecture),
         "preconditioning": preconditioning,
-        "label": told["label"],
+        "label": told["label"].replace(architecture, base_name(architecture)),
         "origin": told["origin"],
         "protected": told["protected"],
         "outcome": trial.outcome or "running",
         "cause": trial.cause,
-        "params": told["params"],
+        "params": {k: base_name(v) if isinstance(v, str) else v for k, v in told["params"].items()},
         "protocol": protocol,
         "protocol_digest": plan["protocol_digest"],
         "data_name": plan["data"]["name"],
@@ -67,8 +68,9 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
             for i, value in sorted(trial.rungs.items())
         ],
         "seed_spread": plan["seed_spread"],
+        "notes": trial.notes,
     }
-    return Row.from_dict(body)
+    return Row.from_dict(scrubbed(body))
 
 
 def _nimg(suggestion: dict[str, Any], rung: int) -> int:

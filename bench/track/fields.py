@@ -1,7 +1,8 @@
 """What records and rows become in MLflow: names, parameters, metrics, tags. Pure functions.
 
 Keys: `eval/<metric>` final, `rung/<metric>` at rungs, `train/...` curves, `bench.<fact>` tags.
-Nothing here says where files lie: values that look like paths are left out.
+Nothing here says where files lie: values that are paths are left out, and paths inside a text are
+hidden.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from leaderboards.places import base_name, scrubbed, without_places
 from leaderboards.rows import Row
 
 Record = Mapping[str, Any]
 Point = tuple[str, float, int, int]  # key, value, timestamp in ms, step in images
 
+PRIVATE = ("group_by", "cache")  # keys of a plan that tell of the user's files
+USER_FILES = ("space",)  # keys whose value may be a user's file: its name stays, its folder not
 CHUNK = 4900  # characters a tag: MLflow 3.17 takes 8000, a column of an older server may hold 5000
 PARAM_LENGTH = 500
 PREFIX = {"progress": "train", "rung": "rung", "final": "eval", "end": "eval"}
@@ -84,7 +88,7 @@ def params(flat: Mapping[str, Any]) -> dict[str, str]:
     return {
         metric_key(key, "").lstrip("/"): text[:PARAM_LENGTH]
         for key, value in _flatten(flat)
-        if not is_path(value) and (text := str(value))
+        if not is_path(value) and (text := without_places(str(value)))
     }
 
 
@@ -109,12 +113,16 @@ def joined(key: str, tags: Mapping[str, str]) -> str | None:
 
 
 def public(value: Any) -> Any:
-    """A copy of plain data without values that look like paths on this machine."""
+    """A copy of plain data that tells nothing of where files lie on this machine."""
     if isinstance(value, Mapping):
-        return {str(k): public(v) for k, v in value.items() if not is_path(v)}
+        return {
+            str(k): base_name(v) if k in USER_FILES and isinstance(v, str) else public(v)
+            for k, v in value.items()
+            if k not in PRIVATE and (k in USER_FILES or not is_path(v))
+        }
     if isinstance(value, list | tuple):
         return [public(item) for item in value if not is_path(item)]
-    return value
+    return scrubbed(value)
 
 
 def is_path(value: object) -> bool:
@@ -149,7 +157,9 @@ def summary_points(summary: Mapping[str, Any], t: int) -> list[Point]:
 
 def trial_name(suggest: Record) -> str:
     """'007 ddpmpp-edm adam 2e-3 b32'."""
-    return f"{int(suggest['trial']):03d} {suggest['label']}"
+    architecture = str(suggest["params"].get("architecture", ""))
+    label = str(suggest["label"]).replace(architecture, base_name(architecture))
+    return f"{int(suggest['trial']):03d} {without_places(label)}"
 
 
 def data_kind(simulated: object) -> str:

@@ -18,6 +18,7 @@ from bench.track.entries import project_entries
 from bench.track.fields import Point, Record, milliseconds
 from bench.track.store import Store
 from bench.track.writer import Writer
+from leaderboards.places import without_places
 from leaderboards.rows import Row
 
 LAST_PHASES = ("final", "end")
@@ -222,7 +223,7 @@ class Projector:
             "bench.entry_id": str(suggest["entry_id"]),
             "bench.origin": str(suggest["origin"]),
             "bench.outcome": str(outcome["outcome"]) if outcome else "running",
-            "bench.cause": str(outcome["cause"])[: fields.CHUNK] if outcome else "",
+            "bench.cause": without_places(str(outcome["cause"]))[: fields.CHUNK] if outcome else "",
         }
         if trial.row is not None:
             tags |= {

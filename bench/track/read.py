@@ -57,11 +57,6 @@ def sweeps(store: Store, workload: str, name: str | None = None) -> list[Sweep]:
     return [_sweep(run, children.get(run.data.tags["bench.sweep_id"], [])) for run in parents]
 
 
-def rows(store: Store, workload: str, name: str | None = None) -> list[Row]:
-    """The rows of the latest sweep of a workload, or of the sweep called `name`."""
-    return list(sweeps(store, workload, name)[0].rows)
-
-
 def _sweep(parent: Any, runs: list[Any]) -> Sweep:
     found = []
     for run in runs:

@@ -130,7 +130,9 @@ def test_a_server_holds_what_the_journal_says_and_survives_its_own_death(
     assert "`bench sync brave-newt`" in said[-1]
     again = resolve(server.local.uri, tmp_path)
     Projector(again).project(later)
-    assert [row.outcome for row in read.rows(again, "echo", "brave-newt")] == ["completed"]
+    assert [row.outcome for row in read.sweeps(again, "echo", "brave-newt")[0].rows] == [
+        "completed"
+    ]
 
 
 def test_the_ui_shows_the_pictures_of_the_local_store(server: Server, tmp_path: Path) -> None:

@@ -134,6 +134,18 @@ def test_cost_is_the_work_of_a_trial_not_the_time_that_passed() -> None:
     assert "busy s" in to_markdown(board)
 
 
+def test_notes_on_trials_are_told() -> None:
+    note = "the batch did not fit: micro-batches of 8"
+    rows = [row(0), row(3, notes=[note, "began anew"]), row(4, None, notes=[note])]
+    line = f"notes on trials: 3 ({note}; began anew), 4 ({note})"
+    assert line in build(rows).claims
+    assert note in draw(rows, 200)
+    entries = build(rows).to_dict()["entries"]
+    assert [e["seeds"][0]["notes"] for e in entries] == [[], [note, "began anew"], [note]]
+    assert not any("notes on trials" in claim for claim in build([row(0)]).claims)
+    assert "and 3 more" in "\n".join(build([row(k, notes=[note]) for k in range(9)]).claims)
+
+
 def test_csv_has_one_line_an_entry() -> None:
     lines = list(csv.DictReader(io.StringIO(to_csv(build(many())))))
     assert len(lines) == 40

@@ -119,10 +119,10 @@ def test_a_row_too_long_for_one_tag_comes_back(store: Store) -> None:
     long = replace(final_rows()[0], cause="x" * 12_000)
     records[-1]["row"] = long.to_dict()
     Projector(store).project(records)
-    assert read.rows(store, "echo") == [long]
+    assert read.sweeps(store, "echo")[0].rows == (long,)
     records[-1]["row"] = final_rows()[0].to_dict()  # shorter again: stale pieces do no harm
     Projector(store).project(records)
-    assert read.rows(store, "echo") == [final_rows()[0]]
+    assert read.sweeps(store, "echo")[0].rows == (final_rows()[0],)
 
 
 def test_an_interrupted_trial_goes_on_in_the_same_run(store: Store) -> None:
@@ -156,14 +156,14 @@ def test_two_sweeps_of_one_name_do_not_mix(store: Store) -> None:
     later = {**plan(), "t": START + 5000}
     Projector(store).project([later, *trial_records(0, "pruned")])
     assert [len(sweep.rows) for sweep in read.sweeps(store, "echo", "calm-otter")] == [1, 1]
-    assert read.rows(store, "echo")[0].outcome == "pruned"
+    assert read.sweeps(store, "echo")[0].rows[0].outcome == "pruned"
 
 
 def test_what_is_not_there_is_said(store: Store, projected: Store) -> None:
     with pytest.raises(BenchError, match=r"holds no sweep of 'echo'.*bench sync"):
-        read.rows(store, "echo")
+        read.sweeps(store, "echo")
     with pytest.raises(BenchError, match="did you mean 'calm-otter'"):
-        read.rows(projected, "echo", "calm-oter")
+        read.sweeps(projected, "echo", "calm-oter")
 
 
 def test_a_batch_larger_than_mlflows_limit(store: Store) -> None:

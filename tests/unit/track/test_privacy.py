@@ -1,0 +1,106 @@
+"""What MLflow gets of a sweep whose every text names a place, from the journal on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.sweep.history import History
+from bench.sweep.projection import replay
+from bench.sweep.rows import rows
+from bench.track import read
+from bench.track.projection import Projector
+from bench.track.store import Store
+from leaderboards.board import build
+from leaderboards.text import to_json
+from tests.unit.leaderboards.synthetic import PROTOCOL
+from tests.unit.track.dump import dump
+
+HOME = "/home/somebody"
+NET = f"{HOME}/nets/my_net.py:build"
+
+
+def journal() -> list[dict[str, Any]]:
+    """One trial with a note that completed, one with a cause that failed."""
+    plan = {
+        "kind": "plan",
+        "t": 1_790_000_000.0,
+        "sweep": "echo-1",
+        "workload": "echo",
+        "scale": "smoke",
+        "seed": 0,
+        "trials": 2,
+        "space": f"{HOME}/my_space.py:wide",
+        "group_by": "somebody_([0-9]+)",
+        "rungs": [1.0],
+        "protocol": dict(PROTOCOL),
+        "protocol_digest": "p0",
+        "seed_spread": None,
+        "data": {
+            "name": "echo",
+            "digest": "d0",
+            "simulated": False,
+            "notes": [f"skipped 2 of {HOME}/echo"],
+        },
+        "device": {"text": f"CPU, mounted at {HOME}/cpu", "cores": 2},
+        "notes": [],
+    }
+    records: list[dict[str, Any]] = [plan]
+    for number in range(2):
+        told = {
+            "kind": "suggest",
+            "trial_id": f"t{number}",
+            "entry_id": f"e{number}",
+            "seed": 0,
+            "origin": "tpe",
+            "protected": False,
+            "label": f"{NET} edm adam",
+            "params": {"architecture": NET, "preconditioning": "edm", "lr": 1e-3},
+            "cost": {"parameters": 10, "forward_flops": 10},
+            "config": {"train": {"rungs_nimg": [100], "budget_nimg": 100}},
+        }
+        report = {
+            "kind": "report",
+            "phase": "end",
+            "rung": None,
+            "nimg": 100,
+            "metrics": {"eval/fd_randconv": 5.0} if number == 0 else {},
+            "seconds": {"train": 3.0},
+            "notes": [f"the checkpoint in {HOME}/last.st is not used"] if number == 0 else [],
+            "artifacts": [],
+        }
+        outcome = {
+            "kind": "outcome",
+            "outcome": "failed" if number else "completed",
+            "cause": f"no image cache in {HOME}/echo dir/cache; put it back" if number else "",
+        }
+        for k, record in enumerate([told, {"kind": "start"}, report, outcome]):
+            records.append({**record, "trial": number, "t": plan["t"] + 10 * number + k})
+    records.append({"kind": "end", "t": plan["t"] + 50, "summary": {}})
+    return records
+
+
+def test_no_place_reaches_mlflow_and_its_board_is_the_journals(
+    store: Store, tmp_path: Path
+) -> None:
+    records = journal()
+    Projector(store).project(replay(records, tmp_path))
+    held = json.dumps(dump(store))
+    for word in ("somebody", "nets", "echo dir", "group_by", "last.st"):
+        assert word not in held
+    assert "no image cache in (path); put it back" in held
+    assert "my_space.py:wide" in held
+    assert "echo/000 my_net.py:build edm adam" in held
+    history = History(records)
+    ours = to_json(build(rows(history), device=history.plan["device"]))
+    sweep = read.sweeps(store, "echo")[0]
+    assert to_json(build(sweep.rows, device=sweep.device)) == ours
+    assert "somebody" not in ours
+
+
+def test_a_row_has_its_notes_and_what_it_worked() -> None:
+    first, second = rows(History(journal()))
+    assert first.notes == ["the checkpoint in (path) is not used"]
+    assert (first.wall_sec, first.train_sec, second.notes) == (2.0, 3.0, [])
+    assert (first.architecture, first.label) == ("my_net.py:build", "my_net.py:build edm adam")
