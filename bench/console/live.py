@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
@@ -16,8 +16,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.sweep.engine import Engine
+from bench.console.clock import clock
 from bench.sweep.history import Record, Trial
+
+if TYPE_CHECKING:
+    from bench.sweep.engine import Engine
 
 SHOWN = 6  # rows of either table in the live view
 WIDTH = 120  # columns at most
@@ -216,13 +219,6 @@ def watching(engine: Engine, console: Console) -> Iterator[None]:
         lines = PlainLines(engine, console)
         engine.listeners = (*engine.listeners, lines)
         yield
-
-
-def clock(seconds: float) -> str:
-    """'4:07', or '2:03:20' past an hour."""
-    minutes, sec = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{sec:02d}" if hours else f"{minutes}:{sec:02d}"
 
 
 def summary_lines(end: dict[str, Any]) -> list[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from bench.console import claims
-from bench.console.live import clock
+from bench.console.clock import clock
 from bench.sweep import journal
 
 if TYPE_CHECKING:  # `bench list` and `bench status` need no torch
@@ -76,7 +77,10 @@ def status(home: Home, name: str) -> RenderableType:
         lines.append(table)
     causes = [t for t in history.trials.values() if t.outcome in ("failed", "diverged")]
     for trial in causes:
-        lines.append(f"{trial.outcome} {trial.number:03d}: {trial.cause}")
+        lines.append(escape(f"{trial.outcome} {trial.number:03d}: {trial.cause}"))
+    for trial in history.trials.values():
+        if trial.notes:
+            lines.append(escape(f"note {trial.number:03d}: {'; '.join(trial.notes)}"))
     if now == "unfinished":
         lines.append(f"bench resume {name} goes on with it")
     return Group(*lines)

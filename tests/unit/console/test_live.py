@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from bench.config import TrialConfig
-from bench.console.live import LiveView, PlainLines, clock, summary_lines, watching
+from bench.console.clock import clock
+from bench.console.live import LiveView, PlainLines, summary_lines, watching
 from bench.sweep.engine import Engine
 from tests.unit.sweep.fakes import World, drive, open_engine, plan, smooth
 
