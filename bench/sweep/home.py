@@ -68,6 +68,10 @@ class Home:
         for name in reversed(self.names()):
             if workload is None or self.history(name).plan.get("workload") == workload:
                 return name
+        if workload is not None:
+            from bench.workloads import base  # heavy, so only where something is wrong
+
+            base.load(workload)
         what = f" of {workload}" if workload else ""
         raise BenchError(f"no sweep{what} in {self.path}; start one: bench sweep echo")
 

@@ -33,12 +33,16 @@ class Sweep:
 def sweeps(store: Store, workload: str, name: str | None = None) -> list[Sweep]:
     """The sweeps of a workload, the latest first; with `name` only those of that name.
 
-    Raises BenchError when the store holds none, naming those it has.
+    Raises BenchError when the store holds none, naming those it has, or for an unknown workload.
     """
     mlflow = client(store)
     experiment = mlflow.get_experiment_by_name(workload)
     runs = [] if experiment is None else _all_runs(mlflow, experiment.experiment_id)
     parents = [run for run in runs if run.data.tags.get("bench.kind") == "sweep"]
+    if experiment is None:
+        from bench.workloads import base  # heavy, so only where something is wrong
+
+        base.load(workload)
     if not parents:
         raise BenchError(
             f"MLflow at {store.shown} holds no sweep of {workload!r}; run `bench sweep "

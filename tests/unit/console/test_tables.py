@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from bench.console import tables
+from bench.errors import BenchError
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
 
@@ -56,6 +57,14 @@ def test_status_tells_causes_and_notes(home: Home) -> None:
     assert "note 000: the batch did not fit: micro-batches of 8" in got.get()
     assert "failed 000: [Errno 2] gone" in got.get()
     assert "bench resume echo-1" in got.get()
+
+
+def test_a_mistyped_workload_is_told_the_nearest(home: Home, tmp_path: Path) -> None:
+    assert home.latest("echo") == "echo-1"
+    with pytest.raises(BenchError, match="unknown workload 'ecko'; did you mean 'echo'"):
+        home.latest("ecko")
+    with pytest.raises(BenchError, match="no sweep of echo"):
+        Home(tmp_path / "empty").latest("echo")
 
 
 @pytest.mark.parametrize("command", [["list"], ["status", "echo-1"]])

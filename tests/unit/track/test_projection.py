@@ -162,6 +162,8 @@ def test_two_sweeps_of_one_name_do_not_mix(store: Store) -> None:
 def test_what_is_not_there_is_said(store: Store, projected: Store) -> None:
     with pytest.raises(BenchError, match=r"holds no sweep of 'echo'.*bench sync"):
         read.sweeps(store, "echo")
+    with pytest.raises(BenchError, match="unknown workload 'ecko'; did you mean 'echo'"):
+        read.sweeps(store, "ecko")
     with pytest.raises(BenchError, match="did you mean 'calm-otter'"):
         read.sweeps(projected, "echo", "calm-oter")
 
