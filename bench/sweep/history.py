@@ -21,7 +21,6 @@ class Trial:
     number: int
     suggestion: Record
     suggested_at: float
-    started_at: float | None = None
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
     metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
@@ -83,7 +82,6 @@ class History:
             self.ended = None
         elif kind == "start":
             trial = self.trials[record["trial"]]
-            trial.started_at = trial.started_at or record["t"]
             trial.outcome, trial.cause = None, ""
             trial.running_since = trial.heard_at = record["t"]
         elif kind == "report":

@@ -49,7 +49,7 @@ def test_a_trial_is_what_its_records_say() -> None:
     history = History([PLAN, suggest(0, t=1.0), {"kind": "start", "trial": 0, "t": 2.0}])
     trial = history.trials[0]
     assert trial.open
-    assert (trial.suggested_at, trial.started_at, trial.outcome) == (1.0, 2.0, None)
+    assert (trial.suggested_at, trial.running_since, trial.outcome) == (1.0, 2.0, None)
     history.apply(report(0, 8, metrics={"a": 1.0, "b": 2.0}, seconds={"train": 1.0}))
     history.apply(report(0, 16, 0, metrics={"a": 3.0}, seconds={"train": 5.0}, value=0.5))
     history.apply(report(0, 24, notes=["smaller"]))
@@ -61,14 +61,14 @@ def test_a_trial_is_what_its_records_say() -> None:
     assert not trial.open
 
 
-def test_an_interrupted_trial_is_open_and_starts_again_with_its_first_start() -> None:
+def test_an_interrupted_trial_is_open_and_starts_again() -> None:
     history = History([PLAN, suggest(0), {"kind": "start", "trial": 0, "t": 2.0}])
     history.apply(outcome(0, "interrupted"))
     trial = history.trials[0]
     assert trial.open
     assert history.counts() == {"interrupted": 1}
     history.apply({"kind": "start", "trial": 0, "t": 50.0})
-    assert (trial.outcome, trial.cause, trial.started_at) == (None, "", 2.0)
+    assert (trial.outcome, trial.cause, trial.running_since) == (None, "", 50.0)
     assert history.counts() == {"running": 1}
 
 

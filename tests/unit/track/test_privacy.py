@@ -23,7 +23,7 @@ NET = f"{HOME}/nets/my_net.py:build"
 
 def journal() -> list[dict[str, Any]]:
     """One trial with a note that completed, one with a cause that failed."""
-    plan = {
+    plan: dict[str, Any] = {
         "kind": "plan",
         "t": 1_790_000_000.0,
         "sweep": "echo-1",
