@@ -35,6 +35,7 @@ from bench.train.objective import build
 from bench.workloads.base import Evaluation, build_task
 
 DISK_FULL = "the disk is full"
+SMALLER = "the batch did not fit: micro-batches of {}; dropout masks differ from a full batch's"
 CHECKPOINT_SEC = 300.0  # between rungs; at every rung there is one anyway
 
 
@@ -107,20 +108,29 @@ def _disk_full(error: BaseException | None) -> bool:
     return False
 
 
+def _need_device(name: str) -> None:
+    device, count = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise BenchError(f"train.device is {name}, but torch sees {count} CUDA devices here")
+
+
 class _Trial:
     def __init__(self, config: TrialConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
-        self.clock = Stopwatch(config.train.device)
+        self.clock = Stopwatch()  # of the device once it runs, where errors have a row
         self.said: list[str] = []  # what is to be known of this run
         self.metrics: dict[str, float] = {}  # measured since the last report
         self.artifacts: list[dict[str, Any]] = []
         self.done_rungs = 0
         self.training: Training | None = None
         self.saved_at = time.monotonic()
-        self.memory = MemoryGauge(config.train.device)
+        self.memory: MemoryGauge
 
     def run(self) -> Iterator[Report]:
         config = self.config
+        _need_device(config.train.device)
+        self.clock = Stopwatch(config.train.device)
+        self.memory = MemoryGauge(config.train.device)
         torch.set_num_threads(config.train.threads)
         # not on the clock: the first trial of a process imports libraries here
         objective, task = build(config), build_task(config)
@@ -173,15 +183,15 @@ class _Trial:
         averages = training.averages
         kept = averages.loadable(averages.longest, training.objective.net)
         checkpoint.write(self.folder / "ema.safetensors", kept, {"nimg": training.nimg})
-        checkpoint.retain(self.folder, keep=0)
         return self.end("completed", "")
 
     def end(self, outcome: str, cause: str) -> Report:
+        """The last report. Checkpoints stay: a trial killed before it is heard goes on from the
+        last one and says the same again; whoever hears it deletes them."""
         training = self.training
         if training is not None and outcome == "diverged":
             self.metrics |= self._stability(training)
-        if outcome != "interrupted":
-            checkpoint.retain(self.folder, keep=0)
+        checkpoint.retain(self.folder)
         nimg = training.nimg if training is not None else 0
         return Report(
             phase="end",
@@ -209,7 +219,7 @@ class _Trial:
         training = self.training
         if training is None or training.micro_batch == self.config.train.micro_batch:
             return list(self.said)
-        return [*self.said, f"the batch did not fit: micro-batches of {training.micro_batch}"]
+        return [*self.said, SMALLER.format(training.micro_batch)]
 
     def _take_metrics(self) -> dict[str, float]:
         """Plain floats, said once; a value that does not exist (NaN) is left out."""
@@ -265,17 +275,23 @@ class _Trial:
 
     def _seconds(self) -> dict[str, float]:
         seen = self.clock.read()
-        return {"train": seen.train_sec, "sample": seen.sample_sec, "measure": seen.measure_sec}
+        return {
+            "train": seen.train_sec,
+            "sample": seen.sample_sec,
+            "measure": seen.measure_sec,
+            "save": seen.save_sec,
+        }
 
     def _save(self, training: Training, rung: Report | None = None) -> None:
-        """A checkpoint of everything; writing it is part of training's cost."""
+        """A checkpoint of everything. Its seconds are booked apart: they follow the disk, and
+        images per second are of training alone. It holds the seconds of those before it."""
         extra = {
             "done_rungs": self.done_rungs,
             "clock": self.clock.state(),
             "said": self.said,
             "rung": None if rung is None else dataclasses.asdict(rung),
         }
-        with self.clock.phase("train"):
+        with self.clock.phase("save"):
             training.save(self.folder, extra)
         self.saved_at = time.monotonic()
 

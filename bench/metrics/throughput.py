@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import torch
 
-Phase = Literal["train", "sample", "measure"]
+Phase = Literal["train", "sample", "measure", "save"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 GB = 1e9
 
@@ -25,6 +25,7 @@ class Throughput:
     train_sec: float
     sample_sec: float
     measure_sec: float
+    save_sec: float
     train_images: int
     sample_images: int
     train_img_per_sec: float | None
@@ -83,6 +84,7 @@ class Stopwatch:
             train_sec=self._sec["train"],
             sample_sec=self._sec["sample"],
             measure_sec=self._sec["measure"],
+            save_sec=self._sec["save"],
             train_images=train,
             sample_images=sample,
             train_img_per_sec=_ratio(train, self._sec["train"]),
@@ -125,6 +127,7 @@ class MemoryGauge:
         self._proc = proc
         self._reset = False
         if self._device.type == "cuda":
+            torch.cuda.init()  # resetting does not, and fails before
             torch.cuda.reset_peak_memory_stats(self._device)
             return
         try:

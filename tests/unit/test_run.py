@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_a_completed_trial_measured_all_there_is(completed: tuple[list[Report], 
     rate, per_image = (found[f"throughput/sample_{n}"] for n in ("img_per_sec", "sec_per_img"))
     assert rate * per_image == pytest.approx(1)
     assert 0.05 < found["throughput/peak_mem_gb"] < 16
-    assert set(said[-1].seconds) == {"train", "sample", "measure"}
+    assert set(said[-1].seconds) == {"train", "sample", "measure", "save"}
     assert all(value > 0 for value in said[-1].seconds.values())
 
 
@@ -110,6 +111,8 @@ def test_reports_are_plain_json(completed: tuple[list[Report], Path]) -> None:
 def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> None:
     said, folder = completed
     assert names(folder) == [
+        "checkpoint-000000000768.safetensors",
+        "checkpoint-000000001536.safetensors",
         "ema.safetensors",
         "samples.png",
         "snapshot-000000000768.safetensors",
@@ -181,7 +184,7 @@ def test_never_more_checkpoints_than_stated(
 ) -> None:
     monkeypatch.setattr(run, "CHECKPOINT_SEC", -1.0)
     counts = [len(checkpoint.existing(tmp_path)) for _ in steps(tiny(cache), tmp_path)]
-    assert counts == [1, *[checkpoint.KEEP] * 7, 0]
+    assert counts == [1, *[checkpoint.KEEP] * 8]
 
 
 def test_stopping_closes_the_trial_and_keeps_its_checkpoint(cache: Path, tmp_path: Path) -> None:
@@ -296,3 +299,21 @@ def test_training_speed_is_of_training(
     monkeypatch.setattr(run.Stopwatch, "phase", timed)
     next(steps(tiny(cache), tmp_path))
     assert order == ["build", "train"]
+
+
+def test_training_speed_is_not_of_the_disk(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk costs seconds of its own and no images per second."""
+    save = Training.save
+
+    def slow(self: Training, *args: Any) -> Path:
+        time.sleep(0.5)
+        return save(self, *args)
+
+    monkeypatch.setattr(Training, "save", slow)
+    end = list(steps(tiny(cache), tmp_path))[-1]
+    assert end.seconds["save"] > 1.5
+    rate = end.metrics["throughput/train_img_per_sec"]
+    assert rate == pytest.approx(64 / end.seconds["train"])
+    assert end.seconds["train"] < 1.5  # 8 steps of a tiny network

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from bench import run
@@ -20,6 +21,9 @@ from tests.fakes.trials import timeless, tiny, write_cache
 
 USERS = Path(__file__).parents[1] / "fakes" / "regression.py"
 FULL = OSError(errno.ENOSPC, "No space left on device")
+
+HALVED = "the batch did not fit: micro-batches of 2; dropout masks differ from a full batch's"
+FIRST = "checkpoint-000000000016.safetensors"  # of the only rung reached
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def test_diverged(cache: Path, tmp_path: Path) -> None:
     assert (end.phase, end.outcome, end.nimg) == ("end", "diverged", 24)
     assert end.cause == "loss is not finite at nimg 24"
     assert end.metrics["stability/nonfinite_share"] == 0.25  # one of four steps
-    assert names(tmp_path) == []
+    assert names(tmp_path) == [FIRST]
     assert sum(r.phase == "rung" for r in said) == 1
 
 
@@ -61,7 +65,7 @@ def test_failed_says_why_and_keeps_the_trace(cache: Path, tmp_path: Path) -> Non
     trace = (tmp_path / "error.log").read_text()
     assert "Traceback" in trace
     assert "regression.py" in trace
-    assert names(tmp_path) == ["error.log"]
+    assert names(tmp_path) == [FIRST, "error.log"]
 
 
 def test_users_mistakes_fail_in_their_own_words(cache: Path, tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ def test_users_mistakes_fail_in_their_own_words(cache: Path, tmp_path: Path) -> 
 def test_what_does_not_fit_is_halved_and_said(cache: Path, tmp_path: Path) -> None:
     said = list(steps(users(cache, "Greedy"), tmp_path))
     assert said[-1].outcome == "completed"
-    assert all(r.notes == ["the batch did not fit: micro-batches of 2"] for r in said)
+    assert all(r.notes == [HALVED] for r in said)
     with np.load(tmp_path / "stability_log.npz") as log:
         assert np.bincount(log["step"]).tolist() == [8] * 8
 
@@ -86,7 +90,16 @@ def test_out_of_memory(cache: Path, tmp_path: Path) -> None:
     (end,) = steps(users(cache, "Hopeless"), tmp_path)
     assert end.outcome == "out-of-memory"
     assert end.cause == "CUDA out of memory. Tried to allocate 2.00 GiB"
-    assert end.notes == ["the batch did not fit: micro-batches of 1"]
+    assert end.notes == [HALVED.replace("of 2", "of 1")]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:77"])
+def test_a_device_that_is_not_there(cache: Path, tmp_path: Path, device: str) -> None:
+    if torch.cuda.is_available() and device == "cuda":
+        pytest.skip("it is there")
+    (end,) = steps(tiny(cache, **{"train.device": device}), tmp_path)
+    assert end.outcome == "failed"
+    assert end.cause.startswith(f"train.device is {device}, but torch sees ")
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,21 @@ def test_a_rung_nobody_heard_is_said_again(cache: Path, tmp_path: Path) -> None:
     assert again == heard[1]
 
 
+def test_an_end_nobody_heard_is_said_again(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the end and whoever journals it: nothing is trained again."""
+    config = tiny(cache)
+    whole = [timeless(r) for r in steps(config, tmp_path)]
+    assert whole[-1]["outcome"] == "completed"
+
+    def trained(*_: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Training, "_accumulate_gradient", trained)
+    assert [timeless(r) for r in steps(config, tmp_path)] == whole[-2:]
+
+
 def test_seconds_go_on_adding(cache: Path, tmp_path: Path) -> None:
     config = tiny(cache)
     trial = steps(config, tmp_path)
