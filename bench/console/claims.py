@@ -19,8 +19,10 @@ def opening(plan: dict[str, Any], notes: tuple[str, ...]) -> list[str]:
         f"data: {kind}, {data['name']}: {frames} frames, subjects {subjects}; "
         f"sigma_data {data['sigma_data']:.3f}",
         f"score: {describe_protocol(plan['protocol'])}",
-        f"equal for all: {plan['budget_tflop']:g} training TFLOP a trial; "
-        f"rungs at {', '.join(f'{r:.0%}' for r in plan['rungs'])}",
+        f"rungs at {', '.join(f'{r:.0%}' for r in plan['rungs'])} of the budget; past each but the "
+        f"last goes the best {', '.join(f'{k:.0%}' for k in plan['keep'])}"
+        if plan["prune"]
+        else "no pruning: every trial runs to its end",
     ]
     lines += [f"note: {note}" for note in (*notes, *plan["notes"])]
     return lines

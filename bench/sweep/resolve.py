@@ -142,7 +142,7 @@ def default_params(
     return {
         "architecture": architecture,
         "preconditioning": preconditioning,
-        "lr": scale.sizes[architecture].lr,
+        "lr": scale.sizes[architecture].lr.get(preconditioning, scale.defaults["lr"]),
         **shared,
     }
 

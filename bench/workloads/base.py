@@ -56,7 +56,7 @@ class Size:
 
     args: Mapping[str, Any]
     widths: Mapping[str, int]
-    lr: float  # of the default configuration at this scale
+    lr: Mapping[str, float]  # of the default configuration, by preconditioning
 
 
 @dataclass(frozen=True, kw_only=True)
