@@ -142,8 +142,8 @@ def default_params(
     return {
         "architecture": architecture,
         "preconditioning": preconditioning,
-        "lr": scale.sizes[architecture].lr.get(preconditioning, scale.defaults["lr"]),
         **shared,
+        "lr": scale.sizes[architecture].lr.get(preconditioning, scale.defaults["lr"]),
     }
 
 

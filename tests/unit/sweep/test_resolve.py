@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import backbones
 from bench.config import MethodConfig, TrialConfig
 from bench.errors import BenchError
-from bench.sweep.resolve import COSTLESS, Frame, cost, resolve
+from bench.sweep.resolve import COSTLESS, Frame, cost, default_params, resolve
 from bench.workloads.echo import LAPTOP, SMOKE
 from tests.unit.sweep.fakes import frame, plan
 
@@ -180,3 +180,10 @@ def test_cost_names_a_networks_mistake() -> None:
     method = MethodConfig(backbone="adm", backbone_args={"multipliers": (1, 2), "widht": 8})
     with pytest.raises(BenchError, match="widht"):
         cost(FRAME.task, method)
+
+
+def test_a_setup_has_its_own_default_learning_rate() -> None:
+    assert default_params(LAPTOP, "adm", "edm")["lr"] == 1e-3
+    assert default_params(LAPTOP, "adm", "vp")["lr"] == 3e-3
+    assert default_params(SMOKE, "adm", "vp")["lr"] == 2e-3
+    assert default_params(SMOKE, "adm", "iddpm")["lr"] == SMOKE.defaults["lr"]  # no size names it
