@@ -31,7 +31,7 @@ def main(sweep: str, home: Path | None) -> None:
     if df == 0:
         raise click.ClickException(f"no entry of {sweep} was trained from two new seeds")
     squares = sum(float(np.var([v for v, _ in values])) * len(values) for values in several)
-    sampling = float(np.mean([s for values in several for _, s in values]))
+    sampling = float(np.mean([s**2 for values in several for _, s in values])) ** 0.5
     for values in several:
         logs = np.array([v for v, _ in values])
         click.echo(f"mean {np.exp(logs.mean()):8.3f}  sd {logs.std(ddof=1):.3f}  n {len(logs)}")
