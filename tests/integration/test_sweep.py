@@ -51,7 +51,7 @@ def test_the_sweep_runs_to_its_board_without_a_stray_word(swept: tuple[Path, Any
     until = next(i for i, line in enumerate(lines) if line.startswith("done: "))
     ours = re.compile(
         r"drawing the simulated data|sweep echo-1: 5 trials|device: |data: SIMULATED|score: "
-        r"|equal for all: |note: |starting Ray|\[ {1,2}\d+/5\] |\d+:\d\d "
+        r"|rungs at |note: |starting Ray|\[ {1,2}\d+/5\] |\d+:\d\d "
     )
     for line in lines[:until]:
         assert ours.match(line), line
