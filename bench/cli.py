@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.boards import print_board, rows_from_journal, rows_from_mlflow
 from bench.errors import BenchError, unknown
-from bench.options import home_option, make_console, say, tracking_option
+from bench.options import home_option, make_console, open_store, say, tracking_option
 from bench.show import show
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bench.sweep.home import Home
     from bench.sweep.session import Prepared
     from bench.track.background import BackgroundProjector
-    from leaderboards.board import Board
 
 
 ENDED = ("completed", "pruned")  # how a trial of a sound program ends
@@ -89,7 +89,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     wish["budget_tflop"], wish["prune"] = wish.pop("budget"), not wish.pop("no_prune")
     asked = Wish(workload=workload, **wish)
     session.check_names(asked, where, name)
-    store = _store(tracking_uri, where, check=not dry)
+    store = open_store(tracking_uri, where, check=not dry)
     for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
         say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
     prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
@@ -121,7 +121,7 @@ def resume(
     if history.ended is not None:
         say(console, f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
         return
-    store = _store(tracking_uri, where, check=True)
+    store = open_store(tracking_uri, where, check=True)
     projector = _projector(store, log_real_images, console)
     engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
     left = sum(t.open for t in engine.history.trials.values())
@@ -152,7 +152,7 @@ def confirm(
     if history.ended is None:
         raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
     chosen = session.best_entries(history, top)
-    store = _store(tracking_uri, where, check=True)
+    store = open_store(tracking_uri, where, check=True)
     projector = _projector(store, False, console)
     engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
     asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
@@ -209,12 +209,12 @@ def leaderboard(
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     if source == "mlflow":
-        rows, device = _rows_from_mlflow(where, workload, sweeps, tracking_uri)
+        rows, device = rows_from_mlflow(where, workload, sweeps, tracking_uri)
     elif source == "journal":
-        rows, device = _rows_from_journal(where, workload, sweeps)
+        rows, device = rows_from_journal(where, workload, sweeps)
     else:
         raise unknown("source", source, ("journal", "mlflow"))
-    _print_board(make_console(), boards.build(rows, device=device), form, top or None)
+    print_board(make_console(), boards.build(rows, device=device), form, top or None)
 
 
 @main.command()
@@ -228,7 +228,7 @@ def ui(port: int, home: Path | None, tracking_uri: str | None) -> None:
     from bench.sweep.home import Home
     from bench.track import ui as mlflow_ui
 
-    store = _store(tracking_uri, Home.find(home), check=True)
+    store = open_store(tracking_uri, Home.find(home), check=True)
     if store.remote:
         click.echo(f"the store is a server with its own UI: {mlflow_ui.address(store)}")
         return
@@ -251,7 +251,7 @@ def sync(name: str | None, home: Path | None, tracking_uri: str | None) -> None:
     where = Home.find(home)
     name = name or where.latest()
     where.history(name)
-    store = _store(tracking_uri, where, check=True)
+    store = open_store(tracking_uri, where, check=True)
     projector = Projector(store)
     projector.project(replay(journal.read(where.journal(name)), where.folder(name)))
     click.echo(f"sweep {name}: MLflow at {store.shown} has all of it")
@@ -271,8 +271,8 @@ def smoke(context: click.Context, trials: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-smoke-") as folder:
         where = Path(folder)
         context.invoke(sweep, workload="echo", trials=trials, scale="smoke", home=where)
-        rows, device = _rows_from_journal(Home(where), None, ())
-        told, same = _rows_from_mlflow(Home(where), None, (), None)
+        rows, device = rows_from_journal(Home(where), None, ())
+        told, same = rows_from_mlflow(Home(where), None, (), None)
         ours, theirs = (boards.build(r, device=d) for r, d in ((rows, device), (told, same)))
     failed = [f"trial {r.trial} {r.outcome}: {r.cause}" for r in rows if r.outcome not in ENDED]
     if text.to_json(ours) != text.to_json(theirs):
@@ -312,16 +312,6 @@ def data(
 main.add_command(show)
 
 
-def _store(uri: str | None, home: Home, *, check: bool) -> Any:
-    from bench.track import store as stores
-
-    store = stores.resolve(uri, home.path)
-    if check:
-        home.make()
-        stores.check(store)
-    return store
-
-
 def _projector(store: Any, share_real: bool, console: Console) -> BackgroundProjector:
     from bench.track.background import BackgroundProjector
 
@@ -353,8 +343,8 @@ def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProj
     for line in live.summary_lines(last):
         say(console, line)
     console.print()
-    rows, device = _rows_from_journal(home, None, (name,))
-    _print_board(console, boards.build(rows, device=device), "table", 15)
+    rows, device = rows_from_journal(home, None, (name,))
+    print_board(console, boards.build(rows, device=device), "table", 15)
     say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
 
 
@@ -371,37 +361,3 @@ def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
 
     found = forecast(prepared.plan, prepared.frame)
     console.print(tables.dry_run(prepared, found, home.free_bytes()))
-
-
-def _rows_from_journal(
-    home: Home, workload: str | None, sweeps: tuple[str, ...]
-) -> tuple[list[Any], Any]:
-    from bench.sweep.rows import rows
-
-    names = sweeps or (home.latest(workload),)
-    histories = [home.history(name) for name in names]
-    return [r for h in histories for r in rows(h)], histories[0].plan["device"]
-
-
-def _rows_from_mlflow(
-    home: Home, workload: str | None, sweeps: tuple[str, ...], uri: str | None
-) -> tuple[list[Any], Any]:
-    from bench.track import read
-
-    store = _store(uri, home, check=True)
-    named = sweeps or (None,)
-    found = [read.sweeps(store, workload or "echo", name)[0] for name in named]
-    return [row for sweep in found for row in sweep.rows], found[0].device
-
-
-def _print_board(console: Console, board: Board, form: str, top: int | None) -> None:
-    from leaderboards import draw, text
-
-    if form == "table":
-        console.print(draw.Drawing(board=board, top=top))
-    elif form == "json":
-        click.echo(text.to_json(board))
-    elif form == "csv":
-        click.echo(text.to_csv(board), nl=False)
-    else:
-        click.echo(text.to_markdown(board, top=top), nl=False)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the console they print on."""
+"""What several commands share: options, the console they print on, the tracking store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from bench.sweep.home import Home
 
 PIPE_WIDTH = 120  # columns where there is no terminal to ask; COLUMNS says otherwise
 
@@ -44,3 +46,13 @@ def make_console() -> Console:
 def say(console: Console, text: str) -> None:
     """One line of plain text; folded to the terminal's width, never in a pipe."""
     console.print(text, soft_wrap=not console.is_terminal, markup=False)
+
+
+def open_store(uri: str | None, home: Home, *, check: bool) -> Any:
+    from bench.track import store as stores
+
+    store = stores.resolve(uri, home.path)
+    if check:
+        home.make()
+        stores.check(store)
+    return store
