@@ -338,7 +338,7 @@ def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProj
     if last["kind"] != "end":
         done = engine.history.counts()
         left = ", ".join(f"{n} {k}" for k, n in done.items())
-        say(console, f"stopped: {left}. Nothing is lost: bench resume {name} goes on")
+        say(console, f"stopped: {left}. bench resume {name} goes on from the last checkpoints")
         sys.exit(130)
     for line in live.summary_lines(last):
         say(console, line)

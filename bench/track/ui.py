@@ -39,4 +39,4 @@ def command(store: Store, port: int = PORT) -> list[str]:
 
 def environment() -> dict[str, str]:
     """What the command's environment should hold besides the caller's own (no telemetry)."""
-    return dict(ENVIRONMENT)
+    return {**ENVIRONMENT, "PYTHONWARNINGS": "ignore"}  # a server's own deprecations are not news
