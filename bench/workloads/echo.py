@@ -115,7 +115,7 @@ LAPTOP = Scale(
     seed_spread=SeedSpread(
         rel_sd=0.034,
         df=12,
-        source="3 new seeds of each of the 6 best of a laptop sweep, all ddpmpp edm, sampling "
+        source="3 new seeds of each of the 6 best on simulated data, all ddpmpp edm, sampling "
         "included (tests.measure.seed_spread)",
     ),
     notes=("laptop scale: small networks and short runs; verdicts need not transfer to larger",),
