@@ -17,7 +17,7 @@ from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import DISK_FULL, Report
 from bench.streams import derive_seed
-from bench.sweep import prune, suggest
+from bench.sweep import budget, prune, suggest
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.interrupts import Interrupts
 from bench.sweep.journal import Journal
@@ -26,6 +26,8 @@ from search_spaces import Choices, Space
 
 PROTECTED = 2  # trials of a cell that run to the end whatever they report (contract 11)
 TRIES = 4  # protected trials a cell may use up when its trials fail or diverge
+LOSSES = 3  # of a trial's process or node without getting any further between: then it has failed
+UNFIT = 32  # suggestions in a row that do not fit the memory: then the space does not
 
 Listener = Callable[[Record], None]
 
@@ -48,11 +50,21 @@ class Engine:
         self.interrupts = Interrupts()
         self.running: set[int] = set()
         self.stopping = False
-        self._waiting = [t.number for t in self.history.trials.values() if t.open]
+        self._concurrency: int | None = None
+        self._waiting = [t.number for t in self.history.left_open]
 
     @property
     def plan(self) -> Record:
         return self.history.plan
+
+    @property
+    def concurrency(self) -> int:
+        """How many trials may run at once: the plan's, or what a cluster holds now."""
+        return self._concurrency or int(self.plan["concurrency"])
+
+    @concurrency.setter
+    def concurrency(self, count: int) -> None:
+        self._concurrency = count
 
     def write(self, kind: str, **body: Any) -> Record:
         """Append to the journal, fold, then tell the listeners."""
@@ -73,32 +85,71 @@ class Engine:
         last = next((r for r in reversed(self.journal.records) if r["kind"] != "session"), None)
         if last is not None and last["kind"] == "report":
             self._conclude(last["trial"], last)
-            self._waiting = [t.number for t in self.history.trials.values() if t.open]
+        self._waiting = [t.number for t in self.history.left_open]
+
+    @property
+    def planned(self) -> bool:
+        """As many trials as were asked for have been suggested."""
+        trials = self.plan["trials"]
+        return trials is not None and len(self.history.trials) >= trials
 
     @property
     def complete(self) -> bool:
-        """Every trial of the plan has come to an end that stands."""
-        trials = self.history.trials.values()
-        return len(trials) >= self.plan["trials"] and not any(t.open for t in trials)
+        """Every trial of the plan has come to an end that stands, or the budget is spent."""
+        if self.running:
+            return False
+        return (self.planned and not self.history.left_open) or self._too_little_left()
 
     @property
     def exhausted(self) -> bool:
-        """Nothing more will be handed out."""
-        planned = len(self.history.trials) >= self.plan["trials"]
-        return self.stopping or (planned and not self._waiting)
+        """Nothing more will be handed out, not even should a running trial be lost."""
+        return self.stopping or (not self.running and not self._anything_left)
+
+    @property
+    def _anything_left(self) -> bool:
+        """Whether a trial could be handed out now, were there room."""
+        left = bool(self._waiting) or not self.planned
+        return left and not self._too_little_left()
+
+    def _too_little_left(self) -> bool:
+        return budget.too_little_left(self.history, self.journal.now())
+
+    def spent(self) -> budget.Spent:
+        """What the sweep has spent by now."""
+        with self.lock:
+            return budget.spent(self.history, self.journal.now())
 
     def next(self) -> Trial | None:
         """The next trial to run: an unfinished one first, then a new suggestion."""
         with self.interrupts.held(), self.lock:
-            if self.exhausted or len(self.running) >= self.plan["concurrency"]:
-                return None
-            if self._waiting:
-                number = self._waiting.pop(0)
-            else:
-                number = len(self.history.trials)
-                self._suggest(number)
-            self.running.add(number)
-            return self.history.trials[number]
+            unfit = 0
+            while not self.stopping and self._anything_left and self._room():
+                if self._waiting:
+                    number = self._waiting.pop(0)
+                else:
+                    number = len(self.history.trials)
+                    self._suggest(number)
+                trial = self.history.trials[number]
+                if not trial.suggestion.get("unfit"):
+                    self.running.add(number)
+                    return trial
+                self._end(number, "out-of-memory", trial.suggestion["unfit"])
+                unfit += 1
+                if unfit >= UNFIT:
+                    self.stopping = True
+                    raise BenchError(
+                        f"{unfit} suggestions in a row do not fit in "
+                        f"{self.plan['memory_gb']:.1f} GB; narrow the space, or give trials more"
+                    )
+            return None
+
+    def _room(self) -> bool:
+        """Whether one more may run beside those that do."""
+        if len(self.running) >= self.concurrency:
+            return False
+        devices = self.plan.get("pack")  # packed: as many as their slots leave room for
+        taken = sum(self.history.trials[n].suggestion.get("slot", 0.0) for n in self.running)
+        return devices is None or taken < devices
 
     def _suggest(self, number: int) -> None:
         again = {c["number"]: c["of"] for c in self.plan["confirm"]}
@@ -136,8 +187,9 @@ class Engine:
         origin: str,
         protected: bool,
     ) -> Record:
-        """Put a suggestion into the journal."""
+        """Put a suggestion into the journal, fitted to the memory that a trial may use."""
         price = cost(config.task, config.method)
+        config, fitted = self._fit(config)
         return self.write(
             "suggest",
             trial=number,
@@ -151,7 +203,27 @@ class Engine:
             distributions=distributions,
             cost=asdict(price),
             config=config.to_dict(),
+            **fitted,
         )
+
+    def _fit(self, config: TrialConfig) -> tuple[TrialConfig, dict[str, Any]]:
+        """The configuration in micro-batches that fit, and what the suggestion says of memory."""
+        limit = self.plan.get("memory_gb")
+        if limit is None:
+            return config, {}
+        from bench.sweep import footprint, slots
+
+        found = footprint.fit(config, limit)
+        need = footprint.predict(found or config).peak_gb
+        told: dict[str, Any] = {"predicted_gb": round(need, 3)}
+        if found is None:
+            told["unfit"] = (
+                f"infeasible, not launched: needs {need:.1f} GB by prediction even one image at "
+                f"a time, a trial may use {limit:.1f} GB"
+            )
+        if self.plan.get("pack") is not None:
+            told["slot"] = float(slots.slot(need, self.plan["device_gb"]))
+        return found or config, told
 
     def _role(self, number: int) -> tuple[str, dict[str, Any], bool]:
         """Where trial `number` comes from, what is fixed in it, and whether it is protected."""
@@ -173,10 +245,27 @@ class Engine:
 
     def reported(self, number: int, report: Report) -> bool:
         """Take a report; True tells the runner to stop the trial now."""
-        if report.rung is not None and report.rung in self.history.trials[number].rungs:
-            return False  # told again by a resumed trial: what follows from it was decided then
+        trial = self.history.trials[number]
+        if trial.outcome is not None:
+            return True  # a late word of a trial that was stopped
         with self.interrupts.held():
+            if not self._news(trial, report):
+                # told again by a resumed trial: what follows from it was decided then
+                return self._cut_off(number, self.journal.now())
             return self._conclude(number, self.write("report", trial=number, **asdict(report)))
+
+    def _news(self, trial: Trial, report: Report) -> bool:
+        """Whether a report says more than was heard before its trial was taken up again."""
+        if report.phase == "rung":
+            return report.rung not in trial.rungs
+        return report.phase == "end" or report.nimg > trial.nimg
+
+    def _cut_off(self, number: int, now: float) -> bool:
+        """Interrupt a trial when the sweep's budget is spent; whether it is."""
+        if not budget.spent(self.history, now).over:
+            return False
+        self._end(number, "interrupted", budget.SPENT)
+        return True
 
     def _conclude(self, number: int, report: Record) -> bool:
         """Write what follows from a report just written; whether the trial is over."""
@@ -191,7 +280,7 @@ class Engine:
             return True
         rung, trial = report["rung"], self.history.trials[number]
         if rung is None or not prune.stops(self.plan, self.history, trial, rung):
-            return False
+            return self._cut_off(number, report["t"])
         keep, at = self.plan["keep"][rung], self.plan["rungs"][rung]
         self._end(number, "pruned", f"not among the best {keep:.0%} at {at:.0%} of the budget")
         return True
@@ -200,6 +289,25 @@ class Engine:
         """The runner lost a trial (a dead process, a stop): say so once."""
         if self.history.trials[number].outcome is None:
             self._end(number, outcome, cause)
+
+    def lost(self, number: int, cause: str) -> bool:
+        """A running trial's process or node is gone; True if it goes on from its last checkpoint.
+
+        It does unless it was lost LOSSES times without getting any further: then the cause is
+        most likely its own.
+        """
+        with self.interrupts.held(), self.lock:
+            trial = self.history.trials[number]
+            if trial.outcome is not None:
+                return False
+            before = trial.losses if trial.nimg <= trial.lost_at_nimg else 0
+            if before + 1 >= LOSSES:
+                self._end(number, "failed", f"lost {LOSSES} times at nimg {trial.nimg}: {cause}")
+                return False
+            self.running.discard(number)
+            self.write("outcome", trial=number, outcome="interrupted", cause=cause, lost=True)
+            self._waiting.insert(0, number)
+            return True
 
     def _end(self, number: int, outcome: str, cause: str) -> None:
         self.running.discard(number)

@@ -23,6 +23,7 @@ class Trial:
     suggested_at: float
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
+    rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
     metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
     seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
     notes: list[str] = field(default_factory=list)
@@ -33,6 +34,8 @@ class Trial:
     wall_sec: float = 0.0  # sum of the stretches it ran, without the pauses between sessions
     running_since: float | None = None
     heard_at: float = 0.0  # when it last said anything
+    losses: int = 0  # times its process or node was lost since it last got any further
+    lost_at_nimg: int = -1  # how far it had come when that was last counted
 
     @property
     def cell(self) -> tuple[str, str]:
@@ -62,6 +65,9 @@ class History:
         self.plan: Record = {}
         self.trials: dict[int, Trial] = {}
         self.sessions: list[Record] = []
+        self.past_wall_sec = 0.0  # of the sessions before the one that is open
+        self.open_since: float | None = None  # the session that is open
+        self.last_t = 0.0
         self.ended: Record | None = None
         for record in records:
             self.apply(record)
@@ -74,9 +80,7 @@ class History:
             self.plan = {**self.plan, **record["plan"]}
             self.ended = None
         elif kind == "session":
-            self.sessions.append(record)
-            for trial in self.trials.values():
-                trial.pause(trial.heard_at)  # still running: its driver was lost without a word
+            self._session(record)
         elif kind == "suggest":
             self.trials[record["trial"]] = Trial(record["trial"], record, record["t"])
             self.ended = None
@@ -87,12 +91,29 @@ class History:
         elif kind == "report":
             self._report(record)
         elif kind == "outcome":
-            trial = self.trials[record["trial"]]
-            trial.outcome, trial.cause = record["outcome"], record["cause"]
-            trial.ended_at = record["t"]
-            trial.pause(record["t"])
+            self._outcome(record)
         elif kind == "end":
             self.ended = record
+        self.last_t = record["t"]
+
+    def _session(self, record: Record) -> None:
+        self.sessions.append(record)
+        for trial in self.trials.values():
+            trial.pause(trial.heard_at)  # still running: its driver was lost without a word
+        if self.open_since is not None:
+            until = record["t"] if record["event"] == "close" else self.last_t
+            self.past_wall_sec += until - self.open_since
+        self.open_since = record["t"] if record["event"] == "open" else None
+
+    def _outcome(self, record: Record) -> None:
+        trial = self.trials[record["trial"]]
+        trial.outcome, trial.cause = record["outcome"], record["cause"]
+        trial.ended_at = record["t"]
+        trial.pause(record["t"])
+        if record.get("lost"):
+            further = trial.nimg > trial.lost_at_nimg
+            trial.losses = 1 if further else trial.losses + 1
+            trial.lost_at_nimg = trial.nimg
 
     def _report(self, record: Record) -> None:
         trial = self.trials[record["trial"]]
@@ -103,6 +124,18 @@ class History:
         trial.artifacts = record["artifacts"]
         if record["phase"] == "rung":
             trial.rungs[record["rung"]] = record["value"]
+            trial.rung_seconds[record["rung"]] = record["seconds"]
+
+    @property
+    def left_open(self) -> list[Trial]:
+        """Trials to be gone on with: not ended, and not given up when the sweep was extended."""
+        given_up = set(self.plan.get("given_up", ()))
+        return [t for t in self.trials.values() if t.open and t.number not in given_up]
+
+    def wall_sec(self, now: float) -> float:
+        """Wall seconds of all sessions, the open one until `now`."""
+        running = now - self.open_since if self.open_since is not None else 0.0
+        return self.past_wall_sec + running
 
     def with_outcome(self, outcome: str | None) -> list[Trial]:
         return [t for t in self.trials.values() if t.outcome == outcome]

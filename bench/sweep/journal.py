@@ -50,6 +50,10 @@ class Journal:
             self._file.truncate(self._size)
         _sync_folder(path.parent)
 
+    def now(self) -> float:
+        """The time that a record written now would bear."""
+        return self._clock()
+
     def append(self, kind: str, **body: Any) -> Record:
         """Write one record and wait for the disk; the record as it was written."""
         record: Record = {"kind": kind, "n": len(self.records), "t": self._clock(), **body}

@@ -128,11 +128,47 @@ def test_the_best_is_a_completed_trial_with_the_lowest_last_rung() -> None:
     assert best.number == 2
 
 
+END = {"kind": "end", "t": 10.0, "summary": {}}
+
+
 def test_extending_and_ending() -> None:
-    history = History([PLAN, suggest(0), outcome(0, "completed"), {"kind": "end", "summary": {}}])
+    history = History([PLAN, suggest(0), outcome(0, "completed"), END])
     assert history.ended is not None
-    history.apply({"kind": "extend", "plan": {"trials": 6, "confirm": [{"number": 1, "of": 0}]}})
+    more = {"trials": 6, "confirm": [{"number": 1, "of": 0}]}
+    history.apply({"kind": "extend", "t": 11.0, "plan": more})
     assert history.ended is None
     assert (history.plan["trials"], history.plan["rungs"]) == (6, [0.5, 1.0])
-    history.apply({"kind": "session", "event": "open"})
+    history.apply({"kind": "session", "t": 12.0, "event": "open"})
     assert len(history.sessions) == 1
+
+
+def session(event: str, t: float) -> dict[str, Any]:
+    return {"kind": "session", "event": event, "t": t}
+
+
+def test_wall_seconds_are_those_of_the_sessions_and_no_more() -> None:
+    history = History([PLAN, session("open", 100.0), suggest(0), report(0, 8, 0, t=130.0)])
+    assert history.wall_sec(135.0) == 35.0  # the session is open
+    history.apply(session("open", 500.0))  # its driver was lost without a word
+    assert history.wall_sec(510.0) == 30.0 + 10.0
+    history.apply(session("close", 520.0))
+    assert history.wall_sec(9999.0) == 30.0 + 20.0
+
+
+def test_losses_count_while_a_trial_gets_no_further() -> None:
+    history = History([PLAN, suggest(0)])
+    lost = {**outcome(0, "interrupted"), "lost": True}
+    for _ in range(2):
+        history.apply(lost)
+    assert history.trials[0].losses == 2
+    history.apply(report(0, 8, 0))
+    history.apply(lost)
+    assert history.trials[0].losses == 1
+    history.apply(outcome(0, "interrupted"))  # the user's stop is no loss
+    assert history.trials[0].losses == 1
+
+
+def test_a_trial_given_up_is_open_and_not_gone_on_with() -> None:
+    history = History([PLAN, suggest(0), suggest(1)])
+    history.apply({"kind": "extend", "t": 1.0, "plan": {"given_up": [0]}})
+    assert [t.number for t in history.left_open] == [1]

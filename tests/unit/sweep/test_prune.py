@@ -31,7 +31,13 @@ def oracle(values: list[float], mine: float, keep: Fraction) -> bool:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_rule_on_random_sequences(keep: tuple[int, int], seed: int) -> None:
     draw, share = random.Random(seed), Fraction(*keep)
-    plan = {"kind": "plan", "prune": True, "rungs": [0.25, 0.5, 1.0], "keep": [float(share)] * 2}
+    plan = {
+        "kind": "plan",
+        "t": 0.0,
+        "prune": True,
+        "rungs": [0.25, 0.5, 1.0],
+        "keep": [float(share)] * 2,
+    }
     history = History([plan])
     seen: dict[int, list[float]] = {0: [], 1: [], 2: []}
     ways = set()
@@ -58,7 +64,7 @@ def test_the_rule_on_random_sequences(keep: tuple[int, int], seed: int) -> None:
 
 
 def test_the_last_rung_and_protected_trials_are_never_stopped() -> None:
-    plan = {"kind": "plan", "prune": True, "rungs": [0.5, 1.0], "keep": [0.5]}
+    plan = {"kind": "plan", "t": 0.0, "prune": True, "rungs": [0.5, 1.0], "keep": [0.5]}
     history = History([plan])
     for number, value in enumerate([1.0, 2.0, 3.0, 9.0]):
         history.apply(suggest(number, protected=number == 3))
@@ -74,6 +80,6 @@ def test_the_last_rung_and_protected_trials_are_never_stopped() -> None:
 
 
 def test_the_first_at_a_rung_goes_on() -> None:
-    plan = {"kind": "plan", "prune": True, "rungs": [0.5, 1.0], "keep": [0.25]}
+    plan = {"kind": "plan", "t": 0.0, "prune": True, "rungs": [0.5, 1.0], "keep": [0.25]}
     history = History([plan, suggest(0), report(0, 1, 0, value=1e9)])
     assert not stops(plan, history, history.trials[0], 0)
