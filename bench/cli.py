@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bench.boards import print_board, rows_from_journal, rows_from_mlflow
 from bench.errors import BenchError, unknown
-from bench.options import home_option, make_console, open_store, say, tracking_option
+from bench.options import home_option, make_console, open_store, tracking_option
 from bench.show import show
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from bench.sweep.engine import Engine
-    from bench.sweep.home import Home
-    from bench.sweep.session import Prepared
-    from bench.track.background import BackgroundProjector
-
+from bench.sweeping import confirm, resume, sweep
 
 ENDED = ("completed", "pruned")  # how a trial of a sound program ends
 FORMATS = ("table", "md", "csv", "json")
@@ -58,108 +50,6 @@ def _fail(text: str, code: int, where: str = "bench") -> None:
 @click.version_option(package_name="diffusion-bench", prog_name="bench")
 def main() -> None:
     """Which diffusion model is best on my data for my budget, and how sure can I be?"""
-
-
-@main.command()
-@click.argument("workload")
-@click.option("--trials", type=int, default=64, show_default=True, help="How many to run.")
-@click.option("--data", type=click.Path(path_type=Path), help="Your data; none: simulated.")
-@click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
-@click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
-@click.option("--space", metavar="FILE.py", help="Your own search space.")
-@click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--budget", type=float, metavar="TFLOP", help="Training FLOPs a trial, in 1e12.")
-@click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
-@click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
-@click.option("--name", help="The sweep's name.  [default: WORKLOAD-NUMBER]")
-@click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow.")
-@click.option("--dry-run", is_flag=True, help="Print plan, space, budgets and cost; run nothing.")
-@home_option
-@tracking_option
-def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: Any) -> None:
-    """Run a sweep of trials over architectures, setups, optimisation and widths."""
-    from bench.sweep import session
-    from bench.sweep.home import Home
-    from bench.sweep.plan import Wish
-    from bench.sweep.projection import Publisher
-
-    console, where = make_console(), Home.find(home)
-    name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
-    wish["budget_tflop"], wish["prune"] = wish.pop("budget"), not wish.pop("no_prune")
-    asked = Wish(workload=workload, **wish)
-    session.check_names(asked, where, name)
-    store = open_store(tracking_uri, where, check=not dry)
-    for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
-        say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
-    prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
-    _print_opening(console, prepared)
-    if dry:
-        _print_forecast(console, prepared, where)
-        return
-    projector = _projector(store, real, console)
-    engine = session.begin(prepared, where, (Publisher(projector.put, where.sweeps),))
-    _run(engine, where, console, projector)
-
-
-@main.command()
-@click.argument("name", required=False)
-@click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow.")
-@home_option
-@tracking_option
-def resume(
-    name: str | None, home: Path | None, tracking_uri: str | None, log_real_images: bool
-) -> None:
-    """Go on with a sweep that was stopped, from its journal."""
-    from bench.sweep import session
-    from bench.sweep.home import Home
-    from bench.sweep.projection import Publisher
-
-    console, where = make_console(), Home.find(home)
-    name = name or where.latest()
-    history = where.history(name)
-    if history.ended is not None:
-        say(console, f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
-        return
-    store = open_store(tracking_uri, where, check=True)
-    projector = _projector(store, log_real_images, console)
-    engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
-    left = sum(t.open for t in engine.history.trials.values())
-    more = engine.plan["trials"] - len(engine.history.trials)
-    say(console, f"sweep {name}: {left} trials to go on with, {more} still to suggest")
-    _run(engine, where, console, projector)
-
-
-@main.command()
-@click.argument("name", required=False)
-@click.option("--top", type=int, default=1, show_default=True, help="How many entries.")
-@click.option("--seeds", type=int, default=3, show_default=True, help="New seeds for each.")
-@home_option
-@tracking_option
-def confirm(
-    name: str | None, top: int, seeds: int, home: Path | None, tracking_uri: str | None
-) -> None:
-    """Retrain a finished sweep's best entries from new seeds, as a verdict needs."""
-    from bench.sweep import session
-    from bench.sweep.home import Home
-    from bench.sweep.projection import Publisher
-
-    if top < 1 or seeds < 1:
-        raise BenchError(f"--top and --seeds must be at least 1, got {top} and {seeds}")
-    console, where = make_console(), Home.find(home)
-    name = name or where.latest()
-    history = where.history(name)
-    if history.ended is None:
-        raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
-    chosen = session.best_entries(history, top)
-    store = open_store(tracking_uri, where, check=True)
-    projector = _projector(store, False, console)
-    engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
-    asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
-    for trial in chosen:
-        say(console, f"confirming {trial.number:03d} {trial.suggestion['label']}")
-    say(console, f"{asked} trials on new seeds, never pruned")
-    _run(engine, where, console, projector)
 
 
 @main.command("list")
@@ -309,55 +199,5 @@ def data(
     make_console().print(tables.data(inspect.describe(cached), cached.notes, picture))
 
 
-main.add_command(show)
-
-
-def _projector(store: Any, share_real: bool, console: Console) -> BackgroundProjector:
-    from bench.track.background import BackgroundProjector
-
-    return BackgroundProjector(
-        store, share_real=share_real, say=lambda line: say(console, f"note: {line}")
-    )
-
-
-def _run(engine: Engine, home: Home, console: Console, projector: BackgroundProjector) -> None:
-    """Run what is left, show it, close the record, print the board."""
-    from bench.console import live
-    from bench.sweep import plan, session
-    from leaderboards import board as boards
-
-    name = engine.plan["sweep"]
-    machine = plan.find_machine(engine.plan["concurrency"])
-    say(console, f"starting Ray; Ctrl-C stops cleanly, bench resume {name} goes on")
-    try:
-        with live.watching(engine, console):
-            last = session.run(engine, home, machine, lambda seconds: None)
-    finally:
-        engine.journal.close()
-        projector.close()
-    if last["kind"] != "end":
-        done = engine.history.counts()
-        left = ", ".join(f"{n} {k}" for k, n in done.items())
-        say(console, f"stopped: {left}. bench resume {name} goes on from the last checkpoints")
-        sys.exit(130)
-    for line in live.summary_lines(last):
-        say(console, line)
-    console.print()
-    rows, device = rows_from_journal(home, None, (name,))
-    print_board(console, boards.build(rows, device=device), "table", 15)
-    say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
-
-
-def _print_opening(console: Console, prepared: Prepared) -> None:
-    from bench.console import claims
-
-    for line in claims.opening(prepared.plan, prepared.data.notes):
-        say(console, line)
-
-
-def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
-    from bench.console import tables
-    from bench.sweep.forecast import forecast
-
-    found = forecast(prepared.plan, prepared.frame)
-    console.print(tables.dry_run(prepared, found, home.free_bytes()))
+for command in (sweep, resume, confirm, show):
+    main.add_command(command)

@@ -14,7 +14,7 @@ def opening(plan: dict[str, Any], notes: tuple[str, ...]) -> list[str]:
     frames = sum(data["frames"].values())
     kind = "SIMULATED" if data["simulated"] else "real"
     lines = [
-        f"sweep {plan['sweep']}: {plan['trials']} trials of {plan['workload']} at {scale} scale",
+        f"sweep {plan['sweep']}: {_extent(plan)} of {plan['workload']} at {scale} scale",
         f"device: {plan['device']['text']}",
         f"data: {kind}, {data['name']}: {frames} frames, subjects {subjects}; "
         f"sigma_data {data['sigma_data']:.3f}",
@@ -26,6 +26,19 @@ def opening(plan: dict[str, Any], notes: tuple[str, ...]) -> list[str]:
     ]
     lines += [f"note: {note}" for note in (*notes, *plan["notes"])]
     return lines
+
+
+def _extent(plan: dict[str, Any]) -> str:
+    """How many trials, and within which budgets."""
+    body, gpu = plan.get("budget") or {}, plan["device"]["gpus"]
+    limits = []
+    if body.get("wall_sec") is not None:
+        limits.append(f"{body['wall_sec'] / 60:g} min of wall clock")
+    if body.get("device_sec") is not None:
+        hours = f"{body['device_sec'] / 3600:g}"
+        limits.append(f"{hours} GPU-hours" if gpu else f"{hours} CPU-hours (there is no GPU)")
+    count = "as many trials as fit" if plan["trials"] is None else f"{plan['trials']} trials"
+    return f"{count} in {' and '.join(limits)}" if limits else count
 
 
 def space_lines(distributions: dict[str, Any]) -> list[str]:

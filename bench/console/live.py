@@ -50,18 +50,42 @@ class Progress:
         spent = self._spent() - self.spent_before
         if done < 2 or spent <= 0:
             return None
+        if plan["trials"] is None:
+            return _budget_left(self.engine)
         reach = _expected_spend(plan)
         left = max(reach - self._spent(), 0.02 * reach)
         return self.seconds() / spent * left
 
     def share(self) -> float:
         """How much of the budget the sweep is expected to use has been used; 1 at most."""
+        if self.engine.plan["trials"] is None:
+            return _share_of_budget(self.engine)
         return min(self._spent() / _expected_spend(self.engine.plan), 1.0)
 
     def counts(self) -> str:
         counts = self.engine.history.counts()
         parts = [f"{n} {name}" for name, n in counts.items()]
         return ", ".join(parts) or "no trial yet"
+
+
+def _shares(engine: Engine) -> list[float]:
+    """How much of each budget the sweep was given is spent."""
+    found = engine.spent()
+    pairs = ((found.wall_sec, found.wall_left), (found.device_sec, found.device_left))
+    return [used / (used + left) for used, left in pairs if left is not None]
+
+
+def _share_of_budget(engine: Engine) -> float:
+    return min(max(_shares(engine), default=0.0), 1.0)
+
+
+def _budget_left(engine: Engine) -> float | None:
+    """Seconds until the first budget of the sweep is spent, at the rate trials run now."""
+    found, count = engine.spent(), max(1, len(engine.running))
+    ends = [found.wall_left] if found.wall_left is not None else []
+    if found.device_left is not None:
+        ends.append(found.device_left / count)
+    return max(0.0, min(ends)) if ends else None
 
 
 def _fraction(trial: Trial) -> float:
@@ -101,7 +125,8 @@ class LiveView:
         data = plan["data"]
         text.append(f" on {'SIMULATED data' if data['simulated'] else data['name']}")
         text.append(f" · {clock(self.progress.seconds())} gone")
-        return text.append(f", about {clock(left)} left" if left is not None else "")
+        text.append(f", about {clock(left)} left" if left is not None else "")
+        return text
 
     def _bar(self, width: int) -> RenderableType:
         share = self.progress.share()
@@ -111,7 +136,7 @@ class LiveView:
         return grid
 
     def _counts(self) -> Text:
-        history, total = self.engine.history, self.engine.plan["trials"]
+        history, total = self.engine.history, self.engine.plan["trials"] or "as many as fit"
         counts = history.counts()
         running = counts.pop("running", 0)
         text = Text(f"{sum(counts.values())} of {total} done", no_wrap=True, overflow="ellipsis")
@@ -139,7 +164,7 @@ class LiveView:
             table.add_row(
                 _name(trial), f"{_fraction(trial):.0%}", f"{trial.nimg / 1000:.1f}", value
             )
-        for _ in range(min(self.engine.plan["concurrency"], SHOWN) - len(numbers)):
+        for _ in range(min(self.engine.concurrency, SHOWN) - len(numbers)):
             table.add_row("", "", "", "")
         if len(numbers) > SHOWN:
             table.add_row(f"and {len(numbers) - SHOWN} more", "", "", "")
@@ -195,7 +220,8 @@ class PlainLines:
     def _outcome(self, trial: Trial) -> str:
         plan = self.engine.plan
         done = sum(t.outcome is not None for t in self.engine.history.trials.values())
-        text: str = f"[{done:3d}/{plan['trials']}] {trial.outcome:9} {trial.number:03d} "
+        of = f"/{plan['trials']}" if plan["trials"] is not None else ""
+        text: str = f"[{done:3d}{of}] {trial.outcome:9} {trial.number:03d} "
         text += trial.suggestion["label"]
         if trial.rungs:
             rung = max(trial.rungs)
@@ -221,12 +247,20 @@ def watching(engine: Engine, console: Console) -> Iterator[None]:
         yield
 
 
-def summary_lines(end: dict[str, Any]) -> list[str]:
-    """What a finished sweep took."""
+def summary_lines(end: dict[str, Any], name: str) -> list[str]:
+    """What a finished sweep took, of its budgets and against its forecast."""
     body = end["summary"]
     counts = ", ".join(f"{n} {name}" for name, n in body["counts"].items())
-    return [
+    lines = [
         f"done: {counts} in {clock(body['wall_sec'])} (Ray started in "
         f"{body['ray_start_sec']:.0f} s); {body['busy_share']:.0%} of wall time x concurrency "
-        "inside train, sample and measure"
+        "inside train, sample and measure",
+        *body.get("spent", ()),
+        *body.get("forecast", ()),
     ]
+    if body.get("unfinished"):
+        lines.append(
+            f"the budget ended before {body['unfinished']} trials did: bench resume {name} with "
+            "more of it (--wall-clock, --gpu-hours) goes on with them"
+        )
+    return lines

@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # `bench list` and `bench status` need no torch
     from bench.sweep.session import Prepared
 
 
+SHOW_CAUSE = ("failed", "diverged", "out-of-memory")
+LOG_LINES = 6  # of a failed trial's log
+
+
 def _table(*columns: str, left: int = 1) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for i, name in enumerate(columns):
@@ -49,7 +53,7 @@ def sweeps(home: Home) -> RenderableType:
             state(home, name, history),
             f"{plan['workload']} {plan['scale']}",
             "SIMULATED" if plan["data"]["simulated"] else plan["data"]["name"],
-            f"{len(history.trials)}/{plan['trials']}",
+            f"{len(history.trials)}/{plan['trials'] or 'budget'}",
             str(len(history.with_outcome("completed"))),
             begun,
         )
@@ -60,8 +64,10 @@ def status(home: Home, name: str) -> RenderableType:
     history = home.history(name)
     plan, now = history.plan, state(home, name, history)
     counts = ", ".join(f"{n} {k}" for k, n in history.counts().items()) or "no trial yet"
+    asked = plan["trials"]
+    total = "trials, as many as fit" if asked is None else f"of {asked} trials"
     lines: list[RenderableType] = [
-        f"[bold]{name}[/]: {now}; {len(history.trials)} of {plan['trials']} trials: {counts}",
+        f"[bold]{name}[/]: {now}; {len(history.trials)} {total}: {counts}",
     ]
     best, final = history.best(), len(plan["rungs"]) - 1
     if best is not None:
@@ -75,15 +81,25 @@ def status(home: Home, name: str) -> RenderableType:
             label = f"{trial.number:03d} {trial.suggestion['label']}"
             table.add_row(label, f"{trial.nimg / 1000:.2f}", f"{trial.nimg / budget:.0%}")
         lines.append(table)
-    causes = [t for t in history.trials.values() if t.outcome in ("failed", "diverged")]
+    causes = [t for t in history.trials.values() if t.outcome in SHOW_CAUSE]
     for trial in causes:
         lines.append(escape(f"{trial.outcome} {trial.number:03d}: {trial.cause}"))
+        lines += [escape(f"    {line}") for line in _log_tail(home, name, trial.number)]
     for trial in history.trials.values():
         if trial.notes:
             lines.append(escape(f"note {trial.number:03d}: {'; '.join(trial.notes)}"))
     if now == "unfinished":
         lines.append(f"bench resume {name} goes on with it")
     return Group(*lines)
+
+
+def _log_tail(home: Home, name: str, number: int) -> list[str]:
+    """The last lines of what a failed trial left, if it left any; they stay on this disk."""
+    path = home.folder(name) / "trials" / f"{number:04d}" / "error.log"
+    if not path.exists():
+        return []
+    lines = path.read_text(errors="replace").rstrip().splitlines()
+    return [*lines[-LOG_LINES:], f"(the whole of it: {path})"]
 
 
 def data(found: dict[str, Any], notes: tuple[str, ...], picture: Path) -> RenderableType:
@@ -154,7 +170,7 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
         "of a completed one its average and EMA snapshots, of any other nothing",
     ]
     need = 2 * len(plan["cells"])
-    if plan["trials"] < need:
+    if plan["trials"] is not None and plan["trials"] < need:
         lines.append(f"note: with fewer than {need} trials some cells will read inconclusive")
     return Group(*lines)
 

@@ -19,13 +19,15 @@ from bench import doors
 from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
 from bench.errors import BenchError, unknown
 from bench.metrics import extractors
-from bench.sweep import suggest
+from bench.sweep import budget, suggest
 from bench.sweep.resolve import Frame, default_params, resolve
 from bench.workloads import base
 from bench.workloads.base import Scale, Workload
 from search_spaces import TABLE as SPACES
 from search_spaces import Space
 
+DEFAULT_TRIALS = 64  # where neither trials nor a budget are given
+PACKED = 8  # trials on one GPU at most
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 
 
@@ -40,13 +42,31 @@ class Machine:
     gpus: int
     concurrency: int
     threads: int
+    workers: int = 1  # processes a trial
+    memory_gb: float | None = None  # what one trial may use; None: not known
+    device_gb: float | None = None  # of one GPU
+    pack: bool = False  # several trials on one GPU, by predicted memory
 
     @property
     def text(self) -> str:
         """In one line, for people."""
         together = "one trial" if self.concurrency == 1 else f"{self.concurrency} trials at once"
+        if self.pack:
+            together = "as many trials on a GPU as their predicted memory lets"
+        if self.workers > 1:
+            together += f" of {self.workers} workers"
         threads = "" if self.gpus else f", {self.threads} thread{'s' * (self.threads > 1)} each"
         return f"{self.device_name}, {self.cores} cores, {together}{threads}, {self.precision}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of throughput figures must know."""
+        busy = self.concurrency * self.workers * self.threads
+        if self.pack:
+            return ["trials are packed: seconds and images/s are those of a shared GPU"]
+        if not self.gpus and busy > self.cores:
+            return [f"{busy} threads on {self.cores} cores: seconds and images/s suffer from it"]
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +74,7 @@ class Wish:
     """What the user asked for."""
 
     workload: str
-    trials: int
+    trials: int | None  # None: as many as the sweep's budget allows
     scale: str | None = None
     data: Path | None = None
     group_by: str | None = None
@@ -64,13 +84,20 @@ class Wish:
     budget_tflop: float | None = None
     prune: bool = True
     concurrency: int | None = None
+    wall_sec: float | None = None  # the sweep's budgets, together or alone
+    device_hours: float | None = None
+    workers: int = 1
+    pack: bool = False
+    storage: str | None = None
 
     def __post_init__(self) -> None:
         if self.space is not None and ".py" in self.space:
             path, colon, attr = self.space.partition(":")
             whole = f"{Path(path).expanduser().resolve()}{colon}{attr}"
             object.__setattr__(self, "space", whole)  # a resume may start from another folder
-        if self.trials < 1:
+        if self.trials is None and self.wall_sec is None and self.device_hours is None:
+            object.__setattr__(self, "trials", DEFAULT_TRIALS)
+        if self.trials is not None and self.trials < 1:
             raise BenchError(f"--trials must be at least 1, got {self.trials}")
         if self.budget_tflop is not None and not 0 < self.budget_tflop < float("inf"):
             raise BenchError(f"--budget must be positive and finite, got {self.budget_tflop}")
@@ -78,42 +105,51 @@ class Wish:
             raise unknown("sampler", self.sampler, ("tpe", "random"))
         if self.concurrency is not None and self.concurrency < 1:
             raise BenchError(f"--concurrency must be at least 1, got {self.concurrency}")
+        if self.workers < 1:
+            raise BenchError(f"--workers-per-trial must be at least 1, got {self.workers}")
+        if self.pack and self.workers > 1:
+            raise BenchError("--pack shares a GPU, --workers-per-trial takes several; choose one")
+        budget.make(self.wall_sec, self.device_hours)
 
 
-def find_machine(concurrency: int | None) -> Machine:
-    """The machine as it is: one trial a GPU, or one a core, one thread each."""
+def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) -> Machine:
+    """The machine as it is: one trial a GPU, or one a core, one thread each; a trial of several
+    workers takes as many."""
     import os
 
     import torch
 
     cores = len(os.sched_getaffinity(0))
     gpus = torch.cuda.device_count()
-    together = concurrency or gpus or cores
-    if gpus and together % gpus:
+    units = gpus or cores
+    if workers > units:
+        what = "GPUs" if gpus else "cores"
+        raise BenchError(f"--workers-per-trial {workers}: this machine has {units} {what}")
+    together = concurrency or units // workers
+    if pack and not gpus:
+        raise BenchError("--pack shares GPUs between trials, and there is none here; leave it out")
+    if gpus and workers == 1 and not pack and together % gpus:
         raise BenchError(
             f"--concurrency {together} does not share {gpus} GPUs evenly; use a multiple of {gpus}"
         )
     if gpus:
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        name = torch.cuda.get_device_name(0)
+        kind, name = "cuda", torch.cuda.get_device_name(0)
         precision = "bfloat16" if bf16 else "float32"
-        return Machine(
-            device="cuda",
-            device_name=name,
-            precision=precision,
-            cores=cores,
-            gpus=gpus,
-            concurrency=together,
-            threads=max(1, cores // together),
-        )
+    else:
+        kind, name, precision = "cpu", _cpu_name(), "float32"
+    if pack and concurrency is None:
+        together = gpus * PACKED
     return Machine(
-        device="cpu",
-        device_name=_cpu_name(),
-        precision="float32",
+        device=kind,
+        device_name=name,
+        precision=precision,
         cores=cores,
-        gpus=0,
+        gpus=gpus,
         concurrency=together,
-        threads=max(1, cores // together),
+        threads=max(1, cores // (together * workers)),
+        workers=workers,
+        pack=pack,
     )
 
 
@@ -203,6 +239,12 @@ def make_plan(
         "defaults": defaults,
         "confirm": [],
         "concurrency": machine.concurrency,
+        "budget": budget.make(wish.wall_sec, wish.device_hours),
+        "workers": machine.workers,
+        "memory_gb": machine.memory_gb,
+        "device_gb": machine.device_gb,
+        "pack": machine.gpus if machine.pack else None,
+        "storage": wish.storage,
         "frame": {
             "data": dataclasses.asdict(frame.data),
             "task": dataclasses.asdict(frame.task),
@@ -214,7 +256,7 @@ def make_plan(
         "protocol": protocol,
         "protocol_digest": digest(protocol),
         "seed_spread": dataclasses.asdict(scale.seed_spread) if scale.seed_spread else None,
-        "notes": list(scale.notes),
+        "notes": [*scale.notes, *machine.notes],
         "device": {**dataclasses.asdict(machine), "text": machine.text},
         "versions": versions(),
     }

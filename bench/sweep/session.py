@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.cache import CachedImages
+from bench.data.cache import CachedImages, load_cache
 from bench.errors import BenchError
+from bench.files import whole
 from bench.metrics.memorisation import matched_indices
 from bench.pictures import save_grid
+from bench.sweep import budget
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
 from bench.sweep.history import History, Record, Trial
@@ -51,6 +53,19 @@ class Prepared:
     data: CachedImages
 
 
+def find_machine(wish: Wish) -> Machine:
+    """The machine as the wish would use it."""
+    return planning.find_machine(wish.concurrency, wish.workers, wish.pack)
+
+
+def machine_of(engine: Engine) -> Machine:
+    """The machine as a sweep that was begun uses it."""
+    plan = engine.plan
+    return planning.find_machine(
+        plan["concurrency"], plan.get("workers", 1), plan.get("pack") is not None
+    )
+
+
 def check_names(wish: Wish, home: Home, name: str | None) -> None:
     """Everything in a wish that can be judged without touching a disk or the data.
 
@@ -58,7 +73,7 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
         BenchError: an unknown workload, scale or space, a bad or taken name.
     """
     workload = base.load(wish.workload)
-    planning.choose_scale(workload, wish, planning.find_machine(wish.concurrency))
+    planning.choose_scale(workload, wish, find_machine(wish))
     planning.load_space(wish.space or workload.space)
     if name is not None and not NAME.fullmatch(name):
         raise BenchError(f"--name {name!r}: a name is letters, digits, '-', '_' and '.', as echo-1")
@@ -74,7 +89,7 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     """
     check_names(wish, home, name)
     workload = base.load(wish.workload)
-    machine = planning.find_machine(wish.concurrency)
+    machine = find_machine(wish)
     scale = planning.choose_scale(workload, wish, machine)
     space = planning.load_space(wish.space or workload.space)
     home.make()
@@ -106,8 +121,7 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
     )
     try:
         engine.write("plan", **plan)
-        rows = matched_indices(prepared.data.parts["report"], SHOWN)
-        save_grid(np.asarray(prepared.data.images[rows]), folder / REFERENCE)
+        _save_reference(prepared.data, folder)
     except (BenchError, OSError) as error:
         journal.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,11 +141,20 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     _, frame = planning.reopen(history.plan)
     space = planning.load_space(history.plan["space"])
     journal = Journal(home.journal(name))
-    for record in journal.records:
-        for listener in listeners:
-            listener(record)
     tidy = _tidier(home.folder(name))
+    if not (home.folder(name) / REFERENCE).exists():  # the driver was lost right after the plan
+        _save_reference(load_cache(Path(frame.data.cache)), home.folder(name))
+    for record in journal.records:
+        for listener in (*listeners, tidy):
+            listener(record)
     return Engine(journal, frame, space, frame.scale.choices, (*listeners, tidy))
+
+
+def _save_reference(data: CachedImages, folder: Path) -> None:
+    """Pictures of the report part, to be seen beside a trial's own."""
+    rows = matched_indices(data.parts["report"], SHOWN)
+    with whole(folder / REFERENCE) as path:
+        save_grid(np.asarray(data.images[rows]), path)
 
 
 def _tidier(folder: Path) -> Listener:
@@ -152,7 +175,8 @@ def _tidier(folder: Path) -> Listener:
 
 def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
-    plan, start = engine.plan, engine.plan["trials"]
+    plan = engine.plan
+    start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan["confirm"]), 0)
     asked = [
         {"number": start + i * seeds + k, "of": number}
         for i, number in enumerate(of)
@@ -160,9 +184,43 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     ]
     engine.write(
         "extend",
-        plan={"trials": start + len(asked), "confirm": [*plan["confirm"], *asked]},
+        plan={
+            "trials": start + len(asked),
+            "confirm": [*plan["confirm"], *asked],
+            "budget": None,  # what was asked now is run, whatever the sweep itself had to spend
+            "given_up": [t.number for t in engine.history.trials.values() if t.open],
+        },
     )
     return len(asked)
+
+
+def extend(
+    engine: Engine, trials: int | None, wall_sec: float | None, device_hours: float | None
+) -> None:
+    """Ask for more of a sweep: so many trials more, so much more of its budgets.
+
+    Raises:
+        BenchError: a number that is not positive, or a kind of budget the sweep does not have.
+    """
+    plan = engine.plan
+    given = {"--trials": trials, "--wall-clock": wall_sec, "--gpu-hours": device_hours}
+    for name, now in (
+        ("--trials", plan["trials"]),
+        ("--wall-clock", (plan.get("budget") or {}).get("wall_sec")),
+        ("--gpu-hours", (plan.get("budget") or {}).get("device_sec")),
+    ):
+        if given[name] is not None and now is None:
+            raise BenchError(f"{name} adds to a sweep's own, and {plan['sweep']} has no such limit")
+    if trials is not None and trials < 1:
+        raise BenchError(f"--trials must be at least 1, got {trials}")
+    engine.write(
+        "extend",
+        plan={
+            "trials": None if plan["trials"] is None else plan["trials"] + (trials or 0),
+            "budget": budget.more(plan, wall_sec, device_hours),
+            "given_up": [],
+        },
+    )
 
 
 def run(engine: Engine, home: Home, machine: Machine, on_ray_up: Callable[[float], None]) -> Record:
@@ -205,7 +263,9 @@ def run(engine: Engine, home: Home, machine: Machine, on_ray_up: Callable[[float
             "wall_sec": wall,
             "session_sec": time.monotonic() - begin_at,
             "busy_sec": busy,
-            "busy_share": busy / (wall * engine.plan["concurrency"]) if wall else 0.0,
+            "busy_share": busy / (wall * engine.concurrency) if wall else 0.0,
+            "spent": budget.left_text(engine.spent(), gpu=bool(machine.gpus)),
+            "unfinished": len(engine.history.left_open),
         },
     )
 

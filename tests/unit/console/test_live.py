@@ -134,5 +134,5 @@ def test_the_summary_says_how_busy_it_was() -> None:
         "ray_start_sec": 3.6,
         "busy_share": 0.934,
     }
-    (line,) = summary_lines({"summary": body})
+    (line,) = summary_lines({"summary": body}, "echo-1")
     assert line.startswith("done: 3 completed, 1 pruned in 1:30 (Ray started in 4 s); 93% of")
