@@ -175,7 +175,7 @@ def _tidier(folder: Path) -> Listener:
 
 def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
-    plan = engine.plan
+    plan, trials = engine.plan, engine.history.trials.values()
     start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan["confirm"]), 0)
     asked = [
         {"number": start + i * seeds + k, "of": number}
@@ -188,7 +188,9 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
             "trials": start + len(asked),
             "confirm": [*plan["confirm"], *asked],
             "budget": None,  # what was asked now is run, whatever the sweep itself had to spend
-            "given_up": [t.number for t in engine.history.trials.values() if t.open],
+            "given_up": [
+                t.number for t in trials if t.open and t.suggestion["origin"] != "confirm"
+            ],
         },
     )
     return len(asked)
