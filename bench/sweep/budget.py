@@ -3,8 +3,8 @@
 Device seconds are what trials occupied: GPU-seconds (a packed trial's share of its device), or
 core-seconds where there is no GPU; sampling, measuring and saving are in them, since a device that
 does these does nothing else. Wall seconds run from the opening of a session to its close, Ray's
-start included. A budget is looked at whenever a trial reports, so that it is exceeded by one
-reporting interval of the trials running at most.
+start and end included, so trials are stopped CLOSING_SEC before. A budget is looked at whenever a
+trial reports and by the runner in between: no reporting interval goes by unnoticed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.sweep.history import History, Trial
 
 SPENT = "the sweep's budget is spent"
+CLOSING_SEC = 4.0  # what taking Ray down and closing the record takes
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -32,7 +33,8 @@ class Spent:
 
     @property
     def over(self) -> bool:
-        return any(left is not None and left <= 0 for left in (self.wall_left, self.device_left))
+        wall, device = self.wall_left, self.device_left
+        return (wall is not None and wall <= CLOSING_SEC) or (device is not None and device <= 0)
 
 
 def spent(history: History, now: float) -> Spent:

@@ -313,6 +313,15 @@ class Engine:
         self.running.discard(number)
         self.write("outcome", trial=number, outcome=outcome, cause=cause)
 
+    def stop_when_spent(self) -> bool:
+        """At the end of the sweep's budget: what runs now waits where its last checkpoint is.
+
+        For a runner to ask between reports, which may be far apart.
+        """
+        if not self.stopping and self.spent().over:
+            self.stop(budget.SPENT)
+        return self.stopping
+
     def stop(self, cause: str) -> None:
         """Hand out nothing more; what runs now is interrupted and waits for `bench resume`."""
         self.stopping = True

@@ -135,7 +135,7 @@ def _stopper(guard: Any) -> Any:
             return False
 
         def stop_all(self) -> bool:
-            stopping = guard.engine.stopping or guard.engine.interrupts.seen
-            return bool(guard.error is not None or stopping)
+            spent = guard(guard.engine.stop_when_spent)
+            return bool(spent or guard.error is not None or guard.engine.interrupts.seen)
 
     return EngineStopper()

@@ -203,3 +203,17 @@ def test_what_cannot_fit_is_booked_and_never_launched(tmp_path: Path) -> None:
     assert [t.outcome for t in trials] == ["out-of-memory"] * 4
     assert all("infeasible, not launched" in t.cause for t in trials)
     assert engine.complete
+
+
+def test_a_runner_may_stop_between_reports_when_the_time_is_up(tmp_path: Path) -> None:
+    clock = Clock()
+    engine = budgeted(tmp_path, clock, 60.0, None)
+    trial = engine.next()
+    assert trial is not None
+    engine.started(trial.number, "here", 1)
+    clock.t += 59 - budget.CLOSING_SEC
+    assert not engine.stop_when_spent()
+    clock.t += 1
+    assert engine.stop_when_spent()
+    assert engine.history.trials[0].cause == budget.SPENT
+    assert engine.complete  # as far as its budget goes
