@@ -63,7 +63,7 @@ class _Trial:
             self.row = Row.from_dict(record["row"])
         if kind == "outcome":
             self.outcome = record
-            if self.row is not None:
+            if self.row is not None and record["outcome"] != "interrupted":  # it goes on
                 t = milliseconds(record["t"])
                 self.points += fields.row_points(self.row, t, self.nimg, self.said)
 

@@ -32,7 +32,7 @@ class EngineScheduler(FIFOScheduler):
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
         cause = _last_line(trial.error_file) or "the process of the trial died"
-        self.guard(self.guard.engine.ended, trial.config["trial"], "failed", cause)
+        self.guard(self.guard.engine.lost, trial.config["trial"], cause)
 
 
 def _last_line(path: str | None) -> str:

@@ -1,0 +1,106 @@
+"""What two finished sweeps must agree on: every field that is not a time or a host."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from bench.sweep import journal
+from bench.sweep.history import OUTCOMES, History
+from bench.sweep.home import Home
+from bench.sweep.rows import rows
+from bench.track import store as stores
+
+TIMED = ("wall_sec", "train_sec", "sample_sec", "measure_sec", "peak_mem_gb")
+PATHS = ("cache",)
+
+
+def told(path: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a sweep and their suggestions, without times, hosts and places."""
+    history = History(journal.read(Home(path).journal(name)))
+    found = []
+    for row, trial in zip(rows(history), history.trials.values(), strict=True):
+        body = {k: v for k, v in row.to_dict().items() if not _timed(k)}
+        body["rungs"] = [{k: v for k, v in r.items() if not _timed(k)} for r in body["rungs"]]
+        body["suggestion"] = {
+            k: _placeless(v) for k, v in trial.suggestion.items() if k not in ("t", "n")
+        }
+        metrics = {k: v for k, v in trial.metrics.items() if not k.startswith("throughput/")}
+        found.append({**body, "metrics": metrics, "losses": None})
+    return found
+
+
+def _timed(key: str) -> bool:
+    return key in TIMED or key.endswith(("_per_sec", "_per_img", "sec", "seconds"))
+
+
+def _measured_time(metric: str) -> bool:
+    last = metric.rpartition("/")[2]
+    return metric.startswith("throughput/") or last in ("cost", "busy_share") or _timed(last)
+
+
+def _placeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _placeless(v) for k, v in value.items() if k not in PATHS}
+    return value
+
+
+def violations(path: Path, name: str) -> list[str]:
+    """What a journal shows to have gone wrong, whatever the sweep should have become."""
+    found = []
+    suggested: dict[int, Any] = {}
+    ended: dict[int, str] = {}
+    for record in journal.read(Home(path).journal(name)):
+        number = record.get("trial")
+        if record["kind"] == "suggest":
+            if number in suggested:
+                found.append(f"trial {number} suggested twice")
+            suggested[number] = record
+        elif number in ended and record["kind"] in ("start", "report", "outcome"):
+            found.append(f"{record['kind']} of trial {number} after its end ({ended[number]})")
+        elif record["kind"] == "outcome" and record["outcome"] != "interrupted":
+            ended[number] = record["outcome"]
+            if record["outcome"] not in OUTCOMES:
+                found.append(f"trial {number} ended as {record['outcome']}")
+    return found
+
+
+def unfinished(path: Path, name: str) -> list[str]:
+    """At a sweep's end: trials forgotten on the way, and those that failed."""
+    history = History(journal.read(Home(path).journal(name)))
+    found = [f"trial {t.number} forgotten" for t in history.trials.values() if t.open]
+    return found + [f"trial {t.number}: {t.cause}" for t in history.with_outcome("failed")]
+
+
+def runs(path: Path) -> dict[str, Any]:
+    """The MLflow runs of a sweep's own store: status, parameters, metric histories, tags."""
+    from mlflow import MlflowClient
+
+    uri = stores.resolve(None, path).uri
+    client = MlflowClient(uri)
+    found: dict[str, Any] = {}
+    keys: Counter[str] = Counter()
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id], max_results=1000):
+            tags = run.data.tags
+            trial = tags.get("bench.trial_id")
+            key = trial or f"{tags.get('bench.kind')}/{run.info.run_name}"
+            keys[key] += 1
+            found[f"{key}#{keys[key]}"] = {
+                "status": run.info.status,
+                "params": dict(run.data.params),
+                "metrics": {
+                    name: [
+                        (m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)
+                    ]
+                    for name in run.data.metrics
+                    if not _measured_time(name)
+                },
+                "tags": {
+                    k: v
+                    for k, v in tags.items()
+                    if k in ("bench.outcome", "bench.cause", "bench.entry_id", "bench.origin")
+                },
+            }
+    return found
