@@ -28,8 +28,18 @@ def whole(path: Path) -> Iterator[Path]:
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
+        sync_folder(path.parent)  # a file that counts is there after a loss of power, too
     except (OSError, SafetensorError) as error:  # safetensors wraps what the system said
         reason = error.strerror if isinstance(error, OSError) else None
         raise BenchError(f"cannot write {path.name}: {reason or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

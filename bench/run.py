@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
+from bench.claim import claimed
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.files import whole
@@ -76,7 +77,8 @@ def steps(config: TrialConfig, folder: Path) -> Iterator[Report]:
     """
     trial = _Trial(config, folder)
     try:
-        yield from trial.run()
+        with claimed(folder):
+            yield from trial.run()
     except Exception as error:
         yield trial.end(*_verdict(error, folder))
 

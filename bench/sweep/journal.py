@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from bench.errors import BenchError
+from bench.files import sync_folder
 
 VERSION = 1
 LOCK_TRIES, LOCK_WAIT_SEC = 4, 0.05
@@ -48,7 +49,7 @@ class Journal:
             raise
         if path.stat().st_size > self._size:
             self._file.truncate(self._size)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def now(self) -> float:
         """The time that a record written now would bear."""
@@ -193,11 +194,3 @@ def _load(path: Path) -> tuple[list[Record], int]:
             f"one reads up to {VERSION}); upgrade bench"
         )
     return records, whole
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

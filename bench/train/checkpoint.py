@@ -10,6 +10,7 @@ keeps for good is one average (`ema.safetensors`) and the EMA snapshots.
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from bench.errors import BenchError
 from bench.files import PART, whole
 
 KEEP = 2
-FORMAT = 3
+FORMAT = 4
+READ = (3, 4)  # 3 is the same without the sum over its content
 
 
 def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
@@ -33,9 +35,10 @@ def write(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         BenchError: the disk is full or the folder cannot be written.
     """
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    header = {"format": FORMAT, "state": meta, "crc32": _crc32(plain)}
     with whole(path) as part:
         # one key: safetensors writes several in an order of the process's own
-        save_file(plain, part, metadata={"bench": json.dumps({"format": FORMAT, "state": meta})})
+        save_file(plain, part, metadata={"bench": json.dumps(header)})
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,10 +53,21 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own type for every kind of damage
         raise BenchError(f"checkpoint {path.name} cannot be read: {error}") from error
-    if header.get("format") != FORMAT:
-        found = header.get("format")
+    found = header.get("format")
+    if found not in READ:
         raise BenchError(f"checkpoint {path.name} is of format {found}, not {FORMAT}")
+    if found >= 4 and header["crc32"] != _crc32(tensors):
+        raise BenchError(f"checkpoint {path.name} is damaged: its content is not what was written")
     return tensors, header["state"]
+
+
+def _crc32(tensors: dict[str, Tensor]) -> int:
+    """Of all bytes, in the order of the names: safetensors itself does not notice a flipped bit."""
+    found = 0
+    for key in sorted(tensors):
+        flat = tensors[key].contiguous().view(-1).view(torch.uint8)
+        found = zlib.crc32(flat.numpy(), zlib.crc32(key.encode(), found))
+    return found
 
 
 def path_at(folder: Path, nimg: int) -> Path:

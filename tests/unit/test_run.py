@@ -39,7 +39,7 @@ def completed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[li
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir())
+    return sorted(p.name for p in folder.glob("[!.]*"))
 
 
 def test_sequence_of_reports(cache: Path, tmp_path: Path) -> None:
