@@ -21,7 +21,7 @@ def share(folder: Path, place: Place) -> int:
     files = {
         p.name: p.stat().st_size
         for p in sorted(folder.iterdir())
-        if p.is_file() and not p.name.startswith(PART) and p.name != LIST
+        if p.is_file() and not p.name.startswith((PART, ".")) and p.name != LIST
     }
     listed = _listed(place)
     new = [name for name, size in files.items() if listed.get(name) != size]

@@ -49,7 +49,7 @@ class Mirror:
         here = {
             p.name: _stamp(p)
             for p in self.folder.iterdir()
-            if p.is_file() and not p.name.startswith(PART)
+            if p.is_file() and not p.name.startswith((PART, "."))
         }
         # the checkpoint last: what it stands for is there before it counts
         for name in sorted(here, key=lambda n: (Path(n).match(CHECKPOINT), n)):

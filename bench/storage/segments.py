@@ -45,10 +45,12 @@ class SegmentMirror:
         self,
         place: Place,
         journal: Path,
+        scratch: Path,
         say: Callable[[str], None],
         every_sec: float = SEGMENT_SEC,
     ) -> None:
-        self.place, self.journal, self._say = place, journal, say
+        self.place, self.journal, self._scratch, self._say = place, journal, scratch, say
+        self.records = 0  # in the journal here when it was claimed
         self._every, self._token = every_sec, uuid.uuid4().hex
         self._sent = self._first = self._begin = 0  # records stored; the open segment's start
         self._name: str | None = None  # of the open segment
@@ -79,6 +81,7 @@ class SegmentMirror:
                 f"storage {self.place.url} knows more of this sweep than the journal here; "
                 "bench resume with --storage takes it up from there"
             )
+        self.records = mine.count(b"\n")
         self._sent = self._first = stored.count(b"\n")
         self._begin = len(stored)
 
@@ -124,6 +127,8 @@ class SegmentMirror:
         return True
 
     def _upload(self) -> None:
+        if not self.journal.exists():
+            return  # claimed before the sweep began
         with open(self.journal, "rb") as file:
             file.seek(self._begin)
             data = file.read()
@@ -132,7 +137,7 @@ class SegmentMirror:
         if last < self._sent:
             return
         name, old = f"{FOLDER}/{self._first:08d}-{last:08d}.jsonl", self._name
-        self.place.write(name, data, self.journal.parent)
+        self.place.write(name, data, self._scratch)
         self._name, self._sent = name, last + 1
         if old is not None:
             self.place.delete(old)
@@ -153,7 +158,7 @@ class SegmentMirror:
             "token": self._token,
             "t": time.time(),
         }
-        self.place.write(CLAIM, json.dumps(body).encode(), self.journal.parent)
+        self.place.write(CLAIM, json.dumps(body).encode(), self._scratch)
 
 
 def is_stored(place: Place) -> bool:

@@ -1,4 +1,4 @@
-"""Runs a sweep's engine on Ray Tune: a real cluster, reused actors, no snapshot of Tune's own."""
+"""Runs a sweep's engine on Ray Tune: embedded or on a cluster, reused actors, no Tune snapshots."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.sweep.engine import Engine
+from bench.sweep.history import Trial
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -32,6 +33,9 @@ QUIET = {
 }
 STEPS = "bench.run:steps"
 OBJECT_STORE_BYTES = 100 * 2**20  # reports are small; trials map the cache themselves
+
+
+ROOM_SEC, WHERE_SEC = 5.0, 10.0
 
 
 @contextmanager
@@ -66,17 +70,24 @@ def run_on_tune(
     engine: Engine,
     folder: Path,
     *,
-    cpus_per_trial: float = 1,
+    resources: Callable[[Trial], Mapping[str, float]] | None = None,
     gpus_per_trial: float = 0,
     steps: str = STEPS,
+    storage: str | None = None,
+    room: Callable[[], int] | None = None,
 ) -> None:
     """Run the engine's trials until it has no more; Ray must be up.
 
+    resources: what a trial takes, {"cpu": 1, "gpu": 0.5}; few different ones, as processes are
+    kept for trials of the same. storage: URL or path that trials are mirrored in. room: asked now
+    and then how many trials may run at once, where nodes come and go.
+
     Raises:
-        BenchError: the journal cannot be written. Any other error of the engine as it was.
+        BenchError: the journal cannot be written, or the storage is away. Any other error of the
+            engine as it was.
     """
     from ray import tune
-    from ray.tune import CheckpointConfig, RunConfig, TuneConfig
+    from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
     from bench.sweep.ray_adapter.guard import Guard
     from bench.sweep.ray_adapter.scheduler import EngineScheduler
@@ -86,15 +97,28 @@ def run_on_tune(
     for name in ("ray.tune", "ray.train", "ray._private", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # As many trials may wait for their process as may run, so that all start at once.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(engine.plan["concurrency"])
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(10_000 if room else engine.concurrency)
     guard = Guard(engine)
     scratch = folder / "ray"
-    resources = {"cpu": cpus_per_trial, "gpu": gpus_per_trial}
+
+    def told(trial: Trial) -> dict[str, Any]:
+        """A trial as its process hears it; its data lie where this driver has them."""
+        config = trial.suggestion["config"]
+        return {
+            "trial": trial.number,
+            "steps": steps,
+            "config": {**config, "data": {**config["data"], "cache": engine.frame.data.cache}},
+            "folder": str(folder / "trials" / f"{trial.number:04d}"),
+            "sweep": engine.plan["sweep"],
+            "storage": storage,
+            "resources": dict(resources(trial) if resources else {"cpu": 1, "gpu": gpus_per_trial}),
+        }
+
     tuner = tune.Tuner(
-        tune.with_resources(TrialActor, resources),
+        tune.with_resources(TrialActor, lambda config: config["resources"]),
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(guard, str(folder / "trials"), steps),
-            scheduler=EngineScheduler(guard),
+            search_alg=EngineSearcher(guard, told),
+            scheduler=EngineScheduler(guard, folder / "trials", storage),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"tune_{trial.trial_id}",
@@ -104,8 +128,9 @@ def run_on_tune(
             storage_path=str(scratch.resolve()),
             verbose=0,
             stop=_stopper(guard),
-            callbacks=[_started(guard)],
+            callbacks=[_watch(guard, room)],
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=FailureConfig(max_failures=0, fail_fast=False),  # the engine retries
         ),
     )
     try:
@@ -116,16 +141,30 @@ def run_on_tune(
         raise guard.error
 
 
-def _started(guard: Any) -> Any:
-    """A Tune callback that says in the journal where a trial runs."""
+def _watch(guard: Any, room: Callable[[], int] | None) -> Any:
+    """A Tune callback that says in the journal where a trial runs, and looks for room for more."""
+    import ray
+    from ray.exceptions import GetTimeoutError, RayError
     from ray.tune import Callback
 
-    class Started(Callback):
-        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            number = trial.config["trial"]
-            guard(guard.engine.started, number, trial.get_ray_actor_ip() or "", 0)
+    class Watch(Callback):
+        looked_at = -ROOM_SEC
 
-    return Started()
+        def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+            if room is not None and time.monotonic() - self.looked_at > ROOM_SEC:
+                self.looked_at = time.monotonic()
+                guard.engine.concurrency = max(1, room())  # one waits, should there be none now
+
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            number, actor = trial.config["trial"], trial.temporary_state.ray_actor
+            try:
+                host, pid = ray.get(actor.where.remote(), timeout=WHERE_SEC)
+            except (GetTimeoutError, RayError):  # dead again: on_trial_error comes next
+                host, pid = "", 0
+            guard.pids[number] = pid
+            guard(guard.engine.started, number, host, pid)
+
+    return Watch()
 
 
 def _stopper(guard: Any) -> Any:

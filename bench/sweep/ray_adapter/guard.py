@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from bench.sweep.engine import Engine
+from bench.sweep.history import Trial
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,6 +19,8 @@ class Guard:
     def __init__(self, engine: Engine | None = None) -> None:
         self._engine = engine
         self.error: Exception | None = None
+        self.pids: dict[int, int] = {}  # of the trials that have started: Tune's word is not a fact
+        self._unplaced: list[int] = []
 
     @property
     def engine(self) -> Engine:
@@ -29,6 +32,19 @@ class Guard:
     def over(self) -> bool:
         """Nothing more is to be run: an error, a stop, or no trials left."""
         return self.error is not None or self.engine.exhausted
+
+    def next(self) -> Trial | None:
+        """What to run: first what the engine gave us that found no place, then what it says."""
+        if self._unplaced:
+            return self.engine.history.trials[self._unplaced.pop(0)]
+        return self(self.engine.next)
+
+    def lost(self, number: int, cause: str) -> None:
+        """A trial's process is gone; one that never ran is just to be placed again."""
+        if self.pids.pop(number, None) is None:
+            self._unplaced.append(number)
+        else:
+            self(self.engine.lost, number, cause)
 
     def __call__(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         if self.error is not None:

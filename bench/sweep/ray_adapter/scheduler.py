@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from bench.errors import BenchError
 from bench.run import Report
+from bench.storage.place import Place
+from bench.sweep.ray_adapter import deaths
 from bench.sweep.ray_adapter.guard import Guard
 
 
 class EngineScheduler(FIFOScheduler):
     """First in, first out; stops what the engine says to stop."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, folder: Path, storage: str | None) -> None:
         super().__init__()
-        self.guard = guard
+        self.guard, self.folder, self.storage = guard, folder, storage
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
         report = Report(**json.loads(result["report"]))
@@ -31,17 +36,25 @@ class EngineScheduler(FIFOScheduler):
             self.guard(engine.reported, number, Report(**json.loads(result["report"])))
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
-        cause = _last_line(trial.error_file) or "the process of the trial died"
-        self.guard(self.guard.engine.lost, trial.config["trial"], cause)
+        number = trial.config["trial"]
+        death = deaths.why(trial.get_pickled_error())
+        with contextlib.suppress(OSError):  # a log is not worth a sweep
+            logs = deaths.logs_of(self.guard.pids.get(number, 0))
+            deaths.keep_log(self.folder / f"{number:04d}", logs, death.cause)
+        if death.kind == "storage":
+            self.guard(self._need_storage, number, death.cause)
+        if death.kind in ("lost", "storage"):
+            self.guard.lost(number, death.cause)
+        else:
+            self.guard(self.guard.engine.ended, number, death.kind, death.cause)
 
-
-def _last_line(path: str | None) -> str:
-    """What Tune wrote last about a dead trial."""
-    if not path:
-        return ""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            lines = [line.strip() for line in file if line.strip()]
-    except OSError:
-        return ""
-    return lines[-1][:300] if lines else ""
+    def _need_storage(self, number: int, cause: str) -> None:
+        """Raises BenchError when storage is away from here, too, and not from one node alone."""
+        assert self.storage is not None
+        try:
+            Place(self.storage).impatient().check(self.folder)
+        except BenchError as error:
+            sweep = self.guard.engine.plan["sweep"]
+            raise BenchError(
+                f"{cause}; trial {number} and the rest wait for it: bench resume {sweep}"
+            ) from error

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from bench.sweep.history import Trial
 from bench.sweep.ray_adapter.guard import Guard
+
+Told = Callable[[Trial], Mapping[str, Any]]
 
 
 class EngineSearcher(Searcher):
-    """Hands Tune what the engine says to run next; learns nothing itself."""
+    """Hands Tune what the engine says to run next, as `told` puts it; learns nothing itself."""
 
-    def __init__(self, guard: Guard, folder: str, steps: str) -> None:
+    def __init__(self, guard: Guard, told: Told) -> None:
         super().__init__(metric=None, mode=None)
-        self.guard, self.folder, self.steps = guard, folder, steps
+        self.guard, self.told = guard, told
 
     def suggest(self, trial_id: str) -> Any:
         if self.guard.over:
             return Searcher.FINISHED
-        trial = self.guard(self.guard.engine.next)
+        trial = self.guard.next()
         if trial is None:
             return Searcher.FINISHED if self.guard.over else None
-        return {
-            "trial": trial.number,
-            "steps": self.steps,
-            "config": trial.suggestion["config"],
-            "folder": f"{self.folder}/{trial.number:04d}",
-        }
+        return dict(self.told(trial))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -39,3 +38,6 @@ class EngineSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: the journal is the state."""
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return EngineSearcher, (Guard(), dict)

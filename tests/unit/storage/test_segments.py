@@ -23,7 +23,7 @@ class Sweep:
         self.said: list[str] = []
         self.place, self.path = place, folder / "echo-1" / "journal.jsonl"
         self.journal = Journal(self.path)
-        self.mirror = SegmentMirror(place, self.path, self.said.append)
+        self.mirror = SegmentMirror(place, self.path, folder, self.said.append)
 
     def write(self, count: int) -> None:
         for _ in range(count):
@@ -92,7 +92,7 @@ def test_only_whole_records_go_and_a_gap_ends_it(tmp_path: Path) -> None:
         place.write(f"journal/{first:08d}-{last:08d}.jsonl", lines, tmp_path)
     assert rebuild_to(place, tmp_path / "2") == whole + segment_line(3)
     place.write("journal/00000004-00000004.jsonl", segment_line(4)[:-4] + b"xx}\n", tmp_path)
-    with pytest.raises(BenchError, match="segment 00000004-.* is damaged"):
+    with pytest.raises(BenchError, match=r"segment 00000004-.* is damaged"):
         rebuild_to(place, tmp_path / "3")
 
 

@@ -1,0 +1,78 @@
+"""Why Tune lost a trial, in a few plain words, and whether another try can help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import exceptions
+
+from bench.storage.place import StorageError
+
+TAIL_LINES = 40
+NODE = ("its node has died", "node has died", "node was terminated", "preempted")
+
+
+@dataclass(frozen=True)
+class Death:
+    """`kind`: lost (tried again) | storage | out-of-memory | failed."""
+
+    kind: str
+    cause: str
+
+
+def why(error: BaseException | None) -> Death:
+    """What an error that Tune caught says of the trial that it ended."""
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return Death("out-of-memory", "Ray ended it: its node ran out of memory")
+    if isinstance(error, exceptions.RayTaskError):
+        inner = error.cause
+        if isinstance(error, StorageError) or isinstance(inner, StorageError):
+            return Death("storage", _first(inner))
+        return Death("failed", f"{type(inner).__name__}: {_first(inner)}")
+    text = str(error) if error is not None else ""
+    if isinstance(error, exceptions.ActorUnavailableError):
+        return Death("lost", "its process could not be reached: it died, or its node left")
+    if isinstance(error, exceptions.RayActorError) and error.actor_init_failed:
+        return Death("failed", f"it could not be set up: {_last(text)}")
+    if "memory" in text and "killed" in text and "OOM killer due to" not in text:
+        return Death("out-of-memory", "Ray ended it: its node ran out of memory")
+    node = isinstance(error, exceptions.NodeDiedError | exceptions.LocalRayletDiedError)
+    if node or any(words in text for words in NODE):
+        return Death("lost", "its node left")
+    return Death("lost", "its process or its node died: killed, crashed, or out of memory")
+
+
+def keep_log(folder: Path, logs: Iterable[Path], cause: str) -> None:
+    """Append the cause and the tails of a dead process's logs to the trial's error.log."""
+    text = [cause]
+    for path in logs:
+        lines = path.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        lines = [line for line in lines if line.strip() and not line.startswith(":")]
+        if lines:
+            text += [f"last lines of {path.name}:", *lines]
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "error.log", "a") as file:
+        file.write("\n".join(text) + "\n")
+
+
+def logs_of(pid: int) -> list[Path]:
+    """Logs of a process that ran on this node; of another node's there are none here."""
+    import ray
+
+    node: Any = ray._private.worker._global_node
+    if node is None or not pid:
+        return []
+    return sorted(Path(node.get_logs_dir_path()).glob(f"worker-*-{pid}.*"))
+
+
+def _first(error: Any) -> str:
+    text = str(error)
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

@@ -1,0 +1,80 @@
+"""A driver of a small real sweep on a cluster, as a process of its own.
+
+    python -m tests.fakes.cluster_sweep BASE ADDRESS TRIALS [HOME]
+
+BASE/home is the driver's own folder, BASE/shared the storage. Suggestions are random and nothing
+is pruned, so that what a trial is does not depend on which trial ended first.
+A sweep that storage knows is taken up from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from bench.config import DataConfig, TaskConfig
+from bench.storage import layout
+from bench.sweep.engine import Engine
+from bench.sweep.ray_adapter.cluster import PACKAGES, cluster_up, room
+from bench.sweep.ray_adapter.driver import run_on_tune
+from bench.workloads.echo import SMOKE
+from tests.fakes.trials import write_cache
+from tests.unit.sweep import fakes
+
+SIDE, SWEEP, DIGEST = 16, "fake-1", "fake0"
+STEPS = "bench.run:steps"
+
+
+def open_engine(
+    home: Path, cache: Path, trials: int, listeners: tuple[layout.Listener, ...]
+) -> Engine:
+    frame = fakes.frame(
+        scale=dataclasses.replace(SMOKE, budget_tflop=0.03),  # about 5 s a trial
+        data=DataConfig(name="fake", digest=DIGEST, simulated=True, cache=str(cache)),
+        task=TaskConfig(kind="generate", spatial=(SIDE, SIDE), channels=1, sigma_data=0.45),
+    )
+    plan = fakes.plan(sweep=SWEEP, trials=trials, sampler="random", prune=False, concurrency=1)
+    return fakes.open_engine(home / "sweeps", plan, frame=frame, listeners=listeners)
+
+
+def run(
+    base: Path, address: str, trials: int, *, steps: str = STEPS, home: str = "home"
+) -> dict[str, int]:
+    """Begin the sweep, or take it up from storage in another home; counts of outcomes."""
+    here, shared = base / home, str(base / "shared")
+    cache = here / "cache" / DIGEST
+    journal = here / "sweeps" / SWEEP / "journal.jsonl"
+    if layout.segments.is_stored(layout.sweep_place(shared, SWEEP)):
+        layout.bring_back(shared, SWEEP, journal)
+        layout.fetch_cache(shared, DIGEST, cache.parent)
+    elif not cache.exists():
+        write_cache(cache, side=SIDE)
+        layout.check(shared, base, new_sweep=SWEEP)
+        layout.share_cache(shared, cache)
+
+    def said(text: str) -> None:
+        print(text, flush=True)
+
+    with layout.followed(shared, SWEEP, journal.parent, said, every_sec=1.0) as listeners:
+        engine = open_engine(here, cache, trials, listeners)
+        engine.write("session", event="open", host="here", pid=1)
+        engine.take_up()
+        with cluster_up(address, (*PACKAGES, "tests")) as seconds:
+            print(f"connected after {seconds:.1f} s", flush=True)
+            run_on_tune(
+                engine,
+                journal.parent,
+                resources=lambda trial: {"cpu": 1.0},
+                steps=steps,
+                storage=shared,
+                room=lambda: room({"cpu": 1.0}),
+            )
+        engine.write("session", event="close", cause="")
+        engine.journal.close()
+    return engine.history.counts()
+
+
+if __name__ == "__main__":
+    told = sys.argv[4] if len(sys.argv) > 4 else "home"
+    print(run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), home=told))

@@ -1,0 +1,181 @@
+"""A sweep on a real cluster of three Ray nodes whose folders vanish with them.
+
+One node is killed in mid-sweep and another one joins; the driver is killed and its folder lost. The
+oracle is the same trial run here through, without a cluster.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import TrialConfig
+from bench.run import run_trial
+from bench.sweep import journal
+from tests.fakes.cluster import REPOSITORY, Cluster, cluster
+from tests.fakes.trials import timeless
+
+pytestmark = pytest.mark.slow
+
+FILES = ("ema.safetensors", "samples.png", "stability_log.npz")
+WAIT_SEC = 80.0
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Cluster]:
+    """A head without CPUs and two nodes of one; sockets need a short path."""
+    base = Path(tempfile.mkdtemp(prefix="bench-"))
+    with cluster(base, 2) as made:
+        print(made.isolation)
+        yield made
+    shutil.rmtree(base, ignore_errors=True)
+
+
+class Driver:
+    """A sweep's driver as a process, and its journal."""
+
+    def __init__(self, nodes: Cluster, trials: int, home: str = "home", **env: str) -> None:
+        self.base, self.home = nodes.base, nodes.base / home
+        self.journal = self.home / "sweeps/fake-1/journal.jsonl"
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.fakes.cluster_sweep"),
+                *(str(self.base), nodes.address, str(trials), home),
+            ],
+            env={**nodes.environment(self.base), **env},
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        return journal.read(self.journal) if self.journal.exists() else []
+
+    def until(self, seen: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Wait until the journal shows something."""
+        end = time.monotonic() + WAIT_SEC
+        while not seen(records := self.records()):
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < end, "not seen in time"
+            time.sleep(0.05)
+        return records
+
+    def finish(self) -> str:
+        said, _ = self.process.communicate(timeout=WAIT_SEC)
+        assert self.process.returncode == 0, said
+        return said
+
+
+@pytest.fixture(autouse=True)
+def fresh_storage(nodes: Cluster) -> None:
+    for name in ("home", "other", "shared"):
+        shutil.rmtree(nodes.base / name, ignore_errors=True)
+        (nodes.base / name).mkdir()
+
+
+def rungs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [r for r in records if r["kind"] == "report" and r["phase"] == "rung"]
+
+
+def check_results(nodes: Cluster, records: list[dict[str, Any]], numbers: list[int]) -> None:
+    """Rungs, last metrics and files of these trials are those of a trial run through here."""
+    for number in numbers:
+        asked = next(r for r in records if r["kind"] == "suggest" and r["trial"] == number)
+        config = TrialConfig.from_dict(asked["config"])
+        cache = next(nodes.base.glob("*/cache/fake0"))
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, cache=str(cache))
+        )
+        folder = nodes.base / f"oracle-{number}"
+        said: list[dict[str, Any]] = []
+        run_trial(config, folder, lambda report, said=said: bool(said.append(timeless(report))))
+        heard = [r for r in records if r["kind"] == "report" and r["trial"] == number]
+        body = {(r["phase"], r["nimg"]): r for r in said if r["phase"] != "progress"}
+        for report in (r for r in heard if r["phase"] != "progress"):
+            expected = body.pop((report["phase"], report["nimg"]))
+            metrics = report["metrics"].items()
+            told = {k: v for k, v in metrics if not k.startswith("throughput/")}
+            assert (told, report["value"]) == (expected["metrics"], expected["value"])
+        assert body == {}
+        place = nodes.base / "shared/sweeps/fake-1/trials" / f"{number:04d}"
+        for name in FILES:
+            assert (place / name).read_bytes() == (folder / name).read_bytes(), (number, name)
+        shutil.rmtree(folder)
+
+
+def check_once(records: list[dict[str, Any]], trials: int) -> None:
+    """Nothing lost, nothing twice."""
+    numbers = list(range(trials))
+    assert [r["trial"] for r in records if r["kind"] == "suggest"] == numbers
+    ends = [r for r in records if r["kind"] == "outcome" and r["outcome"] != "interrupted"]
+    assert sorted(r["trial"] for r in ends) == numbers
+    assert {r["outcome"] for r in ends} == {"completed"}
+    said = Counter((r["trial"], r["rung"]) for r in rungs(records))
+    assert set(said) == {(n, rung) for n in numbers for rung in range(3)}
+    assert set(said.values()) == {1}
+
+
+def test_a_node_is_killed_and_another_joins(nodes: Cluster) -> None:
+    driver = Driver(nodes, trials=7)
+    # both nodes run a trial, and one of them has passed a rung
+    driver.until(lambda seen: len({r["trial"] for r in rungs(seen)}) >= 2)
+    nodes.kill(nodes.nodes[0])
+    nodes.add()
+    driver.finish()
+    records = driver.records()
+    check_once(records, 7)
+    lost = [r["trial"] for r in records if r["kind"] == "outcome" and r.get("lost")]
+    assert len(lost) == 1
+    for number in lost:
+        own = [r for r in records if r.get("trial") == number]
+        cut = next(k for k, r in enumerate(own) if r.get("lost"))
+        assert [r["kind"] for r in own].count("start") == 2
+        # it goes on past the rung it was heard to pass: nothing is told again, nothing left out
+        nimg = [r["nimg"] for r in own if r["kind"] == "report" and r["phase"] != "end"]
+        assert nimg == sorted(set(nimg))
+        assert any(r["kind"] == "report" for r in own[cut:])
+    check_results(nodes, records, [*lost, 6])
+    shared = nodes.base / "shared/sweeps/fake-1"
+    stored = b"".join(p.read_bytes() for p in sorted((shared / "journal").iterdir()))
+    assert stored == driver.journal.read_bytes()
+    assert not (shared / "driver.json").exists()
+    assert list(shared.glob("trials/*/checkpoint-*")) == []
+    # what boards show has come to the driver
+    pictures = [driver.home / f"sweeps/fake-1/trials/{n:04d}/samples.png" for n in range(7)]
+    assert all(p.exists() for p in pictures)
+
+
+def test_a_driver_is_killed_and_its_folder_lost(nodes: Cluster) -> None:
+    """The sweep goes on from storage in another place; what it lost was not there yet."""
+    first = Driver(nodes, trials=5)
+    first.until(lambda seen: len(rungs(seen)) >= 4)
+    first.process.kill()
+    first.process.wait()
+    before = first.records()
+    shutil.rmtree(first.home)
+    second = Driver(nodes, trials=5, home="other")
+    second.finish()
+    records = second.records()
+    check_once(records, 5)
+    kept = next(k for k, (a, b) in enumerate(zip([*before, {}], records, strict=False)) if a != b)
+    # segments go every second here; an upload takes far less than another
+    assert before[-1]["t"] - before[kept - 1]["t"] < 3.0
+    check_results(nodes, records, [0, 1])
+
+
+def test_a_wrong_token_is_refused_in_one_line(nodes: Cluster) -> None:
+    driver = Driver(nodes, trials=1, RAY_AUTH_TOKEN="f" * 64, RAY_AUTH_TOKEN_PATH="")
+    said, _ = driver.process.communicate(timeout=WAIT_SEC)
+    assert driver.process.returncode != 0
+    assert "refuses our token" in said
