@@ -75,7 +75,15 @@ def running_options(command: Command) -> Command:
 @click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
-    "--budget", type=float, metavar="TFLOP", help="Of each trial: training FLOPs in 1e12."
+    "--equal",
+    default="flops",
+    show_default=True,
+    help="What each trial may spend alike: flops, nimg or gpu-seconds.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    help="Of each trial, in training TFLOP, kimg or device-seconds.  [default: by the scale]",
 )
 @click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
 @click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
@@ -98,7 +106,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     console, where = make_console(), Home.find(home)
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
     offline, address = wish.pop("offline"), wish.pop("address")
-    wish["budget_tflop"], wish["prune"] = wish.pop("budget"), not wish.pop("no_prune")
+    wish["prune"] = not wish.pop("no_prune")
     asked = Wish(workload=workload, **wish)
     session.check_names(asked, where, name)
     store = open_store(tracking_uri, where, check=not (dry or offline))

@@ -11,6 +11,7 @@ from leaderboards.places import scrubbed, without_places
 from leaderboards.rank import Ranking
 from leaderboards.rows import Row
 
+UNITS = {"nimg": "kimg of training", "gpu-seconds": "device-seconds of training"}
 SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
 NOTED = 6  # trials whose notes are told before "and N more"
 NAMED = 3  # entries named in a verdict before "and N more"
@@ -64,6 +65,10 @@ def describe_protocol(protocol: Mapping[str, Any]) -> str:
     parts = [f"{metric}, {better} is better"]
     if "budget_tflop" in protocol:
         parts.append(f"{protocol['budget_tflop']:g} training TFLOP a trial")
+    if "equal" in protocol:
+        unit = UNITS.get(str(protocol["equal"]), str(protocol["equal"]))
+        where = f" of {protocol['device']}" if "device" in protocol else ""
+        parts.append(f"{protocol['budget']:.3g} {unit}{where} a trial")
     if "n_samples" in protocol:
         parts.append(f"{protocol['n_samples']} samples")
     parts.append("against the report part")

@@ -19,8 +19,9 @@ from bench import doors
 from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
 from bench.errors import BenchError, unknown
 from bench.metrics import extractors
-from bench.sweep import budget, suggest
-from bench.sweep.resolve import Frame, default_params, resolve
+from bench.sweep import budget, equal, suggest
+from bench.sweep.equal import Equal
+from bench.sweep.resolve import Frame, cost, default_params, resolve
 from bench.workloads import base
 from bench.workloads.base import Scale, Workload
 from search_spaces import TABLE as SPACES
@@ -81,7 +82,8 @@ class Wish:
     space: str | None = None
     sampler: str = "tpe"
     seed: int = 0
-    budget_tflop: float | None = None
+    budget: float | None = None  # of each trial, in the unit of `equal`
+    equal: str = "flops"
     prune: bool = True
     concurrency: int | None = None
     wall_sec: float | None = None  # the sweep's budgets, together or alone
@@ -99,8 +101,7 @@ class Wish:
             object.__setattr__(self, "trials", DEFAULT_TRIALS)
         if self.trials is not None and self.trials < 1:
             raise BenchError(f"--trials must be at least 1, got {self.trials}")
-        if self.budget_tflop is not None and not 0 < self.budget_tflop < float("inf"):
-            raise BenchError(f"--budget must be positive and finite, got {self.budget_tflop}")
+        Equal(kind=self.equal, amount=1.0 if self.budget is None else self.budget)
         if self.sampler not in ("tpe", "random"):
             raise unknown("sampler", self.sampler, ("tpe", "random"))
         if self.concurrency is not None and self.concurrency < 1:
@@ -162,7 +163,7 @@ def choose_scale(workload: Workload, wish: Wish, machine: Machine) -> Scale:
     name = wish.scale or default_scale(machine)
     if name not in workload.scales:
         raise unknown(f"scale of {workload.name}", name, workload.scales)
-    return with_budget(workload.scales[name], wish.budget_tflop)
+    return with_budget(workload.scales[name], wish.budget if wish.equal == "flops" else None)
 
 
 def with_budget(scale: Scale, budget_tflop: float | None) -> Scale:
@@ -218,14 +219,16 @@ def make_plan(
     defaults = [
         suggest.offered(space, scale.choices, asked, default_params(scale, a, p)) for a, p in cells
     ]
+    frame = with_equal(frame, wish, defaults)
     configs = [resolve(frame, params, wish.seed) for params in defaults]
-    protocol = {**protocol_of(configs[0], workload), **equal_for_all(scale)}
+    protocol = {**protocol_of(configs[0], workload), **equal_for_all(frame, machine)}
     return {
         "sweep": name,
         "workload": wish.workload,
         "scale": scale.name,
         "scale_digest": digest(dataclasses.asdict(scale)),
         "budget_tflop": scale.budget_tflop,
+        "equal": frame.equal.record() if frame.equal else None,
         "trials": wish.trials,
         "seed": wish.seed,
         "space": asked,
@@ -288,9 +291,25 @@ def protocol_of(config: TrialConfig, workload: Workload) -> dict[str, Any]:
     }
 
 
-def equal_for_all(scale: Scale) -> dict[str, Any]:
+def with_equal(frame: Frame, wish: Wish, defaults: list[dict[str, Any]]) -> Frame:
+    """The frame with what its trials have to spend; timed here for device-seconds."""
+    if wish.equal == "flops":
+        return frame
+    configs = [resolve(frame, params, wish.seed) for params in defaults]
+    flops = [cost(c.task, c.method).training_flops for c in configs]
+    chosen = equal.choose(wish.equal, wish.budget, configs, flops)
+    return dataclasses.replace(frame, equal=chosen)
+
+
+def equal_for_all(frame: Frame, machine: Machine) -> dict[str, Any]:
     """What every trial had to spend: scores of other budgets are not ranked against these."""
-    return {"budget_tflop": scale.budget_tflop, "rungs": list(scale.rungs)}
+    body: dict[str, Any] = {"rungs": list(frame.scale.rungs)}
+    if frame.equal is None:
+        return {"budget_tflop": frame.scale.budget_tflop, **body}
+    body |= {"equal": frame.equal.kind, "budget": frame.equal.amount}
+    if frame.equal.kind == "gpu-seconds":  # a second of another device buys something else
+        body["device"] = machine.device_name
+    return body
 
 
 def space_digest(name: str) -> str:
@@ -337,6 +356,7 @@ def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
         device=body["device"],
         precision=body["precision"],
         threads=body["threads"],
+        equal=equal.of_plan(plan),
     )
     return workload, frame
 

@@ -30,6 +30,7 @@ from bench.config import (
 )
 from bench.diffusion import preconditioning
 from bench.errors import BenchError, unknown
+from bench.sweep.equal import Equal
 from bench.train.optim import known_optimizers
 from bench.workloads.base import Scale
 
@@ -58,6 +59,12 @@ class Frame:
     device: str
     precision: str
     threads: int
+    equal: Equal | None = None  # None: the preset's FLOPs
+
+    @property
+    def budget(self) -> Equal:
+        """What every trial has to spend."""
+        return self.equal or Equal(amount=self.scale.budget_tflop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +201,12 @@ def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainCon
     if not isinstance(batch, int) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     price = cost(frame.task, method)
-    whole = int(scale.budget_tflop * 1e12 / price.training_flops) // batch * batch
+    images = frame.budget.images(method.backbone, price.training_flops)
+    whole = int(images) // batch * batch
     rungs = sorted({max(round(whole * f / batch), 1) * batch for f in scale.rungs if whole})
     if len(rungs) < len(scale.rungs):
         raise BenchError(
-            f"a budget of {scale.budget_tflop:g} TFLOP trains {method.backbone} "
+            f"a budget of {frame.budget.text} trains {method.backbone} "
             f"{method.backbone_args} on {whole} images of batch {batch}: too few for "
             f"{len(scale.rungs)} rungs; raise --budget or narrow the network"
         )
