@@ -6,11 +6,12 @@ is done elsewhere: `leaderboards.draw` for terminals, `leaderboards.text` for md
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboards import agreement, claims
+from leaderboards import agreement, budgets, claims
 from leaderboards.cells import Cell, cells
 from leaderboards.entries import Entry, count_outcomes, distinct
 from leaderboards.rank import ALPHA, Ranked, Ranking, rankings
@@ -183,5 +184,8 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "rung_agreement": [
             {"fraction": a.fraction, "n": a.n, "rho": a.rho}
             for a in agreement.agreements(ranking.rows)
+        ],
+        "other_budgets": [
+            {**dataclasses.asdict(o), "changes": o.changes} for o in budgets.others(ranking)
         ],
     }

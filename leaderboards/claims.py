@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboards import agreement
+from leaderboards import agreement, budgets
 from leaderboards.entries import CONFIRM_SEEDS
 from leaderboards.places import scrubbed, without_places
 from leaderboards.rank import Ranking
@@ -115,6 +115,9 @@ def verdict(ranking: Ranking) -> list[str]:
     if placed:
         lines += [spread_line(ranking), *_optimism(ranking)]
         lines.append(agreement.line(agreement.agreements(ranking.rows)))
+    other = budgets.line(budgets.others(ranking))
+    if other is not None:
+        lines.append(other)
     return lines
 
 

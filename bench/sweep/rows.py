@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.sweep.budget import devices
 from bench.sweep.history import History, Trial
 from leaderboards.places import base_name, scrubbed
 from leaderboards.rows import Row
@@ -64,7 +65,12 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
         "sample_sec": trial.seconds.get("sample"),
         "measure_sec": trial.seconds.get("measure"),
         "rungs": [
-            {"fraction": plan["rungs"][i], "nimg": _nimg(told, i), "value": value}
+            {
+                "fraction": plan["rungs"][i],
+                "nimg": _nimg(told, i),
+                "value": value,
+                **_train_sec(trial, i),
+            }
             for i, value in sorted(trial.rungs.items())
         ],
         "seed_spread": plan["seed_spread"],
@@ -75,3 +81,9 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
 
 def _nimg(suggestion: dict[str, Any], rung: int) -> int:
     return int(suggestion["config"]["train"]["rungs_nimg"][rung])
+
+
+def _train_sec(trial: Trial, rung: int) -> dict[str, float]:
+    """Device-seconds of training up to a rung."""
+    seconds = trial.rung_seconds.get(rung, {}).get("train")
+    return {} if seconds is None else {"train_sec": seconds * devices(trial)}
