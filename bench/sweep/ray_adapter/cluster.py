@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.sweep.ray_adapter.driver import QUIET
+from bench.sweep.ray_adapter.driver import LOOPBACK, QUIET
 
 PACKAGES = ("bench", "backbones", "search_spaces", "leaderboards")
 ANSWER_SEC = 5.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HERE = ("127.0.0.1", "localhost", "::1")
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 HANDED_ON = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")  # the driver's way into the storage
 
@@ -39,9 +39,8 @@ def cluster_up(address: str, packages: Sequence[str] = PACKAGES) -> Iterator[flo
     """
     place = find(address)
     os.environ.update(QUIET)
-    if place.rpartition(":")[0] in LOOPBACK:
-        # or Ray would look for it on this machine's outer address
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if place.rpartition(":")[0] in HERE:
+        os.environ[LOOPBACK] = "0"  # or Ray would look for it on this machine's outer address
     if "RAY_AUTH_MODE" not in os.environ and _has_token():
         os.environ["RAY_AUTH_MODE"] = "token"
     import ray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from ray import exceptions
 from bench.storage.place import StorageError
 
 TAIL_LINES = 40
+RAY_KILLED = "based on the killing policy"  # of Ray's memory monitor
+USED = re.compile(r"actual memory used=([\d.]+)\s?GB")
+CRASH = re.compile(r"Fatal Python error: (.+)")
 NODE = ("its node has died", "node has died", "node was terminated", "preempted")
 
 
@@ -23,10 +27,8 @@ class Death:
     cause: str
 
 
-def why(error: BaseException | None) -> Death:
-    """What an error that Tune caught says of the trial that it ended."""
-    if isinstance(error, exceptions.OutOfMemoryError):
-        return Death("out-of-memory", "Ray ended it: its node ran out of memory")
+def why(error: BaseException | None, logs: Iterable[Path] = ()) -> Death:
+    """What an error that Tune caught, and its process's logs, say of the trial that it ended."""
     if isinstance(error, exceptions.RayTaskError):
         inner = error.cause
         if isinstance(error, StorageError) or isinstance(inner, StorageError):
@@ -37,11 +39,17 @@ def why(error: BaseException | None) -> Death:
         return Death("lost", "its process could not be reached: it died, or its node left")
     if isinstance(error, exceptions.RayActorError) and error.actor_init_failed:
         return Death("failed", f"it could not be set up: {_last(text)}")
-    if "memory" in text and "killed" in text and "OOM killer due to" not in text:
-        return Death("out-of-memory", "Ray ended it: its node ran out of memory")
+    if isinstance(error, exceptions.OutOfMemoryError) or RAY_KILLED in text:
+        used = USED.search(text)
+        at = f" at {used[1]} GB" if used else ""
+        return Death("out-of-memory", f"Ray ended it{at}: its node ran out of memory")
     node = isinstance(error, exceptions.NodeDiedError | exceptions.LocalRayletDiedError)
     if node or any(words in text for words in NODE):
         return Death("lost", "its node left")
+    for path in logs:
+        crash = CRASH.search(path.read_text(errors="replace"))
+        if crash:
+            return Death("lost", f"its process crashed: {crash[1]}")
     return Death("lost", "its process or its node died: killed, crashed, or out of memory")
 
 

@@ -31,6 +31,7 @@ QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_RESULT_BUFFER_LENGTH": "0",
 }
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # "0": Ray takes 127.0.0.1 for this machine
 STEPS = "bench.run:steps"
 OBJECT_STORE_BYTES = 100 * 2**20  # reports are small; trials map the cache themselves
 
@@ -42,6 +43,7 @@ ROOM_SEC, WHERE_SEC = 5.0, 10.0
 def ray_up(cpus: int, gpus: int) -> Iterator[float]:
     """An embedded Ray for as long as the block runs; yields the seconds it took to start."""
     os.environ.update(QUIET)
+    os.environ[LOOPBACK] = "0"  # nothing of it listens on another interface
     import ray
 
     begin = time.monotonic()

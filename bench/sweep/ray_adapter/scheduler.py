@@ -37,9 +37,9 @@ class EngineScheduler(FIFOScheduler):
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
         number = trial.config["trial"]
-        death = deaths.why(trial.get_pickled_error())
+        logs = deaths.logs_of(self.guard.pids.get(number, 0))
+        death = deaths.why(trial.get_pickled_error(), logs)
         with contextlib.suppress(OSError):  # a log is not worth a sweep
-            logs = deaths.logs_of(self.guard.pids.get(number, 0))
             deaths.keep_log(self.folder / f"{number:04d}", logs, death.cause)
         if death.kind == "storage":
             self.guard(self._need_storage, number, death.cause)
