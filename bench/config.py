@@ -91,12 +91,19 @@ class TrainConfig:
     precision: str = "float32"  # float32 | bfloat16
     device: str = "cpu"
     threads: int = 1
+    workers: int = 1  # processes; each takes batch_size / workers samples of a batch
 
     def __post_init__(self) -> None:
         _need(self.batch_size > 0, f"train.batch_size must be positive, got {self.batch_size}")
         _need(
-            0 < self.micro_batch <= self.batch_size and self.batch_size % self.micro_batch == 0,
-            f"train.micro_batch {self.micro_batch} must divide batch_size {self.batch_size}",
+            self.workers > 0 and self.batch_size % self.workers == 0,
+            f"train.workers {self.workers} must divide batch_size {self.batch_size}",
+        )
+        share = self.batch_size // self.workers
+        _need(
+            0 < self.micro_batch <= share and share % self.micro_batch == 0,
+            f"train.micro_batch {self.micro_batch} must divide batch_size {self.batch_size}"
+            + (f" / workers {self.workers}" if self.workers > 1 else ""),
         )
         _need(
             math.isfinite(self.lr) and self.lr > 0,
@@ -108,8 +115,8 @@ class TrainConfig:
         for name in ("report_nimg", "ema_short_nimg", "threads"):
             value = getattr(self, name)
             _need(value > 0, f"train.{name} must be positive, got {value}")
-        share = self.warmup_fraction
-        _need(0 <= share <= 1, f"train.warmup_fraction must be in 0..1, got {share}")
+        ramp = self.warmup_fraction
+        _need(0 <= ramp <= 1, f"train.warmup_fraction must be in 0..1, got {ramp}")
         widths = self.ema_sigma_rel
         _need(
             bool(widths) and all(0 < s <= MAX_SIGMA_REL for s in widths),
@@ -201,6 +208,8 @@ class TrialConfig:
         """
         body = self.from_dict(self.to_dict()).to_dict()
         del body["seed"], body["data"]["cache"]
+        if body["train"]["workers"] == 1:
+            del body["train"]["workers"]  # as before there were several: older sweeps go on
         return digest(body)
 
     @property

@@ -2,7 +2,7 @@
 
 `steps` is the trial as a generator of reports, so that whoever drives it may stop between any two
 of them; `run_trial` drives it with a callback. Every way a trial can end is a report with an
-outcome and a cause.
+outcome and a cause. A trial over several workers is the same generator in each of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from bench.pictures import save_grid
 from bench.train import checkpoint
 from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.objective import build
-from bench.workloads.base import Evaluation, build_task
+from bench.train.parallel import ALONE, WorkerLost, World
+from bench.workloads.base import Evaluation, Task, build_task
 
 DISK_FULL = "the disk is full"
 SMALLER = "the batch did not fit: micro-batches of {}; dropout masks differ from a full batch's"
@@ -69,18 +70,28 @@ def run_trial(
     return last
 
 
-def steps(config: TrialConfig, folder: Path) -> Iterator[Report]:
+def steps(config: TrialConfig, folder: Path, world: World = ALONE) -> Iterator[Report]:
     """A trial's reports, one after another; it goes on from its last checkpoint in `folder`.
 
     The report of a rung is in the checkpoint made there and is said again by a trial that goes on
     from it, since nobody may have heard it: a rung is said at least once, always the same.
+
+    Of several workers each runs this; rank 0 has the folder and the reports, the others yield
+    nothing.
+
+    Raises:
+        WorkerLost: another worker is gone, which is no outcome of the trial.
     """
-    trial = _Trial(config, folder)
+    trial = _Trial(config, folder, world)
     try:
-        with claimed(folder):
-            yield from trial.run()
+        with contextlib.ExitStack() as held:
+            world.share(lambda: held.enter_context(claimed(folder)))
+            yield from world.heard(trial.run())
+    except WorkerLost:
+        raise
     except Exception as error:
-        yield trial.end(*_verdict(error, folder))
+        if world.rank == 0:
+            yield trial.end(*_verdict(error, folder))
 
 
 def _verdict(error: Exception, folder: Path) -> tuple[str, str]:
@@ -117,8 +128,8 @@ def _need_device(name: str) -> None:
 
 
 class _Trial:
-    def __init__(self, config: TrialConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: TrialConfig, folder: Path, world: World) -> None:
+        self.config, self.folder, self.world = config, folder, world
         self.clock = Stopwatch()  # of the device once it runs, where errors have a row
         self.said: list[str] = []  # what is to be known of this run
         self.metrics: dict[str, float] = {}  # measured since the last report
@@ -129,20 +140,20 @@ class _Trial:
         self.memory: MemoryGauge
 
     def run(self) -> Iterator[Report]:
-        config = self.config
-        _need_device(config.train.device)
-        self.clock = Stopwatch(config.train.device)
-        self.memory = MemoryGauge(config.train.device)
-        torch.set_num_threads(config.train.threads)
-        # not on the clock: the first trial of a process imports libraries here
-        objective, task = build(config), build_task(config)
-        self.training = training = Training(
-            config.train, objective, task, config.seed, config.trial_id
-        )
+        config, world = self.config, self.world
+        with world.together():
+            _need_device(config.train.device)
+            self.clock = Stopwatch(config.train.device)
+            self.memory = MemoryGauge(config.train.device)
+            torch.set_num_threads(config.train.threads)
+            # not on the clock: the first trial of a process imports libraries here
+            objective, task = build(config), build_task(config)
+            self.training = training = Training(
+                config.train, objective, task, config.seed, config.trial_id, world
+            )
         again = self._restore(training)
         if again is not None:
             yield again
-        evaluation: Evaluation | None = None
         while training.nimg < config.train.budget_nimg or self.done_rungs < len(
             config.train.rungs_nimg
         ):
@@ -153,13 +164,13 @@ class _Trial:
                 seen(training.nimg - before)
             self.metrics |= self._train_metrics(training)
             if training.nimg < rung_at:
-                if time.monotonic() - self.saved_at > CHECKPOINT_SEC:
+                if world.share(lambda: time.monotonic() - self.saved_at > CHECKPOINT_SEC):
                     self._save(training)
                 yield self._report("progress", training)
                 continue
             final = self.done_rungs == len(config.train.rungs_nimg) - 1
             key = training.averages.longest if final else "short"
-            evaluation = task.evaluate(self._judged(training, key), "select", self.clock)
+            evaluation = self._evaluate(training, task, key, "select")
             self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
             self.metrics |= self._stability(training)
             self.done_rungs += 1
@@ -169,12 +180,16 @@ class _Trial:
             yield report
         yield self._finish(training, task)
 
-    def _finish(self, training: Training, task: Any) -> Report:
+    def _finish(self, training: Training, task: Task) -> Report:
         """The one look at `report`, then the end."""
-        predictor = self._judged(training, training.averages.longest)
-        evaluation = task.evaluate(predictor, "report", self.clock)
+        evaluation = self._evaluate(training, task, training.averages.longest, "report")
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         self.metrics |= self._throughput()
+        self.world.share(lambda: self._keep(training, evaluation))
+        return self.end("completed", "")
+
+    def _keep(self, training: Training, evaluation: Evaluation) -> None:
+        """What a finished trial leaves."""
         if evaluation.pictures is not None:
             with whole(self.folder / "samples.png") as path:
                 save_grid(evaluation.pictures, path)
@@ -185,7 +200,6 @@ class _Trial:
         averages = training.averages
         kept = averages.loadable(averages.longest, training.objective.net)
         checkpoint.write(self.folder / "ema.safetensors", kept, {"nimg": training.nimg})
-        return self.end("completed", "")
 
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the
@@ -193,7 +207,8 @@ class _Trial:
         training = self.training
         if training is not None and outcome == "diverged":
             self.metrics |= self._stability(training)
-        checkpoint.retain(self.folder)
+        if self.world.rank == 0:
+            checkpoint.retain(self.folder)
         nimg = training.nimg if training is not None else 0
         return Report(
             phase="end",
@@ -232,12 +247,13 @@ class _Trial:
         every = max(self.config.train.report_nimg, self.config.train.batch_size)
         return (nimg // every + 1) * every
 
-    def _judged(self, training: Training, key: str) -> Any:
-        """A predictor on the average named `key` (or the live net where the config says so)."""
-        predictor = training.objective.predictor(training.objective.net, self.config.seed)
-        if self.config.sample.weights == "ema":
-            training.averages.copy_to(key, predictor.net)
-        return predictor
+    def _evaluate(self, training: Training, task: Task, key: str, part: str) -> Evaluation:
+        """Of the average named `key` (or the live net where the config says so)."""
+        with self.world.together():
+            predictor = training.objective.predictor(training.objective.net, self.config.seed)
+            if self.config.sample.weights == "ema":
+                training.averages.copy_to(key, predictor.net)
+        return self.world.lead(predictor, lambda shared: task.evaluate(shared, part, self.clock))
 
     def _train_metrics(self, training: Training) -> dict[str, float]:
         recent = training.losses[-max(1, len(training.losses) // 20) :]
@@ -294,7 +310,7 @@ class _Trial:
             "rung": None if rung is None else dataclasses.asdict(rung),
         }
         with self.clock.phase("save"):
-            training.save(self.folder, extra)
+            self.world.share(lambda: training.save(self.folder, extra))
         self.saved_at = time.monotonic()
 
     def _snapshot(self, training: Training) -> None:
@@ -309,11 +325,11 @@ class _Trial:
             for name, value in averages.loadable(key, training.objective.net).items()
         }
         path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
-        checkpoint.write(path, tensors, {"nimg": training.nimg})
+        self.world.share(lambda: checkpoint.write(path, tensors, {"nimg": training.nimg}))
 
     def _restore(self, training: Training) -> Report | None:
         """Go on from the newest checkpoint that can be used; the report of its rung."""
-        for path in checkpoint.existing(self.folder):
+        for path in self.world.share(lambda: checkpoint.existing(self.folder)):
             try:
                 extra = training.restore(path)
             except BenchError as error:

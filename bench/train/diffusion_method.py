@@ -96,13 +96,17 @@ class Generator:
         result: Tensor = self.denoiser(x.to(self.device), sigma.to(self.device))
         return result.cpu()
 
-    @torch.no_grad()
     def generate(self, count: int, purpose: str) -> Pictures:
         """`count` pictures of a purpose, uint8.
 
         Raises:
             Diverged: a sample is not finite.
         """
+        return self.draw(range(count), purpose)
+
+    @torch.no_grad()
+    def draw(self, places: range, purpose: str) -> Pictures:
+        """The pictures at these places of a purpose, in order; as `generate`."""
         task, sample = self.config.task, self.config.sample
         shape = (task.channels, *task.spatial)
         sigmas = sigma_grid(self.precond, sample.steps, kind=sample.grid, rho=sample.rho)
@@ -113,9 +117,9 @@ class Generator:
             S_noise=sample.S_noise,
         )
         low, high = task.data_range
-        images, outside, nfe = [], 0.0, 0
-        for first in range(0, count, sample.batch_size):
-            rows = range(first, min(first + sample.batch_size, count))
+        images, outside, nfe = [np.empty((0, *shape), np.uint8)], 0.0, 0
+        for first in range(0, len(places), sample.batch_size):
+            rows = places[first : first + sample.batch_size]
             drawn = sampling.sample(
                 self.denoiser,
                 self._normal(purpose, rows, shape),
@@ -133,7 +137,18 @@ class Generator:
             images.append((unit * 255).round().to(torch.uint8).cpu().numpy())
             nfe = drawn.nfe
         return Pictures(
-            images=np.concatenate(images), nfe=nfe, clipped_share=outside / max(count, 1)
+            images=np.concatenate(images), nfe=nfe, clipped_share=outside / max(len(places), 1)
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Pictures]) -> Pictures:
+        """What workers drew of one purpose, in their order, as one."""
+        count = sum(len(part.images) for part in parts)
+        outside = sum(part.clipped_share * len(part.images) for part in parts)
+        return Pictures(
+            images=np.concatenate([part.images for part in parts]),
+            nfe=max(part.nfe for part in parts),
+            clipped_share=outside / max(count, 1),
         )
 
     def _churn_noise(

@@ -5,13 +5,15 @@ of it. The log keeps the last LOG_SAMPLES samples, so that checkpoints do not gr
 a step's loss and flags, 10 bytes, are kept of every step. Every draw is keyed by the sample's
 global number, so a restored run is the same run to the bit; dropout masks are keyed by the first
 sample of their micro-batch (another micro-batch size draws other masks). A loss or gradient that
-is not finite raises Diverged before weights change.
+is not finite raises Diverged before weights change. Of several workers (bench.train.parallel) each
+takes its share of every batch; losses, log and all decisions are of the whole batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from bench.errors import BenchError
 from bench.streams import derive_seed
 from bench.train import checkpoint
 from bench.train.ema import Averages
-from bench.train.objective import Objective, Source
+from bench.train.objective import Objective, Source, Terms
 from bench.train.optim import make_optimizer, make_schedule
+from bench.train.parallel import ALONE, Replicas, World
 
 LOG_SAMPLES = 2**20  # of the stability log: the last so many, whatever the batch size
 
@@ -38,9 +41,16 @@ class Training:
     """A run in progress. One thread; owns the network's optimizer, averages and log."""
 
     def __init__(
-        self, config: TrainConfig, objective: Objective, source: Source, seed: int, identity: str
+        self,
+        config: TrainConfig,
+        objective: Objective,
+        source: Source,
+        seed: int,
+        identity: str,
+        world: World = ALONE,
     ) -> None:
         self.config, self.objective, self.source, self.seed = config, objective, source, seed
+        self.world, self.replicas = world, Replicas(objective, world)
         self.identity = identity  # trial_id: a checkpoint of another trial is refused
         self.device = torch.device(config.device)
         self.parameters = [p for p in objective.net.parameters() if p.requires_grad]
@@ -59,6 +69,7 @@ class Training:
         Raises:
             Diverged: a loss or gradient is not finite.
             RuntimeError: one sample at a time does not fit; `out_of_memory` tells it.
+            WorkerLost: another worker is gone.
         """
         self.objective.net.train()
         while self.nimg < until_nimg:
@@ -67,7 +78,7 @@ class Training:
             except RuntimeError as error:
                 if self.micro_batch == 1 or not out_of_memory(error):
                     raise
-                self.micro_batch = _next_divisor(self.config.batch_size, self.micro_batch)
+                self.micro_batch = _next_divisor(self._share, self.micro_batch)
                 continue
             norm = torch.nn.utils.get_total_norm(
                 [p.grad for p in self.parameters if p.grad is not None]
@@ -94,22 +105,49 @@ class Training:
 
     def _accumulate_gradient(self) -> tuple[float, Tensor | None]:
         """Gradients of one batch, by micro-batches; the mean loss and the batch's log."""
-        size = self.config.batch_size
+        world, replicas = self.world, self.replicas
+        first = self.nimg + world.rank * self._share
+        replicas.settle(self.micro_batch, lambda: self._terms(first)[1])
         self.optimizer.zero_grad(set_to_none=True)
-        total, rows = 0.0, []
-        for first in range(self.nimg, self.nimg + size, self.micro_batch):
-            samples = range(first, first + self.micro_batch)
-            torch.manual_seed(derive_seed(self.seed, "dropout", first))
-            batch = self.source.batch(samples, self.seed)
-            bf16 = self.config.precision == "bfloat16"
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                terms = self.objective.terms(batch, samples, self.seed)
-            mean = terms.loss.sum() / size
-            mean.backward()
-            total += float(mean.detach())
-            if terms.sigma is not None and terms.sq_error is not None:
-                rows.append(torch.stack([terms.sigma, terms.sq_error], 1).detach().cpu().float())
-        return total, torch.cat(rows) if rows else None
+        means, rows = [], []
+        with world.together():
+            for start in range(first, first + self._share, self.micro_batch):
+                last = start + self.micro_batch == first + self._share
+                with nullcontext() if last else replicas.apart():
+                    terms, mean = self._terms(start)
+                    if not last:
+                        (mean * world.size).backward()
+                means.append(float(mean.detach()))
+                if terms.sigma is not None and terms.sq_error is not None:
+                    pair = [terms.sigma.detach().cpu(), terms.sq_error.detach().cpu()]
+                    rows.append(torch.stack(pair, 1).float())
+        replicas.backward(mean * world.size)  # DDP takes the mean over the workers
+        return self._whole(means, torch.cat(rows) if rows else None)
+
+    def _terms(self, first: int) -> tuple[Terms, Tensor]:
+        """The terms of the micro-batch from sample `first` on, and its part of the mean loss."""
+        samples = range(first, first + self.micro_batch)
+        torch.manual_seed(derive_seed(self.seed, "dropout", first))
+        batch = self.source.batch(samples, self.seed)
+        bf16 = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            terms = self.replicas.terms(batch, samples, self.seed)
+        return terms, terms.loss.sum() / self.config.batch_size
+
+    def _whole(self, means: list[float], log: Tensor | None) -> tuple[float, Tensor | None]:
+        """Loss and log of the whole batch, of what each worker has of them."""
+        if self.world.size == 1:
+            return sum(means), log
+        own = [torch.tensor(means, dtype=torch.float64)]
+        own += [] if log is None else [log.double().flatten()]
+        found = self.world.rows(torch.cat(own))
+        total = sum(found[:, : len(means)].flatten().tolist())
+        return total, None if log is None else found[:, len(means) :].float().reshape(-1, 2)
+
+    @property
+    def _share(self) -> int:
+        """Samples of a batch that this worker takes."""
+        return self.config.batch_size // self.world.size
 
     @property
     def lr(self) -> float:
@@ -162,7 +200,7 @@ class Training:
         Raises:
             BenchError: the file is broken or belongs to another trial.
         """
-        tensors, meta = checkpoint.read(path)
+        tensors, meta = self.world.share(lambda: checkpoint.read(path))
         if meta["identity"] != self.identity:
             raise BenchError(f"checkpoint {path.name} belongs to trial {meta['identity']}")
         net = {k[4:]: v for k, v in tensors.items() if k.startswith("net/")}

@@ -51,6 +51,7 @@ OTHER: dict[str, Any] = {
     "train.precision": "bfloat16",
     "train.device": "cuda",
     "train.threads": 2,
+    "train.workers": 2,
     "sample.sampler": "euler",
     "sample.steps": 3,
     "sample.grid": "own",
@@ -68,7 +69,10 @@ OTHER: dict[str, Any] = {
     "measure.n_denoise": 5,
     "measure.denoise_sigmas": [0.1, 2.0],
 }
-TOGETHER = {"train.budget_nimg": {"train.rungs_nimg": [16, 32, 72]}}  # the last rung is the budget
+TOGETHER = {
+    "train.budget_nimg": {"train.rungs_nimg": [16, 32, 72]},  # the last rung is the budget
+    "train.workers": {"train.micro_batch": 4},  # of a worker's share
+}
 
 
 def leaves(cls: type, before: str = "") -> Iterator[str]:
@@ -97,7 +101,8 @@ def test_every_field_is_here() -> None:
 
 @pytest.mark.parametrize("name", OTHER)
 def test_identity_is_every_field_but_seed_and_place(name: str) -> None:
-    before, after = tiny(), TrialConfig.from_dict(changed(name, OTHER[name]))
+    before = tiny(**({"train.micro_batch": 4} if name == "train.workers" else {}))
+    after = TrialConfig.from_dict(changed(name, OTHER[name]))
     assert after != before
     assert (after.entry_id != before.entry_id) == (name not in ("seed", "data.cache"))
     assert (after.trial_id != before.trial_id) == (name != "data.cache")
