@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench.boards import print_board, rows_from_journal, rows_from_mlflow
+from bench.calibrating import calibrate
 from bench.errors import BenchError, unknown
 from bench.options import home_option, make_console, open_store, tracking_option
 from bench.show import show
@@ -199,5 +200,5 @@ def data(
     make_console().print(tables.data(inspect.describe(cached), cached.notes, picture))
 
 
-for command in (sweep, resume, confirm, show):
+for command in (sweep, resume, confirm, calibrate, show):
     main.add_command(command)

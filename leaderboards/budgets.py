@@ -107,7 +107,7 @@ def _read(curve: Curve, at: float) -> float:
             if min(x0, y0, y1) <= 0:
                 return y0 + (y1 - y0) * (at - x0) / (x1 - x0) if x1 > x0 else y1
             share = math.log(at / x0) / math.log(x1 / x0) if x1 > x0 else 1.0
-            return y0 * (y1 / y0) ** share
+            return y0 * math.exp(share * math.log(y1 / y0))
     return curve[-1][1]
 
 

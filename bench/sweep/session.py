@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.files import whole
 from bench.metrics.memorisation import matched_indices
 from bench.pictures import save_grid
-from bench.sweep import budget, equal
+from bench.sweep import budget, calibrate, equal
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
 from bench.sweep.history import History, Record, Trial
@@ -100,6 +100,7 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
+    plan = calibrate.applied(home, plan)
     distributions = check_space(plan, frame, space, scale.choices)
     first = resolve(frame, plan["defaults"][0], wish.seed)
     generate.prepare(first.data.cache, first)

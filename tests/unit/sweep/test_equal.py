@@ -82,5 +82,5 @@ def test_what_is_no_budget(body: dict[str, Any], said: str) -> None:
 
 
 def test_too_little_for_a_rung_is_said_in_its_unit() -> None:
-    with pytest.raises(BenchError, match="a budget of 0.005 kimg trains"):
+    with pytest.raises(BenchError, match=r"a budget of 0\.005 kimg trains"):
         configs(Equal(kind="nimg", amount=0.005))
