@@ -66,7 +66,7 @@ def _crc32(tensors: dict[str, Tensor]) -> int:
     found = 0
     for key in sorted(tensors):
         flat = tensors[key].contiguous().view(-1).view(torch.uint8)
-        found = zlib.crc32(flat.numpy(), zlib.crc32(key.encode(), found))
+        found = zlib.crc32(flat.numpy().data, zlib.crc32(key.encode(), found))
     return found
 
 
