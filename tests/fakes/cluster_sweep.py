@@ -1,6 +1,6 @@
 """A driver of a small real sweep on a cluster, as a process of its own.
 
-    python -m tests.fakes.cluster_sweep BASE ADDRESS TRIALS [HOME]
+    python -m tests.fakes.cluster_sweep BASE ADDRESS TRIALS [HOME [ROOM]]
 
 BASE/home is the driver's own folder, BASE/shared the storage. Suggestions are random and nothing
 is pruned, so that what a trial is does not depend on which trial ended first.
@@ -23,7 +23,6 @@ from tests.fakes.trials import write_cache
 from tests.unit.sweep import fakes
 
 SIDE, SWEEP, DIGEST = 16, "fake-1", "fake0"
-STEPS = "bench.run:steps"
 
 
 def open_engine(
@@ -39,7 +38,7 @@ def open_engine(
 
 
 def run(
-    base: Path, address: str, trials: int, *, steps: str = STEPS, home: str = "home"
+    base: Path, address: str, trials: int, home: str = "home", together: int | None = None
 ) -> dict[str, int]:
     """Begin the sweep, or take it up from storage in another home; counts of outcomes."""
     here, shared = base / home, str(base / "shared")
@@ -66,9 +65,8 @@ def run(
                 engine,
                 journal.parent,
                 resources=lambda trial: {"cpu": 1.0},
-                steps=steps,
                 storage=shared,
-                room=lambda: room({"cpu": 1.0}),
+                room=lambda: together or room({"cpu": 1.0}),
             )
         engine.write("session", event="close", cause="")
         engine.journal.close()
@@ -76,5 +74,6 @@ def run(
 
 
 if __name__ == "__main__":
-    told = sys.argv[4] if len(sys.argv) > 4 else "home"
-    print(run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), home=told))
+    base, address, trials, *rest = sys.argv[1:]
+    home = rest[0] if rest else "home"
+    print(run(Path(base), address, int(trials), home, int(rest[1]) if rest[1:] else None))

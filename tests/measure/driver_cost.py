@@ -1,0 +1,161 @@
+"""What a sweep costs its driver, by simulation: 10,000 trials on 500 nodes, without Ray.
+
+`python -m tests.measure.driver_cost [--trials 10000] [--nodes 500]` fills a journal with so many
+trials, 500 of them running, and times a report, a rung and a suggestion on top of it: journal
+(fsynced), history, pruning, Optuna. Reports per second is what one driver sustains; what Tune adds
+to a report is measured by `tests.measure.noop`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from bench.run import Report
+from bench.sweep import suggest
+from bench.sweep.engine import Engine
+from bench.sweep.journal import Journal
+from bench.sweep.resolve import resolve
+from bench.workloads.echo import SMOKE
+from search_spaces.echo import space
+from tests.unit.sweep import fakes
+
+DRAWN = 200  # different suggestions; the rest repeats their parameters
+SECONDS = {"train": 60.0, "sample": 6.0, "measure": 3.0, "save": 1.0}
+
+
+def fill(path: Path, trials: int, running: int) -> Engine:
+    """A sweep of so many trials, all but the last `running` at their end."""
+    plan = fakes.plan(trials=trials + 1000, concurrency=running + 1000)
+    rng = np.random.default_rng(0)
+    with mock.patch.object(os, "fsync"):
+        engine = fakes.open_engine(path, plan)
+        told = [_suggestion(engine, number) for number in range(min(DRAWN, trials))]
+        for number in range(trials):
+            body = {**told[number % len(told)], "trial": number}
+            body["trial_id"] = f"{body['entry_id']}-s{number}"
+            engine.write("suggest", **body)
+            engine.write("start", trial=number, host="node", pid=1)
+            ends = number < trials - running
+            value = float(rng.uniform(1, 9))
+            for rung in range(3 if ends else 1):
+                said = report("rung", 100 * (rung + 1), rung, value / (rung + 1))
+                engine.write("report", trial=number, **asdict(said))
+            if ends:
+                engine.write("report", trial=number, **asdict(report("end", 300, None, None)))
+                engine.write("outcome", trial=number, outcome="completed", cause="")
+    engine.running = {n for n, t in engine.history.trials.items() if t.outcome is None}
+    return engine
+
+
+def _suggestion(engine: Engine, number: int) -> dict[str, Any]:
+    empty = type(engine.history)([engine.plan])
+    params, distributions = suggest.suggest(
+        {**engine.plan, "sampler": "random"}, empty, number, space, SMOKE.choices, {}
+    )
+    config = resolve(engine.frame, params, 0)
+    return {
+        "entry_id": config.entry_id,
+        "seed": config.seed,
+        "label": "simulated",
+        "origin": "tpe",
+        "protected": False,
+        "params": params,
+        "distributions": distributions,
+        "cost": {},
+        "config": config.to_dict(),
+    }
+
+
+def report(phase: str, nimg: int, rung: int | None, value: float | None) -> Report:
+    metrics = {f"train/m{k}": 1.0 + k for k in range(6)}
+    outcome = "completed" if phase == "end" else None
+    return Report(
+        phase=phase,
+        nimg=nimg,
+        metrics=metrics,
+        seconds=SECONDS,
+        rung=rung,
+        value=value,
+        outcome=outcome,
+    )
+
+
+def timed(calls: list[Callable[[], object]]) -> float:
+    """Median seconds of a call."""
+    took = []
+    for call in calls:
+        begin = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - begin)
+    return float(np.median(took))
+
+
+def measure(trials: int, running: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as scratch:
+        begin = time.perf_counter()
+        engine = fill(Path(scratch), trials, running)
+        filled = time.perf_counter() - begin
+        open_trials = sorted(engine.running)
+        progress = timed(
+            [
+                lambda n=n: engine.reported(n, report("progress", 110, None, None))  # type: ignore[misc]
+                for n in open_trials[:100]
+            ]
+        )
+        rung = timed(
+            [
+                lambda n=n: engine.reported(n, report("rung", 200, 1, 0.5))  # type: ignore[misc]
+                for n in open_trials[:20]
+            ]
+        )
+        suggestion = timed([engine.next for _ in range(3)])
+        size = engine.journal.path.stat().st_size
+        engine.journal.close()
+        begin = time.perf_counter()
+        with Journal(engine.journal.path) as journal:
+            type(engine.history)(journal.records)
+        reopened = time.perf_counter() - begin
+    return {
+        "fill": filled,
+        "progress": progress,
+        "rung": rung,
+        "suggestion": suggestion,
+        "reopen": reopened,
+        "mb": size / 1e6,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--nodes", type=int, default=500)
+    parser.add_argument("--profile", action="store_true")
+    asked = parser.parse_args()
+    if asked.profile:
+        import cProfile
+
+        cProfile.runctx("measure(asked.trials, asked.nodes)", globals(), locals(), sort="cumtime")
+        return
+    print("trials  ms a report  ms a rung  ms a suggestion  s to reopen  MB of journal  reports/s")
+    for trials in sorted({asked.trials // 100, asked.trials // 10, asked.trials}):
+        found = measure(trials, min(asked.nodes, trials // 2))
+        ms = [1e3 * found[k] for k in ("progress", "rung", "suggestion")]
+        print(
+            f"{trials:6d} {ms[0]:12.2f} {ms[1]:10.2f} {ms[2]:16.0f} {found['reopen']:12.1f} "
+            f"{found['mb']:14.1f} {1e3 / ms[0]:10.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
