@@ -17,7 +17,7 @@ from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import DISK_FULL, Report
 from bench.streams import derive_seed
-from bench.sweep import budget, prune, suggest
+from bench.sweep import budget, footprint, prune, slots, suggest
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.interrupts import Interrupts
 from bench.sweep.journal import Journal
@@ -211,8 +211,6 @@ class Engine:
         limit = self.plan.get("memory_gb")
         if limit is None:
             return config, {}
-        from bench.sweep import footprint, slots
-
         found = footprint.fit(config, limit)
         need = footprint.predict(found or config).peak_gb
         told: dict[str, Any] = {"predicted_gb": round(need, 3)}
@@ -222,7 +220,7 @@ class Engine:
                 f"a time, a trial may use {limit:.1f} GB"
             )
         if self.plan.get("pack") is not None:
-            told["slot"] = float(slots.slot(need, self.plan["device_gb"]))
+            told["slot"] = slots.slot(need, self.plan["device_gb"])
         return found or config, told
 
     def _role(self, number: int) -> tuple[str, dict[str, Any], bool]:

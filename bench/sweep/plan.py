@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from bench import doors
 from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
 from bench.errors import BenchError, unknown
 from bench.metrics import extractors
-from bench.sweep import budget, equal, suggest
+from bench.sweep import budget, equal, footprint, slots, suggest
 from bench.sweep.equal import Equal
 from bench.sweep.resolve import Frame, cost, default_params, resolve
 from bench.workloads import base
@@ -28,7 +28,6 @@ from search_spaces import TABLE as SPACES
 from search_spaces import Space
 
 DEFAULT_TRIALS = 64  # where neither trials nor a budget are given
-PACKED = 8  # trials on one GPU at most
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 
 
@@ -140,8 +139,8 @@ def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) 
     else:
         kind, name, precision = "cpu", _cpu_name(), "float32"
     if pack and concurrency is None:
-        together = gpus * PACKED
-    return Machine(
+        together = gpus * slots.MOST
+    found = Machine(
         device=kind,
         device_name=name,
         precision=precision,
@@ -152,6 +151,19 @@ def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) 
         workers=workers,
         pack=pack,
     )
+    return _with_memory(found)
+
+
+def _with_memory(machine: Machine) -> Machine:
+    """With what a trial may use: its share of the host, or of its GPU."""
+    import torch
+
+    if not machine.gpus:
+        together = machine.concurrency * machine.workers
+        return replace(machine, memory_gb=footprint.share_gb(footprint.host_gb(), together))
+    device_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
+    each = 1 if machine.pack else max(1, machine.concurrency // machine.gpus)
+    return replace(machine, device_gb=device_gb, memory_gb=device_gb / each)
 
 
 def default_scale(machine: Machine) -> str:

@@ -1,0 +1,108 @@
+"""Predicted against measured peak memory of trials that really differ.
+
+    python -m tests.measure.memory [--device cuda]
+
+Each configuration trains a few steps, saves a checkpoint and samples in a process of its own; its
+peak is the system's own count (ru_maxrss), on a GPU the allocator's. Prints both and their ratio.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from bench.config import DataConfig, TaskConfig, TrialConfig
+from bench.sweep import footprint
+from bench.sweep.resolve import Frame, default_params, resolve
+from bench.workloads.echo import LAPTOP
+
+CASES = (  # architecture, width, resolution, batch
+    ("adm", 32, 32, 8),
+    ("adm", 64, 64, 16),
+    ("ddpmpp", 16, 32, 8),
+    ("ddpmpp", 32, 64, 32),
+    ("ddpmpp", 64, 64, 16),
+    ("ddpmpp", 128, 64, 8),
+    ("ncsnpp", 32, 32, 32),
+    ("ncsnpp", 64, 64, 16),
+    ("small_unet", 32, 64, 32),
+    ("small_unet", 64, 64, 64),
+)
+
+
+def config(architecture: str, width: int, resolution: int, batch: int, device: str) -> TrialConfig:
+    frame = Frame(
+        workload="echo",
+        scale=dataclasses.replace(LAPTOP, budget_tflop=1e6),
+        data=DataConfig(name="noise", digest="0" * 16, simulated=True),
+        task=TaskConfig(kind="generate", spatial=(resolution, resolution), channels=1),
+        device=device,
+        precision="float32",
+        threads=1,
+    )
+    params = default_params(LAPTOP, architecture, "edm")
+    return resolve(frame, {**params, "width": width, "batch_size": batch}, 0)
+
+
+def run(told: TrialConfig) -> float:
+    """Train, save and sample here; the peak in GB."""
+    import torch
+
+    from bench.train.loop import Training
+    from bench.train.objective import Batch, build
+
+    torch.set_num_threads(1)
+
+    class Noise:
+        def batch(self, samples: range, seed: int) -> Batch:
+            return Batch(target=torch.zeros(len(samples), told.task.channels, *told.task.spatial))
+
+    import ray.tune  # noqa: F401  # as in a trial's process
+
+    objective = build(told)
+    training = Training(told.train, objective, Noise(), 0, "measure")
+    training.advance(2 * told.train.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        training.save(Path(folder), {})
+    sample = dataclasses.replace(told.sample, steps=2)
+    short = dataclasses.replace(told, sample=sample)
+    predictor = objective.predictor(objective.net, 0)
+    predictor.config = short
+    predictor.generate(told.sample.batch_size, "measure")
+    if told.train.device == "cuda":
+        return torch.cuda.max_memory_reserved() / 1e9 + footprint.BASE_GB["cuda"]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+@click.command()
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--one", hidden=True, help="A configuration as JSON: run it and print its peak.")
+def main(device: str, one: str | None) -> None:
+    if one is not None:
+        click.echo(run(TrialConfig.from_dict(json.loads(one))))
+        return
+    click.echo("network     width   px  batch  predicted  measured  ratio")
+    for case in CASES:
+        told = config(*case, device)
+        found = footprint.predict(told).peak_gb
+        command = [sys.executable, "-m", "tests.measure.memory", "--one"]
+        done = subprocess.run(
+            [*command, json.dumps(told.to_dict())], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise click.ClickException(done.stderr.strip().splitlines()[-1])
+        real = float(done.stdout)
+        name, width, px, batch = case
+        sizes = f"{found:8.2f} GB {real:6.2f} GB  {found / real:.2f}"
+        click.echo(f"{name:10} {width:6} {px:4} {batch:6} {sizes}")
+
+
+if __name__ == "__main__":
+    main()
