@@ -179,3 +179,26 @@ def test_a_wrong_token_is_refused_in_one_line(nodes: Cluster) -> None:
     said, _ = driver.process.communicate(timeout=WAIT_SEC)
     assert driver.process.returncode != 0
     assert "refuses our token" in said
+
+
+LISTENING = """
+import psutil
+from bench.sweep.ray_adapter.driver import ray_up
+
+with ray_up(1, 0):
+    own = psutil.Process()
+    for process in [own, *own.children(recursive=True)]:
+        for found in process.net_connections("inet"):
+            if found.status == psutil.CONN_LISTEN:
+                print(found.laddr.ip)
+"""
+
+
+def test_an_embedded_ray_listens_on_this_machine_alone() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", LISTENING], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert said.returncode == 0, said.stderr
+    found = set(said.stdout.split())
+    assert found
+    assert found <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

@@ -27,7 +27,8 @@ PACKAGES = ("bench", "backbones", "search_spaces", "leaderboards")
 ANSWER_SEC = 5.0
 HERE = ("127.0.0.1", "localhost", "::1")
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-HANDED_ON = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")  # the driver's way into the storage
+HANDED_ON = ("AWS_", "GOOGLE_", "AZURE_", "FSSPEC_")  # the driver's way into the storage, but for
+SECRET = ("KEY", "SECRET", "TOKEN", "PASSWORD", "CREDENTIAL")  # what Ray would log: nodes have own
 
 
 @contextmanager
@@ -131,7 +132,8 @@ def _source(package: str) -> str:
 
 
 def _handed_on() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k.startswith(HANDED_ON)}
+    plain = {k: v for k, v in os.environ.items() if not any(word in k for word in SECRET)}
+    return {k: v for k, v in plain.items() if k.startswith(HANDED_ON)}
 
 
 def room(request: Mapping[str, float], nodes: Sequence[Mapping[str, Any]] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from bench.errors import BenchError
 from bench.storage.place import StorageError
 from bench.sweep.ray_adapter import cluster, deaths
+from bench.sweep.ray_adapter.guard import Guard
+from bench.sweep.ray_adapter.scheduler import EngineScheduler
+from tests.unit.sweep import fakes
 
 
 def node(alive: bool = True, **resources: float) -> dict[str, object]:
@@ -52,6 +56,84 @@ def test_addresses_that_cannot_be_used_say_what_to_do(
         monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # what a submitted job is given
         with pytest.raises(BenchError, match=r"answers at 127\.0\.0\.1:1 "):
             cluster.find("auto")
+
+
+def test_no_secret_goes_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "HOME_AWS_X"):
+        monkeypatch.setenv(name, "hidden")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    told = cluster._handed_on()
+    assert told["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9000"
+    assert "hidden" not in told.values()
+
+
+class Dead:
+    """What Tune says of a dead trial."""
+
+    def __init__(self, number: int, error: Exception) -> None:
+        self.config, self._error = {"trial": number}, error
+
+    def get_pickled_error(self) -> Exception:
+        return self._error
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Guard]:
+    """Trial 0 of a sweep runs, trial 1 waits for its process."""
+    engine = fakes.open_engine(tmp_path, fakes.plan(concurrency=2, trials=2))
+    guard = Guard(engine)
+    for _ in range(2):
+        assert guard.next() is not None
+    engine.started(0, "node", 77)
+    guard.pids[0] = 77
+    yield guard
+    engine.journal.close()
+
+
+def test_a_lost_trial_is_handed_out_again(running: Guard, tmp_path: Path) -> None:
+    from ray import exceptions
+
+    scheduler = EngineScheduler(running, tmp_path / "trials", None)
+    scheduler.on_trial_error(None, Dead(0, exceptions.ActorUnavailableError("closed", None)))
+    last = running.engine.journal.records[-1]
+    assert (last["kind"], last["outcome"], last["lost"]) == ("outcome", "interrupted", True)
+    # one whose process never came up has lost nothing: no word of it, the same number again
+    scheduler.on_trial_error(None, Dead(1, exceptions.ActorUnavailableError("closed", None)))
+    assert running.engine.journal.records[-1] == last
+    again = [running.next() for _ in range(3)]
+    assert [None if t is None else t.number for t in again] == [1, 0, None]
+    assert "could not be reached" in (tmp_path / "trials/0000/error.log").read_text()
+
+
+def test_a_trial_that_ran_out_of_memory_is_not_tried_again(running: Guard, tmp_path: Path) -> None:
+    from ray import exceptions
+
+    scheduler = EngineScheduler(running, tmp_path / "trials", None)
+    scheduler.on_trial_error(None, Dead(0, exceptions.OutOfMemoryError("killed")))
+    assert running.engine.history.trials[0].outcome == "out-of-memory"
+    assert running.next() is None
+
+
+def test_one_node_without_the_storage_loses_a_trial_and_all_without_it_stop(
+    running: Guard, tmp_path: Path
+) -> None:
+    from ray import exceptions
+
+    away = StorageError("storage /shared: cannot write checkpoint: timed out")
+    error = exceptions.RayTaskError("train", "Traceback", away).as_instanceof_cause()
+    (tmp_path / "shared").mkdir()
+    scheduler = EngineScheduler(running, tmp_path / "trials", str(tmp_path / "shared"))
+    (tmp_path / "trials").mkdir()
+    scheduler.on_trial_error(None, Dead(0, error))
+    assert running.error is None
+    assert running.engine.history.trials[0].cause == str(away)
+    assert running.next().number == 0  # type: ignore[union-attr]
+    running.pids[0] = 78
+    scheduler.storage = "/proc/nowhere"
+    scheduler.on_trial_error(None, Dead(0, error))
+    assert isinstance(running.error, BenchError)
+    assert "trial 0 and the rest wait for it: bench resume fake-1" in str(running.error)
+    assert running.engine.history.trials[0].open
 
 
 def test_deaths_in_plain_words(tmp_path: Path) -> None:
