@@ -154,6 +154,37 @@ def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) 
     return _with_memory(found)
 
 
+def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: bool) -> Machine:
+    """A Ray cluster as trials would use it; `found` is its Survey.
+
+    Raises:
+        BenchError: a trial asks for more than all of it.
+    """
+    units = found.gpus or found.cores
+    if workers > units:
+        what = "GPUs" if found.gpus else "cores"
+        raise BenchError(f"--workers-per-trial {workers}: the cluster has {units} {what}")
+    if pack and not found.gpus:
+        raise BenchError(
+            "--pack shares GPUs between trials, and the cluster has none; leave it out"
+        )
+    together = concurrency or (units * slots.MOST if pack else units // workers)
+    threads = max(1, found.cores // (together * workers))
+    return Machine(
+        device="cuda" if found.gpus else "cpu",
+        device_name=found.text,
+        precision="bfloat16" if found.bf16 else "float32",
+        cores=found.cores,
+        gpus=found.gpus,
+        concurrency=together,
+        # on nodes of many cores a trial without a GPU keeps to one: they fit any node
+        threads=min(threads, found.cores // found.nodes) if found.gpus or concurrency else 1,
+        workers=workers,
+        memory_gb=None if found.gpus else found.gb_per_core,
+        pack=pack,
+    )
+
+
 def _with_memory(machine: Machine) -> Machine:
     """With what a trial may use: its share of the host, or of its GPU."""
     import torch

@@ -1,0 +1,62 @@
+"""A cluster's nodes summed up, and what trials make of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.errors import BenchError
+from bench.sweep.plan import cluster_machine
+from bench.sweep.ray_adapter.survey import summed
+
+
+def node(alive: bool = True, **resources: float) -> dict[str, Any]:
+    return {"Alive": alive, "Resources": {"memory": 64e9, **resources}}
+
+
+GPUS = [
+    node(CPU=32, GPU=4, **{"accelerator_type:A100": 1.0}),
+    node(CPU=32, GPU=4, **{"accelerator_type:A100": 1.0}),
+    node(alive=False, CPU=32, GPU=4),
+    node(CPU=0),  # a head that takes no work
+]
+
+
+def test_only_what_is_there_counts() -> None:
+    found = summed(GPUS)
+    assert (found.nodes, found.cores, found.gpus) == (2, 64, 8)
+    assert found.text == "Ray cluster of 2 nodes, 8 A100 GPUs"
+    assert found.bf16
+
+
+def test_one_old_gpu_and_none_trains_in_bf16() -> None:
+    old = node(CPU=8, GPU=1, **{"accelerator_type:V100": 1.0})
+    assert not summed([*GPUS, old]).bf16
+
+
+def test_a_trial_a_gpu_or_a_core_or_as_many_as_are_packed() -> None:
+    found = summed(GPUS)
+    usual = cluster_machine(found, None, 1, False)
+    assert (usual.device, usual.concurrency, usual.threads) == ("cuda", 8, 8)
+    assert cluster_machine(found, None, 4, False).concurrency == 2
+    assert cluster_machine(found, None, 1, True).concurrency == 64
+    cpus = summed([node(CPU=4), node(CPU=16)])
+    plain = cluster_machine(cpus, None, 1, False)
+    assert (plain.device, plain.concurrency, plain.threads) == ("cpu", 20, 1)
+    assert plain.memory_gb == pytest.approx(4.0)  # of the node with 16 cores
+
+
+@pytest.mark.parametrize(
+    ("workers", "pack", "said"),
+    [(9, False, "the cluster has 8 GPUs"), (1, True, "the cluster has none")],
+)
+def test_what_a_cluster_cannot_give(workers: int, pack: bool, said: str) -> None:
+    nodes = [node(CPU=4)] if pack else GPUS
+    with pytest.raises(BenchError, match=said):
+        cluster_machine(summed(nodes), None, workers, pack)
+
+
+def test_a_cluster_without_a_core_is_one_line() -> None:
+    with pytest.raises(BenchError, match="no node with a core"):
+        summed([node(CPU=0)])
