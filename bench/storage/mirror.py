@@ -43,8 +43,8 @@ class Mirror:
     def push(self) -> None:
         """Upload what is new, then delete there the checkpoints that retention deleted here.
 
-        Only those older than all that are kept: should another process be ahead with this
-        trial, its newer ones are not ours to delete.
+        Only what went through our hands: should another process be ahead with this trial, its
+        newer ones are not ours to delete.
         """
         here = {
             p.name: _stamp(p)
@@ -56,11 +56,9 @@ class Mirror:
             if self._there.get(name) != here[name]:
                 self.place.put(self.folder / name, name)
                 self._there[name] = here[name]
-        kept = [n for n in here if Path(n).match(CHECKPOINT)]
-        for name in [n for n in self._there if n not in here]:
-            if kept and Path(name).match(CHECKPOINT) and name < min(kept):
-                self.place.delete(name)
-                del self._there[name]
+        for name in [n for n in self._there if n not in here and Path(n).match(CHECKPOINT)]:
+            self.place.delete(name)
+            del self._there[name]
 
 
 def mirrored(
