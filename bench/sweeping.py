@@ -105,7 +105,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
 
     console, where = make_console(), Home.find(home)
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
-    offline, address = wish.pop("offline"), wish.pop("address")
+    offline = wish.pop("offline")
     wish["prune"] = not wish.pop("no_prune")
     asked = Wish(workload=workload, **wish)
     session.check_names(asked, where, name)
@@ -117,7 +117,7 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     if dry:
         _print_forecast(console, prepared, where)
         return
-    run_sweep(prepared, where, console, store, real=real, address=address)
+    run_sweep(prepared, where, console, store, real=real, address=asked.address)
 
 
 def run_sweep(
@@ -165,6 +165,11 @@ def resume(
     from bench.track import store as stores
 
     console, where = make_console(), Home.find(home)
+    if storage is not None:
+        if name is None:
+            raise BenchError("--storage: name the sweep that is to be taken from there")
+        added = session.bring_back(name, storage, where)
+        say(console, f"{added} records of {name} brought from {storage}")
     name = name or where.latest()
     history = where.history(name)
     more = any(v is not None for v in (trials, wall_sec, device_hours))
@@ -247,16 +252,18 @@ def _run(
 ) -> None:
     """Run what is left, show it, close the record, print the board."""
     from bench.console import live
-    from bench.sweep import session
+    from bench.sweep import drive, session
     from leaderboards import board as boards
 
     name = engine.plan["sweep"]
-    machine = session.machine_of(engine)
+    machine = session.machine_of(engine, address)
     what = f"joining the Ray cluster at {address}" if address else "starting Ray"
     say(console, f"{what}; Ctrl-C stops cleanly, bench resume {name} goes on")
     try:
         with live.watching(engine, console):
-            last = session.run(engine, home, machine, lambda seconds: None)
+            last = drive.run(
+                engine, home, machine, address=address, say=lambda line: say(console, line)
+            )
     finally:
         engine.journal.close()
         projector.close()

@@ -89,13 +89,16 @@ class Wish:
     device_hours: float | None = None
     workers: int = 1
     pack: bool = False
-    storage: str | None = None
+    storage: str | None = None  # URL or path that checkpoints and the journal are mirrored in
+    address: str | None = None  # of a Ray cluster; None: Ray on this machine
 
     def __post_init__(self) -> None:
         if self.space is not None and ".py" in self.space:
             path, colon, attr = self.space.partition(":")
             whole = f"{Path(path).expanduser().resolve()}{colon}{attr}"
             object.__setattr__(self, "space", whole)  # a resume may start from another folder
+        if self.storage is not None and "://" not in self.storage:
+            object.__setattr__(self, "storage", str(Path(self.storage).expanduser().resolve()))
         if self.trials is None and self.wall_sec is None and self.device_hours is None:
             object.__setattr__(self, "trials", DEFAULT_TRIALS)
         if self.trials is not None and self.trials < 1:
@@ -240,6 +243,7 @@ def make_frame(workload: str, scale: Scale, data: Any, folder: Path, machine: Ma
         device=machine.device,
         precision=machine.precision,
         threads=machine.threads,
+        workers=machine.workers,
     )
 
 
@@ -286,6 +290,7 @@ def make_plan(
         "confirm": [],
         "concurrency": machine.concurrency,
         "budget": budget.make(wish.wall_sec, wish.device_hours),
+        "fixed_concurrency": wish.concurrency is not None,
         "workers": machine.workers,
         "memory_gb": machine.memory_gb,
         "device_gb": machine.device_gb,
@@ -361,8 +366,8 @@ def space_digest(name: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.suffix == ".py" else ""
 
 
-def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
-    """Workload and frame of a sweep that was begun.
+def reopen(plan: Mapping[str, Any], cache: Path) -> tuple[Workload, Frame]:
+    """Workload and frame of a sweep that was begun; `cache` is where its data lie here.
 
     Raises:
         BenchError: its preset has changed since, or its cached data is gone.
@@ -381,14 +386,10 @@ def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
             "put it back, or start anew"
         )
     body = plan["frame"]
-    if body["device"] == "cuda" and not find_machine(None).gpus:
+    data = replace(from_dict(DataConfig, body["data"], "plan.data"), cache=str(cache))
+    if not cache.is_dir():
         raise BenchError(
-            f"sweep {plan['sweep']!r} runs on a GPU and there is none here; resume it where it ran"
-        )
-    data = from_dict(DataConfig, body["data"], "plan.data")
-    if not Path(data.cache).is_dir():
-        raise BenchError(
-            f"the cached data of sweep {plan['sweep']!r} is gone ({data.cache}); "
+            f"the cached data of sweep {plan['sweep']!r} is gone ({cache}); "
             "put it back, or start a new sweep"
         )
     frame = Frame(
@@ -399,6 +400,7 @@ def reopen(plan: Mapping[str, Any]) -> tuple[Workload, Frame]:
         device=body["device"],
         precision=body["precision"],
         threads=body["threads"],
+        workers=plan.get("workers", 1),
         equal=equal.of_plan(plan),
     )
     return workload, frame

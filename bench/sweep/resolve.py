@@ -59,6 +59,7 @@ class Frame:
     device: str
     precision: str
     threads: int
+    workers: int = 1  # processes a trial
     equal: Equal | None = None  # None: the preset's FLOPs
 
     @property
@@ -214,12 +215,13 @@ def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainCon
         budget_nimg=rungs[-1],
         rungs_nimg=tuple(rungs),
         report_nimg=max(rungs[-1] // scale.reports // batch, 1) * batch,
-        micro_batch=batch,
+        micro_batch=batch // frame.workers if batch % frame.workers == 0 else batch,
         warmup_fraction=args.pop("warmup_fraction", scale.warmup_fraction),
         ema_short_nimg=max(1, round(rungs[-1] * scale.ema_short_fraction)),
         precision=frame.precision,
         device=frame.device,
         threads=frame.threads,
+        workers=frame.workers,
         **args,
     )
 

@@ -6,14 +6,11 @@ Everything that can be wrong is found in `prepare`, before a folder of the sweep
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import shutil
-import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from bench.errors import BenchError
 from bench.files import whole
 from bench.metrics.memorisation import matched_indices
 from bench.pictures import save_grid
+from bench.storage import layout
 from bench.sweep import budget, calibrate, equal
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
@@ -37,7 +35,6 @@ from bench.workloads import base, generate
 from search_spaces import Space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-STOPPED = "stopped by the user"
 
 
 SHOWN = 64  # pictures of the report part, as many as a trial's grid has
@@ -55,16 +52,51 @@ class Prepared:
 
 
 def find_machine(wish: Wish) -> Machine:
-    """The machine as the wish would use it."""
-    return planning.find_machine(wish.concurrency, wish.workers, wish.pack)
+    """The machine, or the cluster, as the wish would use it.
+
+    Raises:
+        BenchError: it cannot be used so; a cluster of several nodes without storage.
+    """
+    if wish.address is None:
+        return planning.find_machine(wish.concurrency, wish.workers, wish.pack)
+    found = _survey(wish.address)
+    if found.nodes > 1 and wish.storage is None:
+        raise BenchError(
+            f"{found.text}: trials may move between nodes, so their checkpoints need a place that "
+            "all reach; give one with --storage (a shared path, or a URL such as s3://bucket/bench)"
+        )
+    return planning.cluster_machine(found, wish.concurrency, wish.workers, wish.pack)
 
 
-def machine_of(engine: Engine) -> Machine:
-    """The machine as a sweep that was begun uses it."""
+@lru_cache(maxsize=1)
+def _survey(address: str) -> Any:
+    from bench.sweep.ray_adapter.survey import survey
+
+    return survey(address)
+
+
+def machine_of(engine: Engine, address: str | None) -> Machine:
+    """The machine as a sweep that was begun uses it.
+
+    Raises:
+        BenchError: it has not what the sweep runs on.
+    """
     plan = engine.plan
-    return planning.find_machine(
-        plan["concurrency"], plan.get("workers", 1), plan.get("pack") is not None
+    wish = Wish(
+        workload=plan["workload"],
+        trials=1,
+        concurrency=plan["concurrency"] if plan.get("fixed_concurrency", True) else None,
+        workers=plan.get("workers", 1),
+        pack=plan.get("pack") is not None,
+        storage=plan.get("storage"),
+        address=address,
     )
+    machine = find_machine(wish)
+    if plan["frame"]["device"] == "cuda" and not machine.gpus:
+        raise BenchError(
+            f"sweep {plan['sweep']!r} runs on GPUs and there is none here; resume it where it ran"
+        )
+    return machine
 
 
 def check_names(wish: Wish, home: Home, name: str | None) -> None:
@@ -95,6 +127,8 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     space = planning.load_space(wish.space or workload.space)
     home.make()
     name = name or home.free_name(workload.name)
+    if wish.storage is not None:
+        layout.check(wish.storage, home.path, new_sweep=name)
     said("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.group_by)
     frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
@@ -141,7 +175,7 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
         BenchError: no such sweep, another driver has it, or its preset or data changed.
     """
     history = home.history(name)
-    _, frame = planning.reopen(history.plan)
+    _, frame = planning.reopen(history.plan, _cache(history.plan, home))
     space = planning.load_space(history.plan["space"])
     journal = Journal(home.journal(name))
     tidy = _tidier(home.folder(name))
@@ -151,6 +185,24 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
         for listener in (*listeners, tidy):
             listener(record)
     return Engine(journal, frame, space, frame.scale.choices, (*listeners, tidy))
+
+
+def _cache(plan: Record, home: Home) -> Path:
+    """Where a sweep's decoded data lie: where its plan says, or brought here from its storage."""
+    told = Path(plan["frame"]["data"]["cache"])
+    if told.is_dir() or plan.get("storage") is None:
+        return told
+    return layout.fetch_cache(plan["storage"], told.name, home.path / "cache")
+
+
+def bring_back(name: str, url: str, home: Home) -> int:
+    """A sweep that was begun on another machine, as its storage knows it; records added here.
+
+    Raises:
+        BenchError: the storage does not have it, or another driver has.
+    """
+    home.make()
+    return layout.bring_back(url, name, home.journal(name))
 
 
 def _save_reference(data: CachedImages, folder: Path) -> None:
@@ -226,70 +278,6 @@ def extend(
             "given_up": [],
         },
     )
-
-
-def run(engine: Engine, home: Home, machine: Machine, on_ray_up: Callable[[float], None]) -> Record:
-    """Run what is left of a sweep on an embedded Ray; the closing record.
-
-    Ctrl-C and SIGTERM stop it cleanly: running trials are journaled as interrupted and go on from
-    their last checkpoint at `bench resume`.
-    """
-    from bench.sweep.ray_adapter.driver import ray_up, run_on_tune
-
-    folder = home.folder(engine.plan["sweep"])
-    engine.write("session", event="open", host=socket.gethostname(), pid=os.getpid())
-    engine.take_up()
-    gpu_share = machine.gpus / engine.plan["concurrency"] if machine.gpus else 0.0
-    cpus = max(engine.plan["concurrency"], machine.cores)
-    begin_at = time.monotonic()
-    busy_before = busy_seconds(engine)
-    wall = ray_start = 0.0
-    with engine.interrupts.handled():
-        try:
-            with ray_up(cpus, machine.gpus) as ray_start, _stopped_first(engine):
-                engine.interrupts.install()
-                up_at = time.monotonic()
-                on_ray_up(ray_start)
-                run_on_tune(engine, folder, gpus_per_trial=gpu_share)
-                wall = time.monotonic() - up_at
-        except KeyboardInterrupt:
-            engine.stop(STOPPED)  # while Ray started, or after the last trial
-    if engine.interrupts.seen:
-        engine.stop(STOPPED)  # should a library have swallowed the interrupt
-    engine.write("session", event="close", cause="" if engine.complete else STOPPED)
-    if not engine.complete:
-        return engine.history.sessions[-1]
-    busy = busy_seconds(engine) - busy_before
-    return engine.write(
-        "end",
-        summary={
-            "counts": engine.history.counts(),
-            "ray_start_sec": ray_start,
-            "wall_sec": wall,
-            "session_sec": time.monotonic() - begin_at,
-            "busy_sec": busy,
-            "busy_share": busy / (wall * engine.concurrency) if wall else 0.0,
-            "spent": budget.left_text(engine.spent(), gpu=bool(machine.gpus)),
-            "unfinished": len(engine.history.left_open),
-        },
-    )
-
-
-def busy_seconds(engine: Engine) -> float:
-    """Seconds inside train, sample and measure, over all trials."""
-    phases = ("train", "sample", "measure")  # not "save": writing checkpoints is overhead
-    trials = engine.history.trials.values()
-    return sum(t.seconds.get(phase, 0.0) for t in trials for phase in phases)
-
-
-@contextmanager
-def _stopped_first(engine: Engine) -> Iterator[None]:
-    """Journals an interrupt before Ray is taken down, which takes seconds."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        engine.stop(STOPPED)
-        raise
 
 
 def best_entries(history: History, top: int) -> list[Trial]:

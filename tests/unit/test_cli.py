@@ -276,8 +276,9 @@ def test_a_sweep_that_runs_elsewhere_is_not_resumed(
 ) -> None:
     from tests.unit.sweep.fakes import frame, open_engine, plan
 
-    engine = open_engine(home / "sweeps", plan(trials=2))
-    monkeypatch.setattr("bench.sweep.plan.reopen", lambda plan: (None, frame()))
+    where = {"data": {"cache": str(home)}}
+    engine = open_engine(home / "sweeps", plan(trials=2, frame=where))
+    monkeypatch.setattr("bench.sweep.plan.reopen", lambda plan, cache: (None, frame()))
     said = bench("resume", "fake-1")
     engine.journal.close()
     assert (said.code, said.err.count("\n")) == (2, 1)

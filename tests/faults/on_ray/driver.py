@@ -5,11 +5,10 @@ python -m tests.faults.on_ray.driver HOME TRIALS SEED
 
 from __future__ import annotations
 
-import functools
 import sys
 from pathlib import Path
 
-from bench.sweep import journal, session
+from bench.sweep import drive, journal, session
 from bench.sweep.home import Home
 from bench.sweep.plan import Wish
 from bench.sweep.projection import Publisher, replay
@@ -26,7 +25,7 @@ def main(path: Path, trials: int, seed: int) -> int:
 
     phases.mark_driver()
     steps = f"{phases.__name__}:steps"
-    driver.run_on_tune = functools.partial(driver.run_on_tune, steps=steps)
+    driver.STEPS = steps  # what a session hands to Tune
     home = Home(path)
     store = stores.resolve(None, home.path)
     home.make()
@@ -44,7 +43,7 @@ def main(path: Path, trials: int, seed: int) -> int:
         prepared = session.prepare(wish, home, NAME, lambda text: None)
         engine = session.begin(prepared, home, listeners)
     try:
-        last = session.run(engine, home, session.machine_of(engine), lambda seconds: None)
+        last = drive.run(engine, home, session.machine_of(engine, None))
     finally:
         engine.journal.close()
         synced = projector.close()
