@@ -28,17 +28,12 @@ class Mirror:
         self.folder, self.place = folder, place
         self._there: dict[str, tuple[int, int]] = {}  # name -> size and mtime when uploaded
 
-    def pull(self) -> list[str]:
-        """Bring the checkpoints; their names, newest first.
-
-        All of them: the newest may turn out to be damaged.
-        """
+    def pull(self) -> None:
+        """Bring the checkpoints, all of them: the newest may turn out to be damaged."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        names = [n for n in self.place.sizes() if Path(n).match(CHECKPOINT)]
-        for name in names:
+        for name in [n for n in self.place.sizes() if Path(n).match(CHECKPOINT)]:
             self.place.get(name, self.folder / name)
             self._there[name] = _stamp(self.folder / name)
-        return sorted(names, reverse=True)
 
     def push(self) -> None:
         """Upload what is new, then delete there the checkpoints that retention deleted here.

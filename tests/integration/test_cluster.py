@@ -28,7 +28,7 @@ from tests.fakes.trials import timeless
 pytestmark = pytest.mark.slow
 
 FILES = ("ema.safetensors", "samples.png", "stability_log.npz")
-WAIT_SEC = 80.0
+WAIT_SEC = 240.0
 
 
 @pytest.fixture(scope="module")
