@@ -39,6 +39,10 @@ OBJECT_STORE_BYTES = 100 * 2**20  # reports are small; trials map the cache them
 ROOM_SEC, WHERE_SEC = 5.0, 10.0
 
 
+def one_cpu(trial: Trial) -> dict[str, float]:
+    return {"cpu": 1.0}
+
+
 @contextmanager
 def ray_up(cpus: int, gpus: int) -> Iterator[float]:
     """An embedded Ray for as long as the block runs; yields the seconds it took to start."""
@@ -72,8 +76,7 @@ def run_on_tune(
     engine: Engine,
     folder: Path,
     *,
-    resources: Callable[[Trial], Mapping[str, float]] | None = None,
-    gpus_per_trial: float = 0,
+    resources: Callable[[Trial], Mapping[str, float]] = one_cpu,
     steps: str = STEPS,
     storage: str | None = None,
     room: Callable[[], int] | None = None,
@@ -113,7 +116,7 @@ def run_on_tune(
             "folder": str(folder / "trials" / f"{trial.number:04d}"),
             "sweep": engine.plan["sweep"],
             "storage": storage,
-            "resources": dict(resources(trial) if resources else {"cpu": 1, "gpu": gpus_per_trial}),
+            "resources": dict(resources(trial)),
         }
 
     tuner = tune.Tuner(
