@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -307,7 +308,7 @@ def make_plan(
         "protocol": protocol,
         "protocol_digest": digest(protocol),
         "seed_spread": dataclasses.asdict(scale.seed_spread) if scale.seed_spread else None,
-        "notes": [*scale.notes, *machine.notes],
+        "notes": [*scale.notes, *(frame.equal.notes if frame.equal else ()), *machine.notes],
         "device": {**dataclasses.asdict(machine), "text": machine.text},
         "versions": versions(),
     }
@@ -343,10 +344,26 @@ def with_equal(frame: Frame, wish: Wish, defaults: list[dict[str, Any]]) -> Fram
     """The frame with what its trials have to spend; timed here for device-seconds."""
     if wish.equal == "flops":
         return frame
-    configs = [resolve(frame, params, wish.seed) for params in defaults]
-    flops = [cost(c.task, c.method).training_flops for c in configs]
-    chosen = equal.choose(wish.equal, wish.budget, configs, flops)
+    chosen = equal.choose(
+        wish.equal,
+        wish.budget,
+        [resolve(frame, params, wish.seed) for params in defaults],
+        [resolve(frame, params, wish.seed) for params in variants(frame.scale, defaults)],
+        lambda config: cost(config.task, config.method).training_flops,
+    )
     return dataclasses.replace(frame, equal=chosen)
+
+
+def variants(scale: Scale, defaults: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is timed beside the defaults: each architecture's other widths, and another batch
+    size."""
+    found = []
+    for params in {p["architecture"]: p for p in reversed(defaults)}.values():
+        usual = params.get("batch_size", scale.defaults["batch_size"])
+        other = max(scale.choices.batch_sizes, key=lambda b: abs(math.log(b / usual)))
+        found += [{**params, "width": w} for w in scale.sizes[params["architecture"]].widths]
+        found.append({**params, "batch_size": other})
+    return found
 
 
 def equal_for_all(frame: Frame, machine: Machine) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainCon
     if not isinstance(batch, int) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     price = cost(frame.task, method)
-    images = frame.budget.images(method.backbone, price.training_flops)
+    images = frame.budget.images(method.backbone, price.training_flops, batch)
     whole = int(images) // batch * batch
     rungs = sorted({max(round(whole * f / batch), 1) * batch for f in scale.rungs if whole})
     if len(rungs) < len(scale.rungs):

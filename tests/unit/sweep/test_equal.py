@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import statistics
 from typing import Any
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bench.config import TrialConfig
+from bench.config import TaskConfig, TrialConfig
 from bench.errors import BenchError
 from bench.sweep import equal
-from bench.sweep.equal import Equal
+from bench.sweep.equal import Equal, Speed
+from bench.sweep.plan import variants
 from bench.sweep.resolve import cost, default_params, resolve
-from bench.workloads.echo import SMOKE
+from bench.workloads.echo import LAPTOP, SMOKE
 from tests.unit.sweep.fakes import frame
 
+SIZES = tuple(SMOKE.sizes)
 CELLS = [(a, p) for a in SMOKE.sizes for p in SMOKE.choices.preconditionings]
 
 
@@ -41,29 +48,97 @@ def test_equal_flops_is_what_a_preset_says() -> None:
         assert spent <= SMOKE.budget_tflop * 1e12
 
 
+SPEED = {name: Speed(step=1e-3, image=2e-4, flop=1e-11 * (i + 1)) for i, name in enumerate(SIZES)}
+
+
 def test_equal_seconds_follow_the_speed_of_each_architecture() -> None:
-    speed = {name: 1e-11 * (i + 1) for i, name in enumerate(SMOKE.sizes)}
-    for config in configs(Equal(kind="gpu-seconds", amount=2.0, sec_per_flop=speed)):
-        per_image = flops(config) * speed[config.method.backbone]
-        batch = config.train.batch_size
+    for config in configs(Equal(kind="gpu-seconds", amount=2.0, speed=SPEED)):
+        batch, own = config.train.batch_size, SPEED[config.method.backbone]
+        per_image = own.step / batch + own.image + own.flop * flops(config)
         assert 2.0 - batch * per_image <= config.train.budget_nimg * per_image <= 2.0
+
+
+def test_a_kilo_image_is_a_thousand() -> None:
+    # 0.57 * 1000 is 569.9999999999999 in floating point: a whole batch less
+    assert Equal(kind="nimg", amount=0.57).images("adm", 1, 10) == 570
+
+
+def test_a_fit_finds_the_speeds_that_made_the_timings() -> None:
+    truth = Speed(step=5e-3, image=3e-4, flop=2e-11)
+    points = [(4_000_000, 8), (9_000_000, 8), (20_000_000, 8), (9_000_000, 32)]
+    found = equal.fit({point: truth.sec_per_image(*point) for point in points})
+    assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(truth), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_fit_to_few_timings_meets_them(count: int) -> None:
+    points = dict(
+        list({(4_000_000, 8): 2e-3, (4_000_000, 16): 1.8e-3, (9_000_000, 8): 3e-3}.items())[:count]
+    )
+    found = equal.fit(points)
+    for point, seconds in points.items():
+        assert found.sec_per_image(*point) == pytest.approx(seconds)  # as many unknowns as timings
+
+
+@given(
+    st.lists(st.floats(1e-4, 1.0), min_size=4, max_size=4),
+)
+def test_no_fit_is_ever_negative(seconds: list[float]) -> None:
+    points = [(4_000_000, 8), (9_000_000, 8), (20_000_000, 8), (9_000_000, 32)]
+    found = equal.fit(dict(zip(points, seconds, strict=True)))
+    assert min(dataclasses.astuple(found)) >= 0
+    assert all(found.sec_per_image(*point) > 0 for point in points)
+
+
+def test_what_was_timed_is_near_what_the_fit_says() -> None:
+    params = [default_params(SMOKE, "ddpmpp", "edm")]
+    timed = [resolve(frame(), p, 0) for p in (*params, *variants(SMOKE, params))]
+    assert len({(flops(c), c.train.batch_size) for c in timed}) == 4
+    speed = equal.timed(timed, flops)["ddpmpp"]
+    for config in timed:
+        again = equal.sec_per_image(config)
+        said = speed.sec_per_image(flops(config), config.train.batch_size)
+        assert 0.2 < again / said < 5  # other work on the machine slows one timing, not its order
+
+
+def test_widest_networks_and_largest_batches_can_be_timed() -> None:
+    task = TaskConfig(kind="generate", spatial=(LAPTOP.resolution,) * 2, channels=1)
+    own = frame(scale=LAPTOP, task=task)
+    found = [resolve(own, v, 0) for v in variants(LAPTOP, [default_params(LAPTOP, "adm", "edm")])]
+    widths = set(LAPTOP.sizes["adm"].widths.values())
+    assert {c.method.backbone_args["width"] for c in found} == widths
+    assert {c.train.batch_size for c in found} == {8, 32}
 
 
 def test_defaults_are_the_presets_own_in_another_unit() -> None:
     usual = configs(None)
-    prices = [flops(c) for c in usual]
-    images = equal.choose("nimg", None, usual, prices)
+    images = equal.choose("nimg", None, usual, [], flops)
     assert images.amount == statistics.median(c.train.budget_nimg for c in usual) / 1000
-    timed = equal.choose("gpu-seconds", None, usual, prices)
-    assert timed.amount > 0
-    assert set(timed.sec_per_flop) == set(SMOKE.sizes)
-    asked = equal.choose("gpu-seconds", 3.5, usual, prices)
-    assert asked.amount == 3.5
+    assert "the preset's FLOPs" in images.notes[0]
+    timed = equal.choose("gpu-seconds", None, usual, [], flops)
+    assert timed.amount == float(f"{timed.amount:.1g}")
+    assert set(timed.speed) == set(SIZES)
+    asked = equal.choose("gpu-seconds", 3.5, usual[:1], [], flops)
+    assert (asked.amount, asked.derived) == (3.5, "")
+    assert "predicted from steps timed" in asked.notes[0]
+
+
+def test_a_gpu_that_is_not_here_cannot_be_timed() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    config = resolve(frame(device="cuda"), default_params(SMOKE, "adm", "edm"), 0)
+    with pytest.raises(BenchError, match="no GPU here; start it on a node that has one"):
+        equal.sec_per_image(config)
+
+
+def test_an_architecture_that_was_not_timed() -> None:
+    with pytest.raises(BenchError, match="adm was not timed"):
+        Equal(kind="gpu-seconds", amount=1.0).images("adm", 1, 8)
 
 
 def test_it_is_in_the_plan_and_comes_back() -> None:
-    budget = Equal(kind="gpu-seconds", amount=2.0, sec_per_flop={"adm": 1e-9})
-    assert equal.of_plan({"equal": budget.record()}) == budget
+    budget = Equal(kind="gpu-seconds", amount=2.0, speed=SPEED)
+    assert equal.of_plan({"equal": json.loads(json.dumps(budget.record()))}) == budget
     assert equal.of_plan({"equal": None}) is None
     assert equal.of_plan({}) is None  # a journal from before there was a choice
 
