@@ -289,7 +289,5 @@ def _print_opening(console: Console, prepared: Prepared) -> None:
 
 def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
     from bench.console import tables
-    from bench.sweep.forecast import forecast
 
-    found = forecast(prepared.plan, prepared.frame)
-    console.print(tables.dry_run(prepared, found, home.free_bytes()))
+    console.print(tables.dry_run(prepared, prepared.forecast, home.free_bytes()))

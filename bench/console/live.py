@@ -97,7 +97,7 @@ def _expected_spend(plan: Record) -> float:
     """Budget a whole sweep is expected to use, in full-budget trials."""
     from bench.sweep.forecast import expected_reach
 
-    reach = expected_reach(plan["trials"], len(plan["cells"]), plan["keep"], plan["prune"])
+    reach = expected_reach(plan["trials"] or 0, len(plan["cells"]), plan["keep"], plan["prune"])
     steps = [b - a for a, b in zip([0.0, *plan["rungs"]], plan["rungs"], strict=False)]
     return float(sum(n * step for n, step in zip(reach, steps, strict=True)))
 
@@ -256,7 +256,7 @@ def summary_lines(end: dict[str, Any], name: str) -> list[str]:
         f"{body['ray_start_sec']:.0f} s); {body['busy_share']:.0%} of wall time x concurrency "
         "inside train, sample and measure",
         *body.get("spent", ()),
-        *body.get("forecast", ()),
+        *_forecast_line(body.get("forecast")),
     ]
     if body.get("unfinished"):
         lines.append(
@@ -264,3 +264,16 @@ def summary_lines(end: dict[str, Any], name: str) -> list[str]:
             "more of it (--wall-clock, --gpu-hours) goes on with them"
         )
     return lines
+
+
+def _forecast_line(body: dict[str, Any] | None) -> list[str]:
+    """What was forecast beside what was."""
+    if not body:
+        return []
+    (device, took), (wall, wall_took), (peak, peak_took) = (
+        body[k] for k in ("device_sec", "wall_sec", "peak_gb")
+    )
+    return [
+        f"forecast {device:.0f} device-seconds, {clock(wall)}, {peak:.1f} GB a trial; "
+        f"took {took:.0f}, {clock(wall_took)}, {peak_took:.1f} GB"
+    ]

@@ -162,9 +162,12 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
         *claims.space_lines({k: _load(d) for k, d in prepared.distributions.items()}),
         "",
         f"trials expected to reach each rung: {reach}",
-        f"expected cost: {found.core_seconds:.0f} core-seconds, about "
+        *_fits(plan, found),
+        f"expected cost: {found.core_seconds:.0f} device-seconds, about "
         f"{clock(found.wall_seconds)} with {plan['concurrency']} at once (timed just now on "
         "this machine; a forecast)",
+        f"memory: {found.peak_gb:.1f} GB for the largest default by prediction"
+        + (f", a trial may use {plan['memory_gb']:.1f} GB" if plan.get("memory_gb") else ""),
         f"disk: about {found.disk_bytes / 1e6:.0f} MB for checkpoints and snapshots, "
         f"{free_bytes / 1e9:.1f} GB free; the last 2 checkpoints of a running trial are kept, "
         "of a completed one its average and EMA snapshots, of any other nothing",
@@ -173,6 +176,12 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
     if plan["trials"] is not None and plan["trials"] < need:
         lines.append(f"note: with fewer than {need} trials some cells will read inconclusive")
     return Group(*lines)
+
+
+def _fits(plan: dict[str, Any], found: Forecast) -> list[str]:
+    if plan["trials"] is not None:
+        return []
+    return [f"trials expected to fit the sweep's budget: about {found.trials}"]
 
 
 def _load(text: str) -> Any:

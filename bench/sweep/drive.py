@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from bench.storage import layout
-from bench.sweep import budget, slots
+from bench.sweep import budget, forecast, slots
 from bench.sweep.engine import Engine
 from bench.sweep.history import Record, Trial
 from bench.sweep.home import Home
@@ -73,6 +73,9 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> R
             "busy_sec": busy,
             "busy_share": busy / (wall * engine.concurrency) if wall else 0.0,
             "spent": budget.left_text(engine.spent(), gpu=bool(machine.gpus)),
+            "forecast": forecast.compared(
+                engine.plan.get("forecast"), engine.history, ray_start + wall
+            ),
             "unfinished": len(engine.history.left_open),
         },
     )
@@ -84,12 +87,14 @@ def _ray(engine: Engine, machine: Machine, address: str | None) -> AbstractConte
 
     if address is not None:
         return cluster_up(address)
-    return ray_up(max(engine.concurrency, machine.cores), machine.gpus)
+    workers = engine.plan.get("workers", 1)
+    return ray_up(max(engine.concurrency * workers, machine.cores), machine.gpus)
 
 
 def _on_tune(engine: Engine, folder: Path, machine: Machine, address: str | None) -> None:
     from bench.sweep.ray_adapter.cluster import room
     from bench.sweep.ray_adapter.driver import STEPS, run_on_tune
+    from bench.sweep.ray_adapter.workers import trial_resources
 
     plan = engine.plan
     workers = plan.get("workers", 1)
@@ -99,7 +104,7 @@ def _on_tune(engine: Engine, folder: Path, machine: Machine, address: str | None
     def resources(trial: Trial) -> dict[str, float]:
         """Of the trial's own process; that of several workers asks for theirs itself."""
         if workers > 1:
-            return {"cpu": 0, "gpu": 0}
+            return trial_resources()
         return {**one, "gpu": trial.suggestion.get("slot", one["gpu"])}
 
     fixed = address is None or plan.get("fixed_concurrency", True)

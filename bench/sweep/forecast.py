@@ -8,6 +8,7 @@ average. A forecast, not a promise: it is printed as such.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,16 @@ import torch
 
 from bench.config import TrialConfig
 from bench.diffusion import samplers
+from bench.sweep import budget, footprint
 from bench.sweep.engine import PROTECTED
+from bench.sweep.history import History
 from bench.sweep.resolve import Frame, cost, resolve
 from bench.train import checkpoint
 from bench.train.objective import Batch, build
 
 STEPS = 2
+RAY_SEC, START_SEC = 5.0, 6.0  # of Ray, and of a trial's process with its imports; measured here
+MOST = 1_000_000  # trials that are looked for in a budget
 COPIES = 6  # weights, two moments, three averages in a full checkpoint
 FULL, HALF = 4, 2  # bytes
 
@@ -29,6 +34,8 @@ FULL, HALF = 4, 2  # bytes
 class Forecast:
     """Expected cost of a sweep."""
 
+    trials: int  # as many as were asked for, or are expected to fit its budget
+    peak_gb: float  # of the trial that needs most, predicted
     trials_to_rung: list[float]  # how many trials are expected to reach each rung
     trial_seconds: dict[str, float]  # of one full-budget trial, by architecture
     core_seconds: float
@@ -50,30 +57,80 @@ def expected_reach(trials: int, cells: int, keep: list[float], prune: bool) -> l
 def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
     """Time the default networks and add up."""
     firsts = {p["architecture"]: p for p in reversed(plan["defaults"])}
-    names = list(firsts)
-    configs = [resolve(frame, firsts[a], plan["seed"]) for a in names]
-    reach = expected_reach(plan["trials"], len(plan["cells"]), plan["keep"], plan["prune"])
-    trial_sec, total, kept_bytes, running_bytes = {}, 0.0, 0.0, 0.0
-    for name, config in zip(names, configs, strict=True):
-        train, evaluate = _time(config)
-        trial_sec[name] = train + evaluate * (len(plan["rungs"]) + _final_share(config))
-        share = 1 / len(names)
-        for i, fraction in enumerate(plan["rungs"]):
-            step = fraction - (plan["rungs"][i - 1] if i else 0.0)
-            total += share * reach[i] * (train * step + evaluate)
-        total += share * reach[-1] * evaluate * _final_share(config)
-        size = cost(config.task, config.method).parameters
+    configs = {a: resolve(frame, p, plan["seed"]) for a, p in firsts.items()}
+    timed = {a: _time(c) for a, c in configs.items()}
+    devices = frame.workers * (1 if frame.device == "cuda" else frame.threads)
+
+    def seconds(trials: int) -> float:
+        """Of all trials together, their processes' start included."""
+        reach = expected_reach(trials, len(plan["cells"]), plan["keep"], plan["prune"])
+        total = START_SEC * plan["concurrency"]
+        for name, config in configs.items():
+            train, evaluate = timed[name]
+            for i, fraction in enumerate(plan["rungs"]):
+                step = fraction - (plan["rungs"][i - 1] if i else 0.0)
+                total += reach[i] / len(configs) * (train * step + evaluate)
+            total += reach[-1] / len(configs) * evaluate * _final_share(config)
+        return float(total)
+
+    trials = plan["trials"] or _fitting(plan, seconds, devices)
+    reach = expected_reach(trials, len(plan["cells"]), plan["keep"], plan["prune"])
+    kept = running = 0.0
+    for config in configs.values():
+        size = cost(config.task, config.method).parameters / len(configs)
         snapshots = min(len(plan["rungs"]) - 1, config.train.snapshots)
         averages = len(config.train.ema_sigma_rel)
-        kept_bytes += share * reach[-1] * size * (FULL + HALF * averages * snapshots)
-        running_bytes += share * plan["concurrency"] * size * COPIES * FULL * checkpoint.KEEP
+        kept += reach[-1] * size * (FULL + HALF * averages * snapshots)
+        running += plan["concurrency"] * size * COPIES * FULL * checkpoint.KEEP
+    total = seconds(trials)
     return Forecast(
+        trials=trials,
+        peak_gb=max(footprint.predict(c).peak_gb for c in configs.values()),
         trials_to_rung=reach,
-        trial_seconds=trial_sec,
-        core_seconds=total,
-        wall_seconds=total / plan["concurrency"],
-        disk_bytes=int(kept_bytes + running_bytes),
+        trial_seconds={
+            a: timed[a][0] + timed[a][1] * (len(plan["rungs"]) + _final_share(c))
+            for a, c in configs.items()
+        },
+        core_seconds=total * devices,
+        wall_seconds=RAY_SEC + total / plan["concurrency"],
+        disk_bytes=int(kept + running),
     )
+
+
+def _fitting(plan: dict[str, Any], seconds: Callable[[int], float], devices: float) -> int:
+    """How many trials a sweep's own budgets are expected to hold."""
+    limits = plan["budget"]
+    room = []
+    if limits["wall_sec"] is not None:
+        room.append((limits["wall_sec"] - RAY_SEC - budget.CLOSING_SEC) * plan["concurrency"])
+    if limits["device_sec"] is not None:
+        room.append(limits["device_sec"] / devices)
+    low, high = 1, 2
+    while seconds(high) < min(room) and high < MOST:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if seconds(middle) <= min(room) else (low, middle)
+    return low
+
+
+def compared(
+    told: dict[str, Any] | None, history: History, wall_sec: float
+) -> dict[str, tuple[float, float]] | None:
+    """What was forecast and what was: device_sec, wall_sec, peak_gb.
+
+    None where there was no forecast, or the sweep was taken up again, so that not all of it is
+    what was timed.
+    """
+    if not told or sum(s["event"] == "open" for s in history.sessions) != 1:
+        return None
+    trials = history.trials.values()
+    peaks = [t.metrics.get("throughput/peak_mem_gb", 0.0) for t in trials]
+    return {
+        "device_sec": (told["core_seconds"], sum(t.wall_sec * budget.devices(t) for t in trials)),
+        "wall_sec": (told["wall_seconds"], wall_sec),
+        "peak_gb": (told["peak_gb"], max(peaks, default=0.0)),
+    }
 
 
 def _final_share(config: TrialConfig) -> float:

@@ -25,6 +25,7 @@ from bench.storage import layout
 from bench.sweep import budget, calibrate, equal
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
+from bench.sweep.forecast import Forecast, forecast
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
@@ -49,6 +50,7 @@ class Prepared:
     space: Space
     distributions: dict[str, str]
     data: CachedImages
+    forecast: Forecast
 
 
 def find_machine(wish: Wish) -> Machine:
@@ -138,7 +140,11 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     distributions = check_space(plan, frame, space, scale.choices)
     first = resolve(frame, plan["defaults"][0], wish.seed)
     generate.prepare(first.data.cache, first)
-    return Prepared(plan=plan, frame=frame, space=space, distributions=distributions, data=data)
+    found = forecast(plan, frame)
+    plan = {**plan, "forecast": dataclasses.asdict(found)}
+    return Prepared(
+        plan=plan, frame=frame, space=space, distributions=distributions, data=data, forecast=found
+    )
 
 
 def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:

@@ -11,6 +11,7 @@ from typing import Any
 from ray import exceptions
 
 from bench.storage.place import StorageError
+from bench.train.parallel import WorkerLost
 
 TAIL_LINES = 40
 RAY_KILLED = "based on the killing policy"  # of Ray's memory monitor
@@ -31,6 +32,8 @@ def why(error: BaseException | None, logs: Iterable[Path] = ()) -> Death:
     """What an error that Tune caught, and its process's logs, say of the trial that it ended."""
     if isinstance(error, exceptions.RayTaskError):
         inner = error.cause
+        if isinstance(inner, WorkerLost):
+            return Death("lost", _first(inner))
         if isinstance(error, StorageError) or isinstance(inner, StorageError):
             return Death("storage", _first(inner))
         return Death("failed", f"{type(inner).__name__}: {_first(inner)}")

@@ -133,7 +133,7 @@ def run_on_tune(
             storage_path=str(scratch.resolve()),
             verbose=0,
             stop=_stopper(guard),
-            callbacks=[_watch(guard, room)],
+            callbacks=[_watch(guard, room), *_releases(engine)],
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=0, fail_fast=False),  # the engine retries
         ),
@@ -170,6 +170,13 @@ def _watch(guard: Any, room: Callable[[], int] | None) -> Any:
             guard(guard.engine.started, number, host, pid)
 
     return Watch()
+
+
+def _releases(engine: Engine) -> list[Any]:
+    """Of trials of several workers: what frees their placement groups when they cannot."""
+    from bench.sweep.ray_adapter.workers import Release
+
+    return [Release()] if engine.plan.get("workers", 1) > 1 else []
 
 
 def _stopper(guard: Any) -> Any:

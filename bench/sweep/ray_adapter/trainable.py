@@ -31,6 +31,7 @@ from bench.storage import layout
 from bench.storage.mirror import mirrored
 
 Steps = Callable[[TrialConfig, Path], Iterator[Report]]
+SpreadSteps = Callable[[TrialConfig, Path, tuple[str, str, int] | None], Iterator[Report]]
 SCRATCH = "BENCH_SCRATCH"  # a node's own fast disk; without it, its temporary folder
 
 
@@ -72,7 +73,11 @@ class TrialActor(tune.Trainable):
     def _open(self, config: dict[str, Any]) -> None:
         run: Steps = doors.at(config["steps"])
         trial = TrialConfig.from_dict(config["config"])
-        if config.get("storage"):
+        if trial.train.workers > 1:  # mirrored where rank 0 is
+            place = (config["storage"], config["sweep"], config["trial"])
+            spread: SpreadSteps = doors.at(config["steps"])
+            self.steps = spread(trial, Path(config["folder"]), place if place[0] else None)
+        elif config.get("storage"):
             self.steps = stored(run, trial, config["storage"], config["sweep"], config["trial"])
         else:
             self.steps = run(trial, Path(config["folder"]))
