@@ -148,6 +148,12 @@ class Cluster:
             )
         return Node(process, folder, log)
 
+    def busiest(self, seconds: float = 0.3) -> Node:
+        """The node that works most at the moment: a trial runs on it."""
+        before = {id(node): _cpu_sec(node) for node in self.nodes}
+        time.sleep(seconds)
+        return max(self.nodes, key=lambda node: _cpu_sec(node) - before[id(node)])
+
     def kill(self, node: Node) -> None:
         """SIGKILL everything of a node at once; what was in its folders is gone."""
         tree = _tree(node.process.pid)
@@ -174,6 +180,15 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [top, *top.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _cpu_sec(node: Node) -> float:
+    """CPU seconds that a node's processes have used."""
+    used = 0.0
+    for process in _tree(node.process.pid):
+        with suppress(psutil.NoSuchProcess):
+            used += process.cpu_times().user
+    return used
 
 
 def _sigkill(process: psutil.Process) -> None:

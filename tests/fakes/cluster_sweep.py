@@ -29,7 +29,7 @@ def open_engine(
     home: Path, cache: Path, trials: int, listeners: tuple[layout.Listener, ...]
 ) -> Engine:
     frame = fakes.frame(
-        scale=dataclasses.replace(SMOKE, budget_tflop=0.03),  # about 5 s a trial
+        scale=dataclasses.replace(SMOKE, budget_tflop=0.06),  # some 5 s a trial
         data=DataConfig(name="fake", digest=DIGEST, simulated=True, cache=str(cache)),
         task=TaskConfig(kind="generate", spatial=(SIDE, SIDE), channels=1, sigma_data=0.45),
     )

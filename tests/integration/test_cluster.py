@@ -127,14 +127,13 @@ def check_once(records: list[dict[str, Any]], trials: int) -> None:
 
 
 def test_a_node_is_killed_and_another_joins(nodes: Cluster) -> None:
-    driver = Driver(nodes, trials=7)
-    # both nodes run a trial, and one of them has passed a rung
-    driver.until(lambda seen: len({r["trial"] for r in rungs(seen)}) >= 2)
-    nodes.kill(nodes.nodes[0])
+    driver = Driver(nodes, trials=5)
+    driver.until(lambda seen: bool(rungs(seen)))  # at the first of three, a node is at work
+    nodes.kill(nodes.busiest())
     nodes.add()
     driver.finish()
     records = driver.records()
-    check_once(records, 7)
+    check_once(records, 5)
     lost = [r["trial"] for r in records if r["kind"] == "outcome" and r.get("lost")]
     assert len(lost) == 1
     for number in lost:
@@ -145,14 +144,14 @@ def test_a_node_is_killed_and_another_joins(nodes: Cluster) -> None:
         nimg = [r["nimg"] for r in own if r["kind"] == "report" and r["phase"] != "end"]
         assert nimg == sorted(set(nimg))
         assert any(r["kind"] == "report" for r in own[cut:])
-    check_results(nodes, records, [*lost, 6])
+    check_results(nodes, records, [*lost, 4])
     shared = nodes.base / "shared/sweeps/fake-1"
     stored = b"".join(p.read_bytes() for p in sorted((shared / "journal").iterdir()))
     assert stored == driver.journal.read_bytes()
     assert not (shared / "driver.json").exists()
     assert list(shared.glob("trials/*/checkpoint-*")) == []
     # what boards show has come to the driver
-    pictures = [driver.home / f"sweeps/fake-1/trials/{n:04d}/samples.png" for n in range(7)]
+    pictures = [driver.home / f"sweeps/fake-1/trials/{n:04d}/samples.png" for n in range(5)]
     assert all(p.exists() for p in pictures)
 
 

@@ -18,8 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from bench.sweep import journal
 from tests.fakes.cluster import REPOSITORY, Cluster, cluster
 
@@ -66,9 +64,7 @@ def seconds_to_go_on(made: Cluster) -> dict[str, float]:
     """From the kill of a trial's node: until it is known, handed out again, training again."""
     process, path = sweep(made, 3, 1)
     wait(path, lambda seen: any(r.get("phase") == "rung" for r in seen))
-    before = {id(node): _cpu_sec(node) for node in made.nodes}
-    time.sleep(0.3)
-    busy = max(made.nodes, key=lambda node: _cpu_sec(node) - before[id(node)])
+    busy = made.busiest()
     at = time.time()
     made.kill(busy)
 
@@ -86,13 +82,6 @@ def seconds_to_go_on(made: Cluster) -> dict[str, float]:
     }
     process.wait(LIMIT_SEC)
     return took
-
-
-def _cpu_sec(node: Any) -> float:
-    """CPU seconds that a node's processes have used."""
-    top = psutil.Process(node.process.pid)
-    times = [p.cpu_times() for p in [top, *top.children(recursive=True)]]
-    return sum(t.user for t in times)
 
 
 def main() -> None:
