@@ -40,8 +40,8 @@ class Spent:
 def spent(history: History, now: float) -> Spent:
     """What the sweep has spent by `now` (seconds since the epoch, as the journal's own times)."""
     wall = history.wall_sec(now)
-    device = sum(_occupied(t, now) * devices(t) for t in history.trials.values())
     limits = history.plan.get("budget") or {}
+    device = sum(_occupied(t, now) * devices(t) for t in history.trials.values())
     wall_limit, device_limit = limits.get("wall_sec"), limits.get("device_sec")
     return Spent(
         wall_sec=wall,
@@ -49,6 +49,11 @@ def spent(history: History, now: float) -> Spent:
         wall_left=None if wall_limit is None else wall_limit - wall,
         device_left=None if device_limit is None else device_limit - device,
     )
+
+
+def limited(history: History) -> bool:
+    """Whether the sweep has a budget at all."""
+    return any((history.plan.get("budget") or {}).values())
 
 
 def _occupied(trial: Trial, now: float) -> float:
@@ -68,7 +73,7 @@ def too_little_left(history: History, now: float) -> bool:
 
     The median of those that did is asked; with none yet, a trial may begin.
     """
-    if not any((history.plan.get("budget") or {}).values()):
+    if not limited(history):
         return False
     found = spent(history, now)
     if found.over:

@@ -37,8 +37,11 @@ def run(
         if (url := engine.plan.get("storage")) is not None:
             folder = home.folder(engine.plan["sweep"])
             more = stack.enter_context(layout.followed(url, engine.plan["sweep"], folder, say))
-            engine.listeners = (*engine.listeners, *more)
             layout.share_cache(url, Path(engine.frame.data.cache))
+            for record in list(engine.journal.records):  # of trials that ended with a lost driver
+                for listener in more:
+                    listener(record)
+            engine.listeners = (*more, *engine.listeners)  # pictures are here when published
         return _run(engine, home, machine, address)
 
 

@@ -260,7 +260,7 @@ class Engine:
 
     def _cut_off(self, number: int, now: float) -> bool:
         """Interrupt a trial when the sweep's budget is spent; whether it is."""
-        if not budget.spent(self.history, now).over:
+        if not budget.limited(self.history) or not budget.spent(self.history, now).over:
             return False
         self._end(number, "interrupted", budget.SPENT)
         return True
@@ -316,7 +316,7 @@ class Engine:
 
         For a runner to ask between reports, which may be far apart.
         """
-        if not self.stopping and self.spent().over:
+        if not self.stopping and budget.limited(self.history) and self.spent().over:
             self.stop(budget.SPENT)
         return self.stopping
 

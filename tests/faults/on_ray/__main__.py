@@ -167,23 +167,7 @@ class Stress:
 
     def compare(self, home: Path, reference: Path) -> list[str]:
         found = compare.violations(home, NAME) + compare.unfinished(home, NAME)
-        ours, theirs = compare.told(home, NAME), compare.told(reference, NAME)
-        if len(ours) != len(theirs):
-            found.append(f"{len(ours)} trials, not {len(theirs)}")
-        for a, b in zip(ours, theirs, strict=False):
-            found += [
-                f"trial {b['trial']}: {k} is {a.get(k)!r}, not {b[k]!r}"
-                for k in b
-                if a.get(k) != b[k]
-            ]
-        mine, reference_runs = compare.runs(home), compare.runs(reference)
-        if mine.keys() != reference_runs.keys():
-            found.append(f"MLflow runs {sorted(mine.keys() ^ reference_runs.keys())}")
-        for key in mine.keys() & reference_runs.keys():
-            for part in ("status", "params", "metrics", "tags"):
-                if mine[key][part] != reference_runs[key][part]:
-                    found.append(f"MLflow run {key}: {part} differ")
-        return found
+        return found + compare.differences(home, reference, NAME)
 
     def report(self) -> str:
         counts, resumed = self.counts(), [e["sec"] for e in self.entries if e["what"] == "resumed"]

@@ -104,3 +104,23 @@ def runs(path: Path) -> dict[str, Any]:
                 },
             }
     return found
+
+
+def differences(path: Path, other: Path, name: str) -> list[str]:
+    """What two finished sweeps do not agree on, in their journals and in MLflow."""
+    found = []
+    ours, theirs = told(path, name), told(other, name)
+    if len(ours) != len(theirs):
+        found.append(f"{len(ours)} trials, not {len(theirs)}")
+    for a, b in zip(ours, theirs, strict=False):
+        found += [
+            f"trial {b['trial']}: {k} is {a.get(k)!r}, not {b[k]!r}" for k in b if a.get(k) != b[k]
+        ]
+    mine, left_alone = runs(path), runs(other)
+    if mine.keys() != left_alone.keys():
+        found.append(f"MLflow runs {sorted(mine.keys() ^ left_alone.keys())}")
+    for key in mine.keys() & left_alone.keys():
+        for part in ("status", "params", "metrics", "tags"):
+            if mine[key][part] != left_alone[key][part]:
+                found.append(f"MLflow run {key}: {part} differ")
+    return found
