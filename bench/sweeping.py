@@ -113,9 +113,9 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
         say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
     prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
-    _print_opening(console, prepared)
+    print_opening(console, prepared)
     if dry:
-        _print_forecast(console, prepared, where)
+        print_forecast(console, prepared, where)
         return
     run_sweep(prepared, where, console, store, real=real, address=asked.address)
 
@@ -280,14 +280,16 @@ def _run(
     say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
 
 
-def _print_opening(console: Console, prepared: Prepared) -> None:
+def print_opening(console: Console, prepared: Prepared) -> None:
+    """What is about to run, and what may be claimed of it."""
     from bench.console import claims
 
     for line in claims.opening(prepared.plan, prepared.data.notes):
         say(console, line)
 
 
-def _print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
+def print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
+    """What it is expected to cost: all that a dry run does."""
     from bench.console import tables
 
     console.print(tables.dry_run(prepared, prepared.forecast, home.free_bytes()))

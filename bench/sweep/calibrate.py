@@ -1,10 +1,14 @@
 """How far the ranking at each rung agrees with the final one, and what pruning may make of it.
 
 Measured on a sweep that pruned nothing (pruned, the trials that looked worst early have no final
-value and the agreement would be that of the rest). For each rung: Spearman's and Kendall's rank
-correlation with the last rung, with bootstrap intervals over trials, and the share that must go on
-so that in SURVIVE of resampled sweeps at least one of the trials that end within error of the best
-is among them. Where the agreement is not established, nothing is pruned. (Contract 11.)
+value, and the agreement would be that of the rest). Each rung gets Spearman's and Kendall's rank
+correlation with the last, with bootstrap intervals over trials, and the share that goes on there:
+the smallest with which, in SURVIVE of resampled sweeps, one of the trials that end within error of
+the best gets past all rungs. A resampled sweep is run by the pruning rule itself: protected trials
+report first and are only seen (the best is that of the others: a protected one is never lost), the
+others come one by one and are judged among those seen so far, at a later rung only those that
+passed the earlier ones. The permitted loss is shared alike by the rungs. Where an agreement is not
+established, nothing is pruned. (Contract 11.)
 """
 
 from __future__ import annotations
@@ -12,46 +16,56 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files import whole
 from bench.streams import stream
+from bench.sweep.engine import PROTECTED
 from bench.sweep.history import History
 from bench.sweep.home import Home
+from leaderboards.agreement import spearman
 
-SURVIVE = 0.95  # of resampled sweeps in which one of the eventual best goes on
-FLOOR = 0.25  # never fewer than a quarter, however well a rung ranks
-STEP = 0.05  # shares are rounded up to it
-DRAWS = 2000
+SURVIVE = 0.95  # of resampled sweeps in which one of the eventual best passes all rungs
+SHARES = tuple(round(0.25 + 0.05 * i, 2) for i in range(16))  # never fewer than a quarter; to 1
+ESTABLISHED = 0.4  # low end of Spearman's interval: below it too few survive, by simulation
+DRAWS = 1000
 MIN_TRIALS = 8
 REL_ERROR = 0.05  # of a last value, where no spread between seeds was measured
+
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """One rung's agreement with the last."""
+    """One rung's agreement with the last; intervals are 95 % bootstrap intervals over trials."""
 
     fraction: float
     spearman: float
-    spearman_low: float  # 95 % bootstrap interval over trials
+    spearman_low: float
     spearman_high: float
     kendall: float
-    keep: float  # the share that goes on; 1: do not prune here
+    kendall_low: float
+    kendall_high: float
+    keep: float  # share of those that report here which goes on; 1: do not prune here
+    lost: float  # of resampled sweeps: no trial as good as the best got past this rung
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Of one workload, scale and protocol."""
+    """Of one workload, preset and protocol."""
 
     workload: str
     scale: str
+    scale_digest: str
     protocol_digest: str
+    simulated: bool  # the data it was measured on
     sweep: str
     trials: int
     rel_error: float  # within which two last values are not told apart
@@ -92,44 +106,82 @@ def measure(history: History) -> Calibration:
     return Calibration(
         workload=plan["workload"],
         scale=plan["scale"],
+        scale_digest=plan["scale_digest"],
         protocol_digest=plan["protocol_digest"],
+        simulated=plan["data"]["simulated"],
         sweep=plan["sweep"],
         trials=len(done),
         rel_error=rel_error,
-        rungs=tuple(
-            judge(values[:, i], values[:, last], plan["rungs"][i], rel_error) for i in range(last)
-        ),
+        rungs=judge(values, plan["rungs"], rel_error, PROTECTED * len(plan["cells"])),
     )
 
 
 def judge(
-    early: np.ndarray[Any, Any], final: np.ndarray[Any, Any], fraction: float, rel_error: float
-) -> Rung:
-    """One rung: values of the same trials early and at the end, lower is better."""
-    n, draw = len(final), stream(0, "calibrate")
-    rho = float(stats.spearmanr(early, final).statistic)
-    found, needs = [], []
-    for _ in range(DRAWS):
-        rows = draw.integers(0, n, n)
-        found.append(float(stats.spearmanr(early[rows], final[rows]).statistic))
-        needs.append(_needed(early[rows], final[rows], rel_error))
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    share = float(np.quantile(needs, SURVIVE, method="higher"))
-    keep = min(1.0, max(FLOOR, math.ceil(share / STEP - 1e-9) * STEP))
-    return Rung(
-        fraction=fraction,
-        spearman=rho,
-        spearman_low=float(low),
-        spearman_high=float(high),
-        kendall=float(stats.kendalltau(early, final).statistic),
-        keep=round(keep, 2) if low > 0 else 1.0,
-    )
+    values: Values, fractions: Sequence[float], rel_error: float, protected: int
+) -> tuple[Rung, ...]:
+    """All rungs but the last, of values [trials, rungs]; lower is better.
+
+    `protected` trials of a sweep are never stopped, though their values count.
+    """
+    n, draw = len(values), stream(0, "calibrate")
+    sweeps = draw.integers(0, n, (DRAWS, protected + n))  # protected first, then in order
+    going = np.ones_like(sweeps, bool)
+    final = values[sweeps, -1]
+    best = final[:, protected:].min(1, keepdims=True)
+    good = final <= best + rel_error * np.abs(best)
+    good[:, :protected] = False  # they get through whatever is kept
+    rungs, last = [], values.shape[1] - 1
+    for i in range(last):
+        early, again = values[:, i], sweeps[:, protected:]
+        rho, tau = spearman(early, values[:, -1]), kendall(early, values[:, -1])
+        rhos = [spearman(early[rows], values[rows, -1]) for rows in again]
+        taus = [kendall(early[rows], values[rows, -1]) for rows in again]
+        low, high = _interval(rhos)
+        permitted, keep = (1 - SURVIVE) * (i + 1) / last, 1.0
+        if low > ESTABLISHED:
+            place, seen = _places(early[sweeps], going)
+            for keep in SHARES:
+                on = going & (place <= np.maximum(1, np.ceil(keep * seen)))
+                on[:, :protected] = True
+                if 1 - (on & good).any(1).mean() <= permitted:
+                    break
+            going = on
+        rungs.append(
+            Rung(
+                fraction=fractions[i],
+                spearman=rho or 0.0,
+                spearman_low=low,
+                spearman_high=high,
+                kendall=tau or 0.0,
+                kendall_low=_interval(taus)[0],
+                kendall_high=_interval(taus)[1],
+                keep=keep,
+                lost=float(1 - (going & good).any(1).mean()),
+            )
+        )
+    return tuple(rungs)
 
 
-def _needed(early: np.ndarray[Any, Any], final: np.ndarray[Any, Any], rel_error: float) -> float:
-    """The smallest share, best first at the rung, that holds one of the eventual best."""
-    good = final <= final.min() * (1 + rel_error)
-    return float((early < early[good].min()).sum() + 1) / len(final)
+def _places(early: Values, going: NDArray[np.bool_]) -> tuple[Any, Any]:
+    """Of each trial [sweeps, trials]: its place among those seen so far, and how many those are."""
+    place = np.empty(early.shape, int)
+    for t in range(early.shape[1]):
+        ahead = going[:, :t] & (early[:, :t] < early[:, t : t + 1])
+        place[:, t] = 1 + ahead.sum(1)
+    return place, going.cumsum(1)
+
+
+def kendall(first: Values, second: Values) -> float | None:
+    """Kendall's tau-b; None where one side is constant."""
+    a, b = (np.sign(x[:, None] - x[None, :]) for x in (first, second))
+    norm = math.sqrt(float((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / norm if norm > 0 else None
+
+
+def _interval(found: Sequence[float | None]) -> tuple[float, float]:
+    """The middle 95 %; a resampled sweep without any order counts as one without agreement."""
+    low, high = np.quantile([value or 0.0 for value in found], [0.025, 0.975])
+    return float(low), float(high)
 
 
 def store(home: Home, found: Calibration) -> Path:
@@ -140,7 +192,7 @@ def store(home: Home, found: Calibration) -> Path:
 
 
 def load(home: Home, plan: dict[str, Any]) -> Calibration | None:
-    """What was measured under a plan's own protocol (data, budget and rungs in it), if anything.
+    """What was measured under a plan's own preset and protocol (data, budget and rungs in it).
 
     Raises:
         BenchError: the file is damaged.
@@ -151,9 +203,10 @@ def load(home: Home, plan: dict[str, Any]) -> Calibration | None:
     try:
         body = json.loads(path.read_text())
         rungs = tuple(Rung(**rung) for rung in body.pop("rungs"))
-        return Calibration(rungs=rungs, **body)
+        found = Calibration(rungs=rungs, **body)
     except (ValueError, TypeError, KeyError) as error:
         raise BenchError(f"{path} is damaged; delete it, or run bench calibrate again") from error
+    return found if found.scale_digest == plan["scale_digest"] else None
 
 
 def applied(home: Home, plan: dict[str, Any]) -> dict[str, Any]:

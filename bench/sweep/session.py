@@ -134,6 +134,8 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     said("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.group_by)
     frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
+    if wish.equal == "gpu-seconds":
+        said("timing the networks")
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
     plan = calibrate.applied(home, plan)
