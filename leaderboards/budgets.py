@@ -1,10 +1,12 @@
 """Whether another kind of equal budget would have another leader (contract 4).
 
 The trials of a sweep spend alike in one kind (FLOPs, images or device-seconds). Their rungs say
-how each was doing on `select` on the way; read at the largest amount of another kind that all
-entries reached, log-linearly between two rungs and never beyond them, they say who led there. A
-note, not a ranking: rungs are few, early ones are judged on a shorter average, and the seconds are
-those of the machine the trials ran on.
+how each was doing on `select` on the way; read at an amount of another kind, log-linearly between
+two rungs and never beyond them, they say who led there. The amount is the largest at which most
+entries can be read, the one that leads at the sweep's own budget always among them. A note, not a
+ranking: rungs are few, early ones are judged on a shorter average and before a learning rate has
+decayed, the leader is the best of several noisy values, and the seconds are those of the machine
+the trials ran on.
 """
 
 from __future__ import annotations
@@ -28,13 +30,16 @@ class Other:
     kind: str
     amount: float  # images, seconds, or forward GFLOPs times images
     n: int  # entries compared
+    of: int  # entries ranked
     leader: str
     usual: str
+    leader_id: str
+    usual_id: str
     sure: bool  # the two are further apart there than training and sampling spread explain
 
     @property
     def changes(self) -> bool:
-        return self.leader != self.usual
+        return self.leader_id != self.usual_id
 
 
 def own_kind(ranking: Ranking) -> str:
@@ -51,42 +56,69 @@ def others(ranking: Ranking) -> list[Other]:
 
 def at_equal(ranking: Ranking, kind: str) -> Other | None:
     """The comparison at equal amounts of one kind; None where it cannot be made."""
-    curves = [_curve(ranked, kind) for ranked in ranking.ranked]
-    known = [i for i, curve in enumerate(curves) if curve]
-    if len(known) < 2:
-        return None
-    amount = min(curves[i][-1][0] for i in known)
-    values = {i: _read(curves[i], amount) for i in known if curves[i][0][0] <= amount}
-    if len(values) < 2:
+    curves = {i: _curve(place, kind) for i, place in enumerate(ranking.ranked)}
+    curves = {i: curve for i, curve in curves.items() if curve}
+    if not curves:
         return None
     sign = -1.0 if ranking.rows[0].protocol.get("direction", "min") == "max" else 1.0
+    usual = min(curves, key=lambda i: sign * curves[i][-1][1])
+    first, last = curves[usual][0][0], curves[usual][-1][0]
+    amounts = [curve[-1][0] for curve in curves.values() if first <= curve[-1][0] <= last]
+    amount = max(amounts, key=lambda at: (sum(_covers(c, at) for c in curves.values()), at))
+    values = {i: _read(curve, amount) for i, curve in curves.items() if _covers(curve, amount)}
+    if len(values) < 2:
+        return None
     leader = min(values, key=lambda i: sign * values[i])
-    usual = min(values, key=lambda i: sign * curves[i][-1][1])
     sd = math.hypot(*(_rel_sd(ranking, ranking.ranked[i]) for i in (leader, usual)))
     gap = abs(values[leader] - values[usual]) / max(abs(values[usual]), 1e-12)
+    best, own = (ranking.ranked[i].entry for i in (leader, usual))
     return Other(
         kind=kind,
         amount=amount,
         n=len(values),
-        leader=ranking.ranked[leader].entry.first.label,
-        usual=ranking.ranked[usual].entry.first.label,
+        of=len(ranking.ranked),
+        leader=best.first.label,
+        usual=own.first.label,
+        leader_id=best.entry_id,
+        usual_id=own.entry_id,
         sure=gap > 1.96 * sd,
     )
 
 
 def _rel_sd(ranking: Ranking, ranked: Ranked) -> float:
-    """Of one value: the spread between training seeds, and that of drawing samples (as of the
-    score; rungs draw no more samples than that)."""
-    error, score = ranked.entry.scored[0].score_se, ranked.score
-    return math.hypot(ranking.spread.rel_sd, (error or 0.0) / abs(score) if score else 0.0)
+    """Of an entry's value on `select`: the spread between training seeds, and that of drawing
+    samples (the largest of its rungs; of the score where rungs do not say)."""
+    entry = ranked.entry
+    rungs = [r for row in entry.scored for r in row.rungs]
+    sampling = [r["se"] / abs(r["value"]) for r in rungs if r.get("se") and r["value"]]
+    if not sampling and ranked.score:
+        sampling = [row.score_se / abs(ranked.score) for row in entry.scored if row.score_se]
+    training, _ = ranking.spread.of(entry)
+    return math.hypot(training, max(sampling, default=0.0)) / math.sqrt(len(entry.scored))
 
 
 def _curve(ranked: Ranked, kind: str) -> Curve:
-    """The first scored seed's way through its rungs."""
-    row = ranked.entry.scored[0]
-    points = [(x, float(r["value"])) for r in row.rungs if (x := _spent(row, r, kind)) is not None]
-    points.sort()
-    return points if len(points) > 1 else []
+    """The way through the rungs, the mean over the scored seeds."""
+    whole = max(len(row.rungs) for row in ranked.entry.scored)
+    seeds: list[Curve] = []
+    for row in ranked.entry.scored:
+        points = [
+            (x, float(r["value"])) for r in row.rungs if (x := _spent(row, r, kind)) is not None
+        ]
+        if len(points) == whole > 1:
+            seeds.append(sorted(points))
+    return [
+        (_mean(xs), _mean(ys))
+        for xs, ys in (zip(*at, strict=True) for at in zip(*seeds, strict=True))
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _covers(curve: Curve, amount: float) -> bool:
+    return curve[0][0] <= amount <= curve[-1][0]
 
 
 def _spent(row: Row, rung: dict[str, float], kind: str) -> float | None:
@@ -115,13 +147,14 @@ def line(found: Sequence[Other]) -> str | None:
     """All of it in one sentence; None where nothing can be said."""
     if not found:
         return None
-    return "other budgets: on select, " + "; ".join(_clause(other) for other in found)
+    between = "(interpolated between rungs on select)"
+    return f"other budgets: {'; '.join(_clause(other) for other in found)} {between}"
 
 
 def _clause(other: Other) -> str:
-    where = f"at equal {NAMES[other.kind]} ({_amount(other)}, {other.n} entries)"
+    where = f"at equal {NAMES[other.kind]} ({_amount(other)}, {other.n} of {other.of} entries)"
     if not other.changes:
-        return f"{where} the same entry leads"
+        return f"{where} the same entry leads, {other.usual}"
     sure = "" if other.sure else ", within their error"
     return f"{where} {other.leader} leads instead of {other.usual}{sure}"
 

@@ -24,6 +24,7 @@ class Trial:
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
     rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
+    rung_metrics: dict[int, dict[str, float]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
     seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
     notes: list[str] = field(default_factory=list)
@@ -125,6 +126,7 @@ class History:
         if record["phase"] == "rung":
             trial.rungs[record["rung"]] = record["value"]
             trial.rung_seconds[record["rung"]] = record["seconds"]
+            trial.rung_metrics[record["rung"]] = record["metrics"]
 
     @property
     def left_open(self) -> list[Trial]:

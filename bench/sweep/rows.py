@@ -69,7 +69,7 @@ def row(plan: dict[str, Any], trial: Trial) -> Row:
                 "fraction": plan["rungs"][i],
                 "nimg": _nimg(told, i),
                 "value": value,
-                **_train_sec(trial, i),
+                **_rung_more(trial, i, metric),
             }
             for i, value in sorted(trial.rungs.items())
         ],
@@ -83,7 +83,13 @@ def _nimg(suggestion: dict[str, Any], rung: int) -> int:
     return int(suggestion["config"]["train"]["rungs_nimg"][rung])
 
 
-def _train_sec(trial: Trial, rung: int) -> dict[str, float]:
-    """Device-seconds of training up to a rung."""
+def _rung_more(trial: Trial, rung: int, metric: str) -> dict[str, float]:
+    """Where a journal has them: device-seconds of training up to a rung, its sampling error."""
+    found = {}
     seconds = trial.rung_seconds.get(rung, {}).get("train")
-    return {} if seconds is None else {"train_sec": seconds * devices(trial)}
+    if seconds is not None:
+        found["train_sec"] = seconds * devices(trial)
+    error = trial.rung_metrics.get(rung, {}).get(f"rung/{metric}_se")
+    if error is not None:
+        found["se"] = error
+    return found

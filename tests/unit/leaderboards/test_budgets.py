@@ -49,19 +49,74 @@ def test_between_rungs_it_is_a_power_law_and_never_beyond() -> None:
     points = [(100.0, 80.0), (400.0, 20.0)]
     assert budgets._read(points, 200.0) == pytest.approx(40.0)
     assert budgets._read(points, 400.0) == 20.0
-    late = curve(3, [(3000, 1.0, 9.0), (6000, 2.0, 1.0)])  # nothing is known of it at 1000
+    late = curve(3, [(3000, 1.0, 95.0), (6000, 2.0, 90.0)])
     found = budgets.at_equal(rank([SMALL, LARGE, late]), "nimg")
     assert found is not None
-    assert found.n == 2
-    assert found.leader == LARGE.label
+    # the large one says nothing of 4000 images, nor the late one of 1000
+    assert (found.amount, found.n, found.of) == (4000, 2, 3)
+    assert found.leader == SMALL.label
 
 
 def test_within_the_spread_is_said() -> None:
     close = curve(2, [(250, 2.0, 120.0), (500, 4.0, 90.0), (1000, 8.0, 70.0)], gflops_per_img=4.0)
     (line,) = [x for x in verdict(rank([SMALL, close])) if x.startswith("other budgets")]
-    assert "at equal images (1 kimg, 2 entries)" in line
+    assert "at equal images (1 kimg, 2 of 2 entries)" in line
     assert f"{close.label} leads instead of {SMALL.label}, within their error" in line
-    assert "at equal device-seconds of training (8 s, 2 entries) the same entry leads" in line
+    assert (
+        "at equal device-seconds of training (8 s, 2 of 2 entries) the same entry leads, "
+        f"{SMALL.label}" in line
+    )
+    assert line.endswith("(interpolated between rungs on select)")
+
+
+def test_the_leader_is_always_compared() -> None:
+    """A wide network ends at 400 images, before the leader's first rung: it is left out, not the
+    leader."""
+    wide = curve(3, [(100, 2.0, 200.0), (200, 4.0, 150.0), (400, 8.0, 99.0)], gflops_per_img=10.0)
+    found = budgets.at_equal(rank([SMALL, LARGE, wide]), "nimg")
+    assert found is not None
+    assert (found.usual, found.amount, found.n, found.of) == (SMALL.label, 1000, 2, 3)
+
+
+def test_the_amount_is_where_most_can_be_read_then_the_largest() -> None:
+    base = [(500, 1.0, 100.0), (2000, 4.0, 50.0), (4000, 8.0, 40.0)]
+    entries = [SMALL, *(curve(n, [(x, t, y + n) for x, t, y in base]) for n in (3, 4))]
+    assert budgets.at_equal(rank(entries), "nimg").amount == 4000  # type: ignore[union-attr]
+    found = budgets.at_equal(rank([*entries, LARGE]), "nimg")
+    assert found is not None
+    assert (found.amount, found.n) == (1000, 4)
+
+
+def test_several_seeds_are_one_curve_with_less_error() -> None:
+    """Three seeds of the large one, with values at 66 in the mean: 6 % ahead of 70.7."""
+
+    def large(seeds: int) -> list[Row]:
+        ends = [66.0, 64.0, 68.0][:seeds]
+        return [
+            curve(
+                10 + k,
+                [(250, 2.0, 120.0), (500, 4.0, 90.0), (1000, 8.0, end)],
+                entry_id="large",
+                gflops_per_img=4.0,
+            )
+            for k, end in enumerate(ends)
+        ]
+
+    ranking = rank([SMALL, *large(3)])
+    place = next(p for p in ranking.ranked if p.entry.entry_id == "large")
+    assert budgets._curve(place, "nimg")[-1] == pytest.approx((1000, 66.0))
+    one = next(p for p in rank([SMALL, *large(1)]).ranked if p.entry.entry_id == "large")
+    assert budgets._rel_sd(ranking, place) < budgets._rel_sd(rank([SMALL, *large(1)]), one)
+
+
+def test_the_error_on_select_is_that_of_its_own_samples() -> None:
+    noisy = curve(2, [(250, 2.0, 120.0), (500, 4.0, 90.0), (1000, 8.0, 60.0)], gflops_per_img=4.0)
+    for rung in noisy.rungs:
+        rung["se"] = 0.2 * rung["value"]
+    found = budgets.at_equal(rank([SMALL, noisy]), "nimg")
+    assert found is not None
+    assert found.changes
+    assert not found.sure  # 60 against 70.7, but a fifth of 60 is drawing samples
 
 
 def test_the_kind_of_the_sweep_itself_is_not_told() -> None:
