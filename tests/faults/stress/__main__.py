@@ -33,6 +33,7 @@ from tests.faults.on_ray import compare, phases
 from tests.faults.stress import life
 
 PHASES = ("suggest", "train", "checkpoint", "measure", "journal", "sync")
+STATE_BYTES = 64 * 8  # the last of a checkpoint
 SEEDS = 6  # different sweeps left alone
 PATIENCE_SEC = 1.0  # for the phase wanted; then any
 
@@ -173,11 +174,11 @@ class Stress:
         newest = checkpoint.existing(trials[-1])[:1] if trials else []
         if newest and self.draw.random() < 0.15:
             data = newest[0].read_bytes()
-            if self.draw.random() < 0.5:
-                newest[0].write_bytes(data[: self.draw.randrange(len(data))])
+            if self.draw.random() < 0.5 or len(data) <= STATE_BYTES:  # damaged before
+                newest[0].write_bytes(data[: len(data) * self.draw.randrange(100) // 100])
                 self.note(what="damage", kind="checkpoint cut short")
             else:
-                at = self.draw.randrange(len(data) - 64 * 8, len(data))
+                at = self.draw.randrange(len(data) - STATE_BYTES, len(data))
                 newest[0].write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
                 self.note(what="damage", kind="checkpoint bit flipped")
 
