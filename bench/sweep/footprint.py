@@ -2,18 +2,22 @@
 
 The network runs once on the meta device, where tensors have shapes and no memory: what autograd
 keeps for the backward pass, and what is alive at once in a pass without gradients, are counted
-exactly for one image and grow linearly with the batch. Parameters, gradients, moments and averages
-are counted from the configuration. What a library needs beside (a process with its imports, a
-kernel's workspace) is measured: `python -m tests.measure.memory` compares predictions with real
-peaks: 0.99 to 1.12 of the truth over ten configurations on a CPU; on a GPU it is not yet measured.
+exactly for one image and grow linearly with the batch. In bfloat16 the casts of autocast are made
+there as it makes them, a GPU keeping its normalisations in float32. Parameters, gradients, moments
+and averages are counted from the configuration. What a library needs beside (a process with its
+imports, a kernel's workspace) is measured: `python -m tests.measure.memory` compares predictions
+with real peaks, 1.04 to 1.19 of the truth over twelve configurations on a CPU in fresh processes;
+one that ran trials before keeps more, which the base includes. No GPU has been measured yet.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import weakref
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,24 +26,32 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 import backbones
-from bench.config import TrialConfig, canonical
+from bench.config import TrainConfig, TrialConfig, canonical
+from bench.train.optim import make_optimizer
 
 FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
-MOMENTS = 2  # of Adam and its kin; a simpler optimizer needs less
-BASE_GB = {"cpu": 1.0, "cuda": 1.0}  # a process with all imported, shared pages counted; a context
+# A process with all imported, shared pages counted, and what its allocator keeps of the trials
+# before (0.15: 1.17 GB in the first of 64 trials at laptop scale, 1.32 in the last); a context.
+BASE_GB = {"cpu": 1.15, "cuda": 1.0}
 WORKSPACE = 0.35  # of what is live in a pass, kept by kernels and the allocator beside it
 STATES = 6  # float64 pictures a Heun step holds at once
 RESERVE_GB = 1.5  # of a machine: for the driver, Ray's own processes and the tracking store
-ROOT = Path("/sys/fs/cgroup")
-CGROUPS = (
-    (ROOT / "memory.max", ROOT / "memory.current"),
-    (ROOT / "memory/memory.limit_in_bytes", ROOT / "memory/memory.usage_in_bytes"),
+CGROUP = Path("/sys/fs/cgroup")
+LIMITS = (  # names of version 2 and of version 1
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 KEEP_COPIES = 1  # of everything, while a checkpoint is written
+STEP_COPIES = 2  # of the weights, while an optimizer steps over all of them at once
+# Functions that autocast runs in bfloat16 here, and those a GPU runs in float32.
+IN_HALF = ("conv1d", "conv2d", "conv3d", "linear", "matmul", "bmm", "einsum")
+IN_HALF_TOO = ("conv_transpose2d", "conv_transpose3d", "scaled_dot_product_attention")
+IN_FULL = ("group_norm", "layer_norm", "softmax", "norm", "pow", "sum", "exp", "log")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,29 +70,34 @@ class Footprint:
 
 def predict(config: TrialConfig) -> Footprint:
     """The peak of one process of a trial."""
-    train, method, task = config.train, config.method, config.task
+    train, method, task, sample = config.train, config.method, config.task, config.sample
+    on_gpu, half = train.device == "cuda", train.precision == "bfloat16"
+    args = dict(method.backbone_args)
+    if args.get("dropout"):
+        args["dropout"] = 0.5  # drawn from a range; a mask takes the same room at any rate
     net = _network(
         method.backbone,
-        canonical(method.backbone_args),
+        canonical(args),
         task.spatial,
         task.channels,
         task.n_classes,
+        train.device if half else "",
     )
+    weights = net.parameters * FULL
     averages = len(train.ema_sigma_rel) + 1
-    kept = net.parameters * FULL * (1 + MOMENTS + averages)
-    on_gpu = train.device == "cuda"
+    kept = weights * (1 + _moments(train.optimizer) + averages)
     copies = 0 if on_gpu else KEEP_COPIES  # a GPU's checkpoint is copied to the host
-    state = kept * (1 + copies) + net.parameters * FULL  # and the gradients
-    width = HALF / FULL if train.precision == "bfloat16" else 1.0
-    pixels = task.channels * _product(task.spatial)
-    pictures = config.sample.batch_size * pixels * 8 * STATES
-    pass_bytes = config.sample.batch_size * net.forward_bytes * width
-    sampling = net.parameters * FULL + pictures + pass_bytes * (1 + WORKSPACE)
-    training = train.micro_batch * net.saved_bytes * width * (1 + WORKSPACE)
+    gradients = weights * (2 if train.workers > 1 else 1)  # and as they are sent
+    training = train.micro_batch * net.saved_bytes * (1 + WORKSPACE)
+    training += net.parameters * HALF if half else 0  # the weights as they are multiplied
+    drawn = -(-max(config.measure.n_select, config.measure.n_report) // train.workers)
+    drawn = min(sample.batch_size, drawn)
+    pictures = drawn * task.channels * math.prod(task.spatial) * 8 * STATES
+    sampling = weights + pictures + drawn * net.forward_bytes * (1 + WORKSPACE)
     return Footprint(
         base_gb=BASE_GB["cuda" if on_gpu else "cpu"],
-        state_gb=state / 1e9,
-        training_gb=training / 1e9,
+        state_gb=(kept * (1 + copies) + gradients) / 1e9,
+        training_gb=max(training, STEP_COPIES * weights) / 1e9,
         sampling_gb=sampling / 1e9,
     )
 
@@ -91,8 +108,7 @@ def fit(config: TrialConfig, limit_gb: float) -> TrialConfig | None:
     The effective batch stays what it was. Samples are drawn by their number, so a smaller sampling
     batch draws the same pictures up to the last bits.
     """
-    workers = getattr(config.train, "workers", 1)
-    share = config.train.batch_size // workers
+    share = config.train.batch_size // config.train.workers
     sizes = [d for d in range(share, 0, -1) if share % d == 0 and d <= config.train.micro_batch]
     drawn = config.sample.batch_size
     while True:
@@ -113,14 +129,15 @@ def fit(config: TrialConfig, limit_gb: float) -> TrialConfig | None:
 @dataclass(frozen=True)
 class _Network:
     parameters: int
-    saved_bytes: int  # for the backward pass of one image
+    saved_bytes: int  # for the backward pass of one image, of weights none
     forward_bytes: int  # alive at once in a pass without gradients, one image
 
 
 @lru_cache(maxsize=256)
 def _network(
-    name: str, args: str, spatial: tuple[int, ...], channels: int, n_classes: int
+    name: str, args: str, spatial: tuple[int, ...], channels: int, n_classes: int, half_on: str
 ) -> _Network:
+    """What a network keeps; `half_on` is the device whose autocast it is trained under, if any."""
     given: Mapping[str, Any] = json.loads(args)
     with torch.device("meta"):
         net = backbones.build(
@@ -134,6 +151,7 @@ def _network(
         x, noise = torch.zeros(1, channels, *spatial), torch.zeros(1)
         cond = torch.zeros(1, dtype=torch.int64) if n_classes else None
     own = {_place(p) for p in net.parameters()}
+    casts = _Autocast(half_on, own) if half_on else nullcontext()
     saved: dict[int, Tensor] = {}  # by storage; the tensor keeps its storage from being reused
 
     def pack(tensor: Tensor) -> Tensor:
@@ -142,7 +160,7 @@ def _network(
         return tensor
 
     net.train()
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), casts:
         net(x, noise, cond)
     net.eval()
     with torch.no_grad(), _Alive() as alive:
@@ -157,6 +175,52 @@ def _network(
 def _place(tensor: Tensor) -> int:
     """Which storage a tensor lies on; on the meta device no address tells."""
     return int(tensor.untyped_storage()._cdata)
+
+
+class _Autocast(TorchFunctionMode):
+    """Casts to bfloat16 and back as autocast does: torch's own leaves the meta device alone."""
+
+    def __init__(self, device: str, own: set[int]) -> None:
+        super().__init__()
+        self._in_full = IN_FULL if device == "cuda" else ()
+        self._own = own  # storages of weights, to which their casts are added: counted apart
+        self._weights: dict[int, Tensor] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in IN_HALF or name in IN_HALF_TOO:
+            args, kwargs = tree_map(self._to_half, (args, kwargs or {}))
+        elif name in self._in_full:
+            args, kwargs = tree_map(_to_full, (args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def _to_half(self, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            return value
+        if not value.is_leaf or not value.requires_grad:
+            return value.bfloat16()
+        if _place(value) not in self._weights:
+            self._weights[_place(value)] = cast = value.bfloat16()
+            self._own.add(_place(cast))
+        return self._weights[_place(value)]
+
+
+def _to_full(value: Any) -> Any:
+    low = isinstance(value, Tensor) and value.dtype == torch.bfloat16
+    return value.float() if low else value
+
+
+@lru_cache(maxsize=64)
+def _moments(optimizer: str) -> float:
+    """Numbers an optimizer keeps for each weight, seen on one small matrix."""
+    weight = torch.nn.Parameter(torch.zeros(32, 32))
+    weight.grad = torch.zeros(32, 32)
+    one: dict[str, Any] = dict.fromkeys(("budget_nimg", "report_nimg", "batch_size"), 1)
+    config = TrainConfig(**one, rungs_nimg=(1,), micro_batch=1, optimizer=optimizer, lr=1e-3)
+    made = make_optimizer([weight], config)
+    made.step()
+    kept = [t for t in tree_leaves(list(made.state.values())) if isinstance(t, Tensor)]
+    return sum(t.numel() for t in kept if t.numel() > 1) / weight.numel()
 
 
 class _Alive(TorchDispatchMode):
@@ -194,26 +258,43 @@ class _Alive(TorchDispatchMode):
             self.now -= size
 
 
-def _product(sizes: tuple[int, ...]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
-
-
 def share_gb(total_gb: float, together: int) -> float:
     """What one of several trials at once may use of a machine: all but RESERVE_GB, shared."""
     return max(0.0, total_gb - RESERVE_GB) / together
 
 
 def host_gb() -> float:
-    """Memory that processes here may use: what is available now, within the container's limit."""
+    """Memory that processes here may use: what is available now, within the limits of the
+    container or of the job (control groups, of the process's own up to the root's)."""
     free = float(psutil.virtual_memory().available) / 1e9
-    for limit, used in CGROUPS:
+    return min([free, *(_left_gb(group) for group in _groups())])
+
+
+def _groups() -> list[Path]:
+    """Folders of this process's memory control groups, of version 2 and of version 1."""
+    found = []
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        root = CGROUP / "memory" if kinds else CGROUP
+        own = root / path.strip("/")
+        found += [p for p in (own, *own.parents) if p == root or root in p.parents]
+    return found
+
+
+def _left_gb(group: Path) -> float:
+    """What a control group's limit leaves; pages of files do not count, they can be dropped."""
+    for limit, used, dropped in LIMITS:
         try:
-            whole, taken = limit.read_text().strip(), used.read_text().strip()
+            whole, taken = (group / limit).read_text().strip(), (group / used).read_text().strip()
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         except OSError:
             continue
         if whole.isdigit():  # "max": none
-            free = min(free, (int(whole) - int(taken)) / 1e9)
-    return free
+            return (int(whole) - int(taken) + int(stat.get(dropped, 0))) / 1e9
+    return math.inf

@@ -1,46 +1,65 @@
-"""What a sweep will cost: core-seconds from a short timing of each architecture, and disk.
+"""What a sweep will cost: its trials drawn from the space, timed by a short calibration.
 
-The timing runs a few training steps and sampling passes of every architecture's default network on
-noise, here and now; the number of trials that reach each rung is what the pruning rule keeps on
-average. A forecast, not a promise: it is printed as such.
+Configurations are the defaults and random draws of the search space, each at its own cost: images
+times the pace of its architecture at its FLOPs and batch (`timing`, seconds, here and now), and all
+that an evaluation does: sampling, denoising error, extractor. Sweeps of such trials are then gone
+through on paper, with so many at once, until their trials or budgets end. How many pass a rung is
+not known before: TPE's suggestions pass as if each were the best of BEST_OF random draws, chosen
+after two sweeps of 64 trials at laptop scale (33 of 80 unprotected trials ran to their end; this
+gives 33.0); `between` says what it costs if they pass only as the rule keeps of random ones, and if
+all do. A forecast, not a promise: at the end it is compared with what was.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 
 from bench.config import TrialConfig
 from bench.diffusion import samplers
-from bench.sweep import budget, footprint
+from bench.streams import derive_seed
+from bench.sweep import budget, footprint, slots, suggest, timing
 from bench.sweep.engine import PROTECTED
 from bench.sweep.history import History
+from bench.sweep.plan import load_space
 from bench.sweep.resolve import Frame, cost, resolve
 from bench.train import checkpoint
-from bench.train.objective import Batch, build
 
-STEPS = 2
-RAY_SEC, START_SEC = 5.0, 6.0  # of Ray, and of a trial's process with its imports; measured here
-MOST = 1_000_000  # trials that are looked for in a budget
+BEST_OF = 3
+# Measured on two cores, four sweeps: from a session's opening to its first trial, from one trial
+# to the next in its place, inside a trial beside its phases, and from the last trial to the end.
+OPEN_SEC, GAP_SEC, TRIAL_SEC, CLOSE_SEC = 5.5, 0.15, 0.15, 1.5
+IMPORT_SEC = 1.3  # of a process's first trial
+MOST = 20_000  # trials gone through, over all RUNS
+RUNS = 24  # sweeps gone through
 COPIES = 6  # weights, two moments, three averages in a full checkpoint
 FULL, HALF = 4, 2  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Expected cost of a sweep."""
+    """Expected cost of a sweep. Device-seconds are core-seconds where there is no GPU, as budgets
+    count them: from a trial's start to its end."""
 
-    trials: int  # as many as were asked for, or are expected to fit its budget
-    peak_gb: float  # of the trial that needs most, predicted
+    trials: int  # as many as were asked for, or are expected to end within the sweep's budget
     trials_to_rung: list[float]  # how many trials are expected to reach each rung
-    trial_seconds: dict[str, float]  # of one full-budget trial, by architecture
-    core_seconds: float
+    trial_seconds: dict[str, float]  # wall, of one full-budget default trial, by architecture
+    core_seconds: float  # device-seconds
+    between: list[float]  # device-seconds if the rule pruned all it may, and if nothing was pruned
     wall_seconds: float
+    peak_gb: float  # of the trial that needs most, predicted
+    peak_gb_of: dict[str, float]  # the same by architecture
     disk_bytes: int
+    notes: list[str]  # what a reader of these numbers must know
+
+
+def passing(keep: float) -> float:
+    """The share of TPE's suggestions that pass a rung which keeps this share of random ones."""
+    return float(1 - (1 - keep) ** BEST_OF)
 
 
 def expected_reach(trials: int, cells: int, keep: list[float], prune: bool) -> list[float]:
@@ -49,69 +68,205 @@ def expected_reach(trials: int, cells: int, keep: list[float], prune: bool) -> l
     free = float(trials - safe)
     reach = [safe + free]
     for share in keep:
-        free *= share if prune else 1.0
+        free *= passing(share) if prune else 1.0
         reach.append(safe + free)
     return reach
 
 
 def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
-    """Time the default networks and add up."""
-    firsts = {p["architecture"]: p for p in reversed(plan["defaults"])}
-    configs = {a: resolve(frame, p, plan["seed"]) for a, p in firsts.items()}
-    timed = {a: _time(c) for a, c in configs.items()}
-    devices = frame.workers * (1 if frame.device == "cuda" else frame.threads)
-
-    def seconds(trials: int) -> float:
-        """Of all trials together, their processes' start included."""
-        reach = expected_reach(trials, len(plan["cells"]), plan["keep"], plan["prune"])
-        total = START_SEC * plan["concurrency"]
-        for name, config in configs.items():
-            train, evaluate = timed[name]
-            for i, fraction in enumerate(plan["rungs"]):
-                step = fraction - (plan["rungs"][i - 1] if i else 0.0)
-                total += reach[i] / len(configs) * (train * step + evaluate)
-            total += reach[-1] / len(configs) * evaluate * _final_share(config)
-        return float(total)
-
-    trials = plan["trials"] or _fitting(plan, seconds, devices)
-    reach = expected_reach(trials, len(plan["cells"]), plan["keep"], plan["prune"])
-    kept = running = 0.0
-    for config in configs.values():
-        size = cost(config.task, config.method).parameters / len(configs)
-        snapshots = min(len(plan["rungs"]) - 1, config.train.snapshots)
-        averages = len(config.train.ema_sigma_rel)
-        kept += reach[-1] * size * (FULL + HALF * averages * snapshots)
-        running += plan["concurrency"] * size * COPIES * FULL * checkpoint.KEEP
-    total = seconds(trials)
+    """Time the architectures here, then go through sweeps of drawn trials."""
+    defaults = [resolve(frame, p, plan["seed"]) for p in plan["defaults"]]
+    drawn: list[dict[str, Any]] = []
+    suggest.distributions_of(load_space(plan["space"]), frame.scale.choices, plan["space"], drawn)
+    others = [resolve(frame, p, plan["seed"]) for p in drawn]
+    configs = [*defaults, *others]
+    paces = timing.paces(configs)
+    picture_sec = timing.sec_per_picture(configs[0])
+    peaks = _peaks(configs, plan.get("memory_gb"))
+    jobs = [_job(c, paces[c.method.backbone], picture_sec, peaks, plan) for c in configs]
+    sweep = _Sweep(plan, jobs[: len(defaults)], jobs[len(defaults) :])
+    expected = sweep.many([passing(k) for k in plan["keep"]])
+    trials = round(float(np.mean([r.ended for r in expected])))
+    if plan["trials"] is not None and not any((plan.get("budget") or {}).values()):
+        trials = plan["trials"]
+    reach = np.mean([r.reached for r in expected], axis=0)
+    names = dict.fromkeys(c.method.backbone for c in defaults)
+    whole = {j.architecture: sum(j.stages) for j in reversed(jobs[: len(defaults)])}
     return Forecast(
         trials=trials,
-        peak_gb=max(footprint.predict(c).peak_gb for c in configs.values()),
-        trials_to_rung=reach,
-        trial_seconds={
-            a: timed[a][0] + timed[a][1] * (len(plan["rungs"]) + _final_share(c))
-            for a, c in configs.items()
-        },
-        core_seconds=total * devices,
-        wall_seconds=RAY_SEC + total / plan["concurrency"],
-        disk_bytes=int(kept + running),
+        trials_to_rung=[float(n) for n in reach],
+        trial_seconds={name: whole[name] for name in names},
+        core_seconds=_mean(expected),
+        between=[_mean(sweep.many(plan["keep"])), _mean(sweep.many([1.0] * len(plan["keep"])))],
+        wall_seconds=float(np.mean([r.wall_sec for r in expected])),
+        peak_gb=max(peaks.values()),
+        peak_gb_of=peaks,
+        disk_bytes=_disk_bytes(configs, float(reach[-1]), plan),
+        notes=[timing.ABSENT] if timing.absent(configs[0]) else [],
     )
 
 
-def _fitting(plan: dict[str, Any], seconds: Callable[[int], float], devices: float) -> int:
-    """How many trials a sweep's own budgets are expected to hold."""
-    limits = plan["budget"]
-    room = []
-    if limits["wall_sec"] is not None:
-        room.append((limits["wall_sec"] - RAY_SEC - budget.CLOSING_SEC) * plan["concurrency"])
-    if limits["device_sec"] is not None:
-        room.append(limits["device_sec"] / devices)
-    low, high = 1, 2
-    while seconds(high) < min(room) and high < MOST:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if seconds(middle) <= min(room) else (low, middle)
-    return low
+def _mean(runs: Sequence[_Run]) -> float:
+    return float(np.mean([r.device_sec for r in runs]))
+
+
+def _peaks(configs: Sequence[TrialConfig], limit_gb: float | None) -> dict[str, float]:
+    """The largest predicted peak of each architecture, of what would be launched."""
+    most: dict[str, tuple[int, TrialConfig]] = {}
+    for config in configs:
+        work = cost(config.task, config.method).training_flops * config.train.micro_batch
+        if work > most.get(config.method.backbone, (0, config))[0]:
+            most[config.method.backbone] = work, config
+    found = {}
+    for name, (_, config) in most.items():
+        fitted = config if limit_gb is None else footprint.fit(config, limit_gb)
+        found[name] = footprint.predict(fitted or config).peak_gb
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What one configuration takes."""
+
+    architecture: str
+    stages: tuple[float, ...]  # wall seconds to each rung and of its evaluation; then of the end
+    devices: float  # that it keeps busy
+    slot: float  # of a packed GPU
+
+
+def _job(
+    config: TrialConfig,
+    pace: timing.Pace,
+    picture_sec: float,
+    peaks: dict[str, float],
+    plan: dict[str, Any],
+) -> _Job:
+    price, train, measure = cost(config.task, config.method), config.train, config.measure
+    share = train.batch_size // train.workers
+    image = pace.train.sec_per_image(price.training_flops, share) / train.workers
+    drawn = min(config.sample.batch_size, measure.n_select)
+    one = pace.forward.sec_per_image(price.forward_flops, drawn)
+    nfe = samplers.nfe(config.sample.sampler, config.sample.steps)
+
+    def look(count: int) -> float:
+        denoised = one * len(measure.denoise_sigmas) * measure.n_denoise
+        return count * (nfe * one / train.workers + picture_sec) + denoised
+
+    before = (0, *train.rungs_nimg)
+    stages = [
+        image * (here - last) + look(measure.n_select)
+        for last, here in zip(before, train.rungs_nimg, strict=False)
+    ]
+    stages[0] += TRIAL_SEC
+    on_gpu = train.device == "cuda"
+    packed = plan.get("pack") is not None and plan.get("device_gb")
+    slot = slots.slot(peaks[config.method.backbone], plan["device_gb"]) if packed else 1.0
+    return _Job(
+        architecture=config.method.backbone,
+        stages=(*stages, look(measure.n_report)),
+        devices=train.workers * (slot if on_gpu else train.threads),
+        slot=slot,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One sweep, gone through."""
+
+    ended: int  # trials that came to an end of their own
+    reached: list[int]  # trials that reached each rung
+    device_sec: float
+    wall_sec: float
+
+
+class _Sweep:
+    """A plan's sweep, run on paper: its trials in their order, so many at once."""
+
+    def __init__(self, plan: dict[str, Any], defaults: list[_Job], others: list[_Job]) -> None:
+        self.plan, self.defaults, self.others = plan, defaults, others
+        limits = plan.get("budget") or {}
+        wall, device = limits.get("wall_sec"), limits.get("device_sec")
+        self.wall_sec = np.inf if wall is None else wall - budget.CLOSING_SEC
+        self.device_sec = np.inf if device is None else device
+
+    def many(self, shares: Sequence[float]) -> list[_Run]:
+        """RUNS of them, fewer where there are very many trials. `shares` pass each rung."""
+        rng = np.random.default_rng(derive_seed(self.plan["seed"], "forecast"))
+        first, trials = self.run(shares, rng)
+        return [first] + [self.run(shares, rng)[0] for _ in range(min(RUNS, MOST // trials) - 1)]
+
+    def run(self, shares: Sequence[float], rng: np.random.Generator) -> tuple[_Run, int]:
+        """One of them, and how many trials it began."""
+        plan = self.plan
+        together, gpus = plan["concurrency"], plan.get("pack")
+        running: list[tuple[float, float]] = []  # until when, on which share of a GPU
+        begun: list[tuple[float, np.ndarray[Any, Any], float]] = []  # when, its ends, devices
+        now, used = OPEN_SEC, 0.0
+        while len(begun) < (MOST if plan["trials"] is None else plan["trials"]):
+            while len(running) >= together or (gpus and sum(s for _, s in running) >= gpus):
+                now = max(now, heapq.heappop(running)[0])
+            ahead = sum(max(0.0, until - now) for until, _ in running)
+            if now >= self.wall_sec or used - ahead >= self.device_sec:
+                break  # `ahead` is in devices where each trial has as many: near enough to stop
+            job, safe = self._trial(len(begun), rng)
+            passed = 0
+            while passed < len(shares) and (safe or rng.random() < shares[passed]):
+                passed += 1
+            last = passed + 2 if passed == len(shares) else passed + 1
+            start = now + (GAP_SEC if len(begun) >= together else 0.0)
+            first = IMPORT_SEC if len(begun) < together else 0.0
+            ends = start + first + np.cumsum(job.stages[:last])
+            heapq.heappush(running, (float(ends[-1]), job.slot))
+            begun.append((start, ends, job.devices))
+            used += job.devices * float(ends[-1] - start)
+        return self._cut(begun), max(1, len(begun))
+
+    def _trial(self, number: int, rng: np.random.Generator) -> tuple[_Job, bool]:
+        """Trial `number` and whether nothing prunes it: the defaults, one more a cell, any."""
+        defaults, random = self.defaults, self.plan["sampler"] == "random"
+        if number < len(defaults) and not random:
+            return defaults[number], True
+        among = self.others
+        if number < PROTECTED * len(defaults) and not random:
+            wanted = defaults[number % len(defaults)].architecture
+            among = [j for j in among if j.architecture == wanted] or among
+        safe = number < PROTECTED * len(defaults) or not self.plan["prune"]
+        return among[rng.integers(len(among))], safe
+
+    def _cut(self, begun: list[tuple[float, np.ndarray[Any, Any], float]]) -> _Run:
+        """What is done of these trials when the first budget ends."""
+        starts = np.array([start for start, _, _ in begun])
+        lasts = np.array([ends[-1] for _, ends, _ in begun])
+        devices = np.array([count for _, _, count in begun])
+
+        def used(until: float) -> float:
+            return float((np.clip(until, starts, lasts) - starts) @ devices)
+
+        until = min(float(lasts.max(initial=0.0)), self.wall_sec)
+        if used(until) > self.device_sec:
+            low, high = 0.0, until
+            for _ in range(50):
+                middle = (low + high) / 2
+                low, high = (middle, high) if used(middle) < self.device_sec else (low, middle)
+            until = low
+        rungs = range(len(self.plan["rungs"]))
+        return _Run(
+            ended=int((lasts <= until).sum()),
+            reached=[sum(len(e) > i and e[i] <= until for _, e, _ in begun) for i in rungs],
+            device_sec=used(until),
+            wall_sec=until + CLOSE_SEC,
+        )
+
+
+def _disk_bytes(configs: Sequence[TrialConfig], completed: float, plan: dict[str, Any]) -> int:
+    """Weights and snapshots of completed trials, checkpoints of running ones."""
+    kept = running = 0.0
+    for config in configs:
+        size = cost(config.task, config.method).parameters / len(configs)
+        snapshots = min(len(plan["rungs"]) - 1, config.train.snapshots)
+        kept += completed * size * (FULL + HALF * len(config.train.ema_sigma_rel) * snapshots)
+        running += plan["concurrency"] * size * COPIES * FULL * checkpoint.KEEP
+    return int(kept + running)
 
 
 def compared(
@@ -131,35 +286,3 @@ def compared(
         "wall_sec": (told["wall_seconds"], wall_sec),
         "peak_gb": (told["peak_gb"], max(peaks, default=0.0)),
     }
-
-
-def _final_share(config: TrialConfig) -> float:
-    """The last look, at `report`, in units of a rung's evaluation."""
-    return config.measure.n_report / config.measure.n_select
-
-
-def _time(config: TrialConfig) -> tuple[float, float]:
-    """Seconds of training the whole budget, and of one rung's sampling."""
-    torch.set_num_threads(config.train.threads)
-    objective = build(config)
-    shape = (config.task.channels, *config.task.spatial)
-    target = torch.zeros(config.train.batch_size, *shape)
-    samples = range(config.train.batch_size)
-
-    def step() -> None:
-        torch.autograd.backward(objective.terms(Batch(target=target), samples, 0).loss.mean())
-
-    step()
-    begin = time.perf_counter()
-    for _ in range(STEPS):
-        step()
-    per_image = (time.perf_counter() - begin) / (STEPS * len(samples))
-    predictor = objective.predictor(objective.net, 0)
-    count = min(config.measure.n_select, config.sample.batch_size)
-    x, sigma = torch.zeros(count, *shape), torch.ones(count)
-    predictor.denoise(x, sigma)
-    begin = time.perf_counter()
-    predictor.denoise(x, sigma)
-    per_call = (time.perf_counter() - begin) / count
-    nfe = samplers.nfe(config.sample.sampler, config.sample.steps)
-    return per_image * config.train.budget_nimg, per_call * nfe * config.measure.n_select

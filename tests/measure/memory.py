@@ -23,28 +23,37 @@ from bench.sweep import footprint
 from bench.sweep.resolve import Frame, default_params, resolve
 from bench.workloads.echo import LAPTOP
 
-CASES = (  # architecture, width, resolution, batch
-    ("adm", 32, 32, 8),
-    ("adm", 64, 64, 16),
-    ("ddpmpp", 16, 32, 8),
-    ("ddpmpp", 32, 64, 32),
-    ("ddpmpp", 64, 64, 16),
-    ("ddpmpp", 128, 64, 8),
-    ("ncsnpp", 32, 32, 32),
-    ("ncsnpp", 64, 64, 16),
-    ("small_unet", 32, 64, 32),
-    ("small_unet", 64, 64, 64),
+CASES = (  # architecture, width, resolution, batch, precision
+    ("adm", 32, 32, 8, "float32"),
+    ("adm", 64, 64, 16, "float32"),
+    ("ddpmpp", 16, 32, 8, "float32"),
+    ("ddpmpp", 32, 64, 32, "float32"),
+    ("ddpmpp", 64, 64, 16, "float32"),
+    ("ddpmpp", 64, 64, 32, "bfloat16"),
+    ("ddpmpp", 128, 64, 8, "float32"),
+    ("ncsnpp", 32, 32, 32, "float32"),
+    ("ncsnpp", 64, 64, 16, "float32"),
+    ("small_unet", 32, 64, 32, "float32"),
+    ("small_unet", 64, 64, 64, "float32"),
+    ("small_unet", 64, 64, 64, "bfloat16"),
 )
 
 
-def config(architecture: str, width: int, resolution: int, batch: int, device: str) -> TrialConfig:
+def config(
+    architecture: str,
+    width: int,
+    resolution: int,
+    batch: int,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> TrialConfig:
     frame = Frame(
         workload="echo",
         scale=dataclasses.replace(LAPTOP, budget_tflop=1e6),
         data=DataConfig(name="noise", digest="0" * 16, simulated=True),
         task=TaskConfig(kind="generate", spatial=(resolution, resolution), channels=1),
         device=device,
-        precision="float32",
+        precision=precision,
         threads=1,
     )
     params = default_params(LAPTOP, architecture, "edm")
@@ -88,9 +97,9 @@ def main(device: str, one: str | None) -> None:
     if one is not None:
         click.echo(run(TrialConfig.from_dict(json.loads(one))))
         return
-    click.echo("network     width   px  batch  predicted  measured  ratio")
+    click.echo("network     width   px  batch  precision  predicted  measured  ratio")
     for case in CASES:
-        told = config(*case, device)
+        told = config(*case, device=device)
         found = footprint.predict(told).peak_gb
         command = [sys.executable, "-m", "tests.measure.memory", "--one"]
         done = subprocess.run(
@@ -99,9 +108,9 @@ def main(device: str, one: str | None) -> None:
         if done.returncode:
             raise click.ClickException(done.stderr.strip().splitlines()[-1])
         real = float(done.stdout)
-        name, width, px, batch = case
+        name, width, px, batch, precision = case
         sizes = f"{found:8.2f} GB {real:6.2f} GB  {found / real:.2f}"
-        click.echo(f"{name:10} {width:6} {px:4} {batch:6} {sizes}")
+        click.echo(f"{name:10} {width:6} {px:4} {batch:6}  {precision:9}{sizes}")
 
 
 if __name__ == "__main__":

@@ -2,59 +2,145 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from bench.sweep import budget, forecast
-from tests.unit.sweep.fakes import World, finished, frame, plan, smooth
+from bench.sweep import budget, forecast, slots, timing
+from bench.sweep.equal import Speed
+from bench.sweep.forecast import CLOSE_SEC, GAP_SEC, IMPORT_SEC, OPEN_SEC, TRIAL_SEC, Forecast
+from bench.sweep.resolve import cost, resolve
+from bench.sweep.timing import Pace
+from tests.unit.sweep.fakes import SMOKE, World, finished, frame, plan, smooth
 
-TRAIN, EVALUATE = 8.0, 0.5  # seconds of a whole budget, and of one rung's sampling
+FREE = Speed(step=0.0, image=0.0, flop=0.0)
+PICTURE = 0.25  # seconds the extractor takes, where nothing else costs anything
+WHOLE = (3 * SMOKE.n_select + SMOKE.n_report) * PICTURE + TRIAL_SEC  # of a full trial, then
 
 
 @pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast, "_time", lambda config: (TRAIN, EVALUATE))
-    monkeypatch.setattr(forecast, "_final_share", lambda config: 2.0)
+def only_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every trial costs the same: what its pictures cost the extractor."""
+    known(monkeypatch, Pace(train=FREE, forward=FREE), PICTURE)
+
+
+def known(monkeypatch: pytest.MonkeyPatch, pace: Pace, picture_sec: float) -> None:
+    monkeypatch.setattr(timing, "paces", lambda configs: dict.fromkeys(SMOKE.sizes, pace))
+    monkeypatch.setattr(timing, "sec_per_picture", lambda config: picture_sec)
+
+
+def told(**changes: Any) -> Forecast:
+    return forecast.forecast(plan(**{"prune": False, **changes}), frame())
 
 
 def test_trials_expected_at_each_rung() -> None:
-    # 24 of 12 cells are protected; of the other 40 a half, then a quarter of those
-    assert forecast.expected_reach(64, 12, [0.5, 0.25], True) == [64, 44, 29]
+    # 24 of 12 cells are protected; of the other 40 pass the best of three draws each
+    reach = forecast.expected_reach(64, 12, [0.5, 0.25], True)
+    half, quarter = 1 - 0.5**3, 1 - 0.75**3
+    assert reach == pytest.approx([64, 24 + 40 * half, 24 + 40 * half * quarter])
     assert forecast.expected_reach(64, 12, [0.5, 0.25], False) == [64, 64, 64]
 
 
-def test_unpruned_cost_is_trials_times_a_trial(timed: None) -> None:
-    found = forecast.forecast(plan(trials=10, prune=False), frame())
-    trial = TRAIN + 3 * EVALUATE + 2 * EVALUATE
-    assert found.core_seconds == pytest.approx(10 * trial + forecast.START_SEC)
-    assert set(found.trial_seconds.values()) == {trial}
-    twice = forecast.forecast(plan(trials=10, prune=False), frame(threads=2))
-    assert twice.core_seconds == pytest.approx(2 * found.core_seconds)
+def test_one_trial_costs_what_its_phases_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, forward = Speed(step=0.1, image=0.02, flop=1e-9), Speed(step=0.3, image=0.0, flop=2e-9)
+    known(monkeypatch, Pace(train=train, forward=forward), 0.01)
+    config = resolve(frame(), plan()["defaults"][0], 0)
+    price, measure = cost(config.task, config.method), config.measure
+    steps = config.train.budget_nimg / config.train.batch_size
+    images = config.train.budget_nimg
+    training = 0.1 * steps + 0.02 * images + 1e-9 * price.training_flops * images
+    one = 0.3 / measure.n_select + 2e-9 * price.forward_flops  # all are drawn at once
+    nfe = 2 * config.sample.steps - 1  # Heun's
+    drawn = 3 * measure.n_select + measure.n_report  # three rungs, and the last look
+    looking = drawn * (nfe * one + 0.01)
+    denoising = 4 * measure.n_denoise * len(measure.denoise_sigmas) * one
+    found = told(trials=1)
+    whole = training + looking + denoising + TRIAL_SEC
+    assert found.trial_seconds[config.method.backbone] == pytest.approx(whole)
+    assert found.core_seconds == pytest.approx(whole + IMPORT_SEC)
+    assert found.wall_seconds == pytest.approx(OPEN_SEC + whole + IMPORT_SEC + CLOSE_SEC)
 
 
+def test_trials_one_after_another_and_beside_each_other(only_pictures: None) -> None:
+    one = told(trials=10)
+    assert one.core_seconds == pytest.approx(10 * WHOLE + IMPORT_SEC)
+    taken = 10 * WHOLE + IMPORT_SEC + 9 * GAP_SEC
+    assert one.wall_seconds == pytest.approx(OPEN_SEC + taken + CLOSE_SEC)
+    assert one.trials_to_rung == [10, 10, 10]
+    two = told(trials=10, concurrency=2)
+    assert two.core_seconds == pytest.approx(10 * WHOLE + 2 * IMPORT_SEC)
+    taken = 5 * WHOLE + IMPORT_SEC + 4 * GAP_SEC
+    assert two.wall_seconds == pytest.approx(OPEN_SEC + taken + CLOSE_SEC)
+
+
+def test_threads_are_device_seconds_and_no_wall_seconds(only_pictures: None) -> None:
+    one, two = told(trials=5), forecast.forecast(plan(trials=5, prune=False), frame(threads=2))
+    assert two.core_seconds == pytest.approx(2 * one.core_seconds)
+    assert two.wall_seconds == pytest.approx(one.wall_seconds)
+
+
+@pytest.mark.parametrize("trials", [None, 1000])
 @pytest.mark.parametrize("kind", ["wall_sec", "device_sec"])
-def test_a_budget_holds_as_many_trials_as_its_cost_says(timed: None, kind: str) -> None:
-    limits = {"wall_sec": None, "device_sec": None, kind: 500.0}
-    body = plan(trials=None, budget=limits, prune=False)
-    found = forecast.forecast(body, frame())
-    one_more = forecast.forecast({**body, "trials": found.trials + 1}, frame())
-    room = 500.0 - (budget.CLOSING_SEC if kind == "wall_sec" else 0.0)
-    used = "wall_seconds" if kind == "wall_sec" else "core_seconds"
-    assert getattr(found, used) <= room < getattr(one_more, used)
+def test_a_budget_holds_as_many_trials_as_it_pays(
+    only_pictures: None, kind: str, trials: int | None
+) -> None:
+    limits = {"wall_sec": None, "device_sec": None, kind: 1000.0}
+    found = told(trials=trials, budget=limits)
+    if kind == "wall_sec":
+        room = 1000.0 - budget.CLOSING_SEC - OPEN_SEC - IMPORT_SEC
+        assert found.trials == int((room + GAP_SEC) / (WHOLE + GAP_SEC))
+        assert found.wall_seconds == pytest.approx(1000.0 - budget.CLOSING_SEC + CLOSE_SEC)
+    else:
+        assert found.trials == int((1000.0 - IMPORT_SEC) / WHOLE)
+        assert found.core_seconds == pytest.approx(1000.0)
+
+
+def test_pruning_saves_between_what_the_rule_may_and_nothing(only_pictures: None) -> None:
+    found = told(trials=200, prune=True, keep=[0.25, 0.34])
+    low, high = found.between
+    assert low < found.core_seconds < high
+    assert high == pytest.approx(200 * WHOLE + IMPORT_SEC)
+    expected = forecast.expected_reach(200, 12, [0.25, 0.34], True)
+    # a mean of 24 binomials of 176: 3 standard errors are 3 * 6.6 / sqrt(24)
+    assert found.trials_to_rung == pytest.approx(expected, abs=4)
+
+
+def test_packed_trials_share_a_device(only_pictures: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu = frame(device="cuda", precision="bfloat16")
+    body = plan(trials=8, prune=False, concurrency=8, memory_gb=80.0)
+    alone = forecast.forecast({**body, "concurrency": 1}, on_gpu)
+    packed = forecast.forecast({**body, "pack": 1, "device_gb": 80.0}, on_gpu)
+    assert packed.wall_seconds < alone.wall_seconds / 5
+    share = slots.slot(alone.peak_gb, 80.0)
+    assert packed.core_seconds == pytest.approx(8 * share * (WHOLE + IMPORT_SEC))
+    assert packed.notes == ([] if torch.cuda.is_available() else [timing.ABSENT])
+    half = 0.55 * alone.peak_gb  # of such a device two thirds fit: one trial at a time
+    tight = forecast.forecast({**body, "pack": 1, "device_gb": 2 * half}, on_gpu)
+    assert tight.wall_seconds > alone.wall_seconds
+
+
+def test_a_forecast_goes_into_the_journal(only_pictures: None) -> None:
+    found = told(trials=3)
+    body = dataclasses.asdict(found)
+    assert json.loads(json.dumps(body, allow_nan=False)) == body
+    assert found.peak_gb == max(found.peak_gb_of.values())
+    assert set(found.peak_gb_of) == set(found.trial_seconds) == set(SMOKE.sizes)
 
 
 def test_what_was_told_beside_what_was(tmp_path: Path) -> None:
-    told: dict[str, Any] = {"core_seconds": 9.0, "wall_seconds": 5.0, "peak_gb": 1.5}
+    body: dict[str, Any] = {"core_seconds": 9.0, "wall_seconds": 5.0, "peak_gb": 1.5}
     engine = finished(tmp_path, World(smooth), trials=3)
-    assert forecast.compared(told, engine.history, 4.0) is None  # no session: not one whole run
+    assert forecast.compared(body, engine.history, 4.0) is None  # no session: not one whole run
     engine.write("session", event="open", host="here", pid=1)
-    body = forecast.compared(told, engine.history, 4.0)
-    assert body is not None
+    beside = forecast.compared(body, engine.history, 4.0)
+    assert beside is not None
     took = sum(t.wall_sec for t in engine.history.trials.values())
-    assert body["device_sec"] == (9.0, pytest.approx(took))
-    assert body["wall_sec"] == (5.0, 4.0)
+    assert beside["device_sec"] == (9.0, pytest.approx(took))
+    assert beside["wall_sec"] == (5.0, 4.0)
     engine.write("session", event="open", host="here", pid=2)
-    assert forecast.compared(told, engine.history, 4.0) is None
+    assert forecast.compared(body, engine.history, 4.0) is None
     assert forecast.compared(None, engine.history, 4.0) is None

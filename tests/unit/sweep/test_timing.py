@@ -1,0 +1,55 @@
+"""Timing: real numbers of each architecture, large steps in part, and no GPU without a word."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from bench.sweep import timing
+from bench.sweep.resolve import resolve
+from tests.unit.sweep.fakes import frame, plan
+
+
+def test_each_architecture_gets_a_pace_of_its_own() -> None:
+    body = plan()
+    configs = [resolve(frame(), params, 0) for params in body["defaults"][:2]]
+    wide = {**body["defaults"][0], "width": "wide", "batch_size": 16}
+    found = timing.paces([*configs, resolve(frame(), wide, 0)])
+    assert set(found) == {"adm", "ddpmpp"}
+    for pace in found.values():
+        for speed in (pace.train, pace.forward):
+            seconds = speed.sec_per_image(10**8, 8)
+            assert math.isfinite(seconds)
+            assert seconds > 0
+
+
+def test_a_large_step_is_timed_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    batch = timing._Noise.batch
+
+    def spied(self: timing._Noise, samples: range, seed: int) -> object:
+        seen.append(len(samples))
+        return batch(self, samples, seed)
+
+    monkeypatch.setattr(timing._Noise, "batch", spied)
+    config = resolve(frame(), plan()["defaults"][0], 0)
+    timing.paces([config])
+    assert max(seen) > 1
+    seen.clear()
+    monkeypatch.setitem(timing.STEP_FLOP, "cpu", 1.0)
+    timing.paces([config])
+    assert set(seen) == {1}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no GPU")
+def test_a_gpu_that_is_not_here_is_assumed() -> None:
+    config = resolve(frame(device="cuda"), plan()["defaults"][0], 0)
+    assert timing.absent(config)
+    assert timing.paces([config]) == {"adm": timing.Pace.assumed()}
+
+
+def test_the_extractor_is_timed() -> None:
+    config = resolve(frame(), plan()["defaults"][0], 0)
+    assert 0 < timing.sec_per_picture(config) < 1
