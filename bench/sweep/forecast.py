@@ -124,7 +124,7 @@ def _peaks(configs: Sequence[TrialConfig], limit_gb: float | None) -> dict[str, 
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, order=True)
 class _Job:
     """What one configuration takes."""
 
@@ -199,15 +199,15 @@ class _Sweep:
         """One of them, and how many trials it began."""
         plan = self.plan
         together, gpus = plan["concurrency"], plan.get("pack")
-        running: list[tuple[float, float]] = []  # until when, on which share of a GPU
+        running: list[tuple[float, _Job]] = []  # until when
         begun: list[tuple[float, np.ndarray[Any, Any], float]] = []  # when, its ends, devices
         now, used = OPEN_SEC, 0.0
         while len(begun) < (MOST if plan["trials"] is None else plan["trials"]):
-            while len(running) >= together or (gpus and sum(s for _, s in running) >= gpus):
+            while len(running) >= together or (gpus and sum(j.slot for _, j in running) >= gpus):
                 now = max(now, heapq.heappop(running)[0])
-            ahead = sum(max(0.0, until - now) for until, _ in running)
+            ahead = sum(max(0.0, until - now) * j.devices for until, j in running)
             if now >= self.wall_sec or used - ahead >= self.device_sec:
-                break  # `ahead` is in devices where each trial has as many: near enough to stop
+                break
             job, safe = self._trial(len(begun), rng)
             passed = 0
             while passed < len(shares) and (safe or rng.random() < shares[passed]):
@@ -216,7 +216,7 @@ class _Sweep:
             start = now + (GAP_SEC if len(begun) >= together else 0.0)
             first = IMPORT_SEC if len(begun) < together else 0.0
             ends = start + first + np.cumsum(job.stages[:last])
-            heapq.heappush(running, (float(ends[-1]), job.slot))
+            heapq.heappush(running, (float(ends[-1]), job))
             begun.append((start, ends, job.devices))
             used += job.devices * float(ends[-1] - start)
         return self._cut(begun), max(1, len(begun))

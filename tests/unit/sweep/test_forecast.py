@@ -99,6 +99,21 @@ def test_a_budget_holds_as_many_trials_as_it_pays(
         assert found.core_seconds == pytest.approx(1000.0)
 
 
+def test_device_seconds_are_spent_whole_by_trials_at_once(only_pictures: None) -> None:
+    limits = {"wall_sec": None, "device_sec": 3000.0}
+    body = plan(trials=None, prune=False, concurrency=3, budget=limits)
+    found = forecast.forecast(body, frame(threads=2))
+    assert found.core_seconds == pytest.approx(3000.0)
+    rounds = (3000.0 / 6 - IMPORT_SEC) / WHOLE  # three trials of two threads in each
+    assert found.trials == 3 * int(rounds)
+    # of different lengths: one is begun as long as anything is left
+    pruned = forecast.forecast({**body, "prune": True, "keep": [0.1, 0.1]}, frame(threads=2))
+    assert pruned.core_seconds == pytest.approx(3000.0)
+    gaps = GAP_SEC * pruned.trials / 3
+    busy = pruned.wall_seconds - OPEN_SEC - CLOSE_SEC - gaps
+    assert busy == pytest.approx(3000.0 / 6, abs=3 * GAP_SEC)  # three places, none ever empty
+
+
 def test_pruning_saves_between_what_the_rule_may_and_nothing(only_pictures: None) -> None:
     found = told(trials=200, prune=True, keep=[0.25, 0.34])
     low, high = found.between
