@@ -166,7 +166,10 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
         f"expected cost: {found.core_seconds:.0f} device-seconds, about "
         f"{clock(found.wall_seconds)} with {plan['concurrency']} at once (timed just now on "
         "this machine; a forecast)",
-        f"memory: {found.peak_gb:.1f} GB for the largest default by prediction"
+        f"between {found.between[0]:.0f} device-seconds (pruned as hard as the rule may) and "
+        f"{found.between[1]:.0f} (nothing pruned)",
+        *[f"note: {note}" for note in found.notes],
+        f"memory: {found.peak_gb:.1f} GB for the largest of the space by prediction"
         + (f", a trial may use {plan['memory_gb']:.1f} GB" if plan.get("memory_gb") else ""),
         f"disk: about {found.disk_bytes / 1e6:.0f} MB for checkpoints and snapshots, "
         f"{free_bytes / 1e9:.1f} GB free; the last 2 checkpoints of a running trial are kept, "

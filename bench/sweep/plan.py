@@ -28,6 +28,7 @@ from bench.workloads.base import Scale, Workload
 from search_spaces import TABLE as SPACES
 from search_spaces import Space
 
+GPU_SHARE = 0.95  # of a GPU's memory, that trials may use: the driver keeps some
 DEFAULT_TRIALS = 64  # where neither trials nor a budget are given
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 
@@ -165,6 +166,11 @@ def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: boo
         BenchError: a trial asks for more than all of it.
     """
     units = found.gpus or found.cores
+    if pack and found.gpus:
+        raise BenchError(
+            "--pack needs to know the memory of a GPU, which a cluster does not tell; run it on a "
+            "machine with GPUs, without --address"
+        )
     if workers > units:
         what = "GPUs" if found.gpus else "cores"
         raise BenchError(f"--workers-per-trial {workers}: the cluster has {units} {what}")
@@ -172,7 +178,7 @@ def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: boo
         raise BenchError(
             "--pack shares GPUs between trials, and the cluster has none; leave it out"
         )
-    together = concurrency or (units * slots.MOST if pack else units // workers)
+    together = concurrency or units // workers
     threads = max(1, found.cores // (together * workers))
     return Machine(
         device="cuda" if found.gpus else "cpu",
@@ -198,7 +204,7 @@ def _with_memory(machine: Machine) -> Machine:
         return replace(machine, memory_gb=footprint.share_gb(footprint.host_gb(), together))
     device_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
     each = 1 if machine.pack else max(1, machine.concurrency // machine.gpus)
-    return replace(machine, device_gb=device_gb, memory_gb=device_gb / each)
+    return replace(machine, device_gb=device_gb, memory_gb=GPU_SHARE * device_gb / each)
 
 
 def default_scale(machine: Machine) -> str:

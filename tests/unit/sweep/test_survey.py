@@ -35,12 +35,11 @@ def test_one_old_gpu_and_none_trains_in_bf16() -> None:
     assert not summed([*GPUS, old]).bf16
 
 
-def test_a_trial_a_gpu_or_a_core_or_as_many_as_are_packed() -> None:
+def test_a_trial_a_gpu_or_a_core() -> None:
     found = summed(GPUS)
     usual = cluster_machine(found, None, 1, False)
     assert (usual.device, usual.concurrency, usual.threads) == ("cuda", 8, 8)
     assert cluster_machine(found, None, 4, False).concurrency == 2
-    assert cluster_machine(found, None, 1, True).concurrency == 64
     cpus = summed([node(CPU=4), node(CPU=16)])
     plain = cluster_machine(cpus, None, 1, False)
     assert (plain.device, plain.concurrency, plain.threads) == ("cpu", 20, 1)
@@ -49,12 +48,16 @@ def test_a_trial_a_gpu_or_a_core_or_as_many_as_are_packed() -> None:
 
 @pytest.mark.parametrize(
     ("workers", "pack", "said"),
-    [(9, False, "the cluster has 8 GPUs"), (1, True, "the cluster has none")],
+    [(9, False, "the cluster has 8 GPUs"), (1, True, "does not tell")],
 )
 def test_what_a_cluster_cannot_give(workers: int, pack: bool, said: str) -> None:
-    nodes = [node(CPU=4)] if pack else GPUS
     with pytest.raises(BenchError, match=said):
-        cluster_machine(summed(nodes), None, workers, pack)
+        cluster_machine(summed(GPUS), None, workers, pack)
+
+
+def test_packing_where_there_is_no_gpu() -> None:
+    with pytest.raises(BenchError, match="the cluster has none"):
+        cluster_machine(summed([node(CPU=4)]), None, 1, True)
 
 
 def test_a_cluster_without_a_core_is_one_line() -> None:
