@@ -39,29 +39,30 @@ def project_entries(
     if not entries:
         return board.claims
     experiment = writer.experiment(f"{workload}-leaderboard")
-    known = {
-        run.data.tags.get("bench.entry_id"): run
-        for run in writer.runs(experiment, tags["bench.sweep_id"])
-    }
+    known = writer.known(experiment, tags["bench.sweep_id"])
+    told: set[str] = set()
     for place, entry in enumerate(entries):
         metric = str(content["protocols"][entry["protocol_digest"]].get("metric", "score"))
         start = end_ms - 1 - place
         digest = hashlib.blake2b(
             fields.canonical([entry, metric, start]).encode(), digest_size=16
         ).hexdigest()
-        run = known.get(entry["entry_id"])
+        run = known.get(f"entry/{entry['entry_id']}")
         if run is not None and run.data.tags.get("bench.digest") == digest:
             continue
         name, own = _name(entry), _tags(entry)
         if run is None:
             first = {**tags, "bench.kind": "entry", "bench.entry_id": entry["entry_id"]}
             run_id = writer.create(experiment, name, start, first)
+            told.add(run_id)
         else:
             run_id = run.info.run_id
             writer.running(run_id, name)
         writer.log(run_id, _points(entry, metric, end_ms), fields.params(entry["params"]), own)
         writer.end(run_id, fields.STATUS.get(entry["outcome"], "FINISHED"), end_ms)
         writer.tag(run_id, "bench.digest", digest)
+    if told:
+        writer.known(experiment, tags["bench.sweep_id"], told)  # one each
     return board.claims
 
 

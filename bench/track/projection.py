@@ -85,7 +85,7 @@ class Projector:
         self._plan_dirty = False
         self._writer: Writer | None = None
         self._experiment = self._parent = ""
-        self._found: dict[str, Any] = {}  # trial_id -> the run MLflow already has
+        self._found: dict[str, Any] = {}  # the runs MLflow already has, by what they are
 
     def project(self, records: Iterable[Record] = ()) -> None:
         """Take records and tell MLflow all that it does not know. Raises what MLflow raises."""
@@ -93,7 +93,13 @@ class Projector:
             self.take(record)
         if not self._plan:
             return
-        writer = self._writer or self._open()
+        try:
+            self._tell_all(self._writer or self._open())
+        except Exception:
+            self._writer = None  # what was not answered may have been done: look before the next
+            raise
+
+    def _tell_all(self, writer: Writer) -> None:
         if self._plan_dirty:
             self._tell_plan(writer)
         for trial in self._trials.values():
@@ -134,21 +140,23 @@ class Projector:
         """Find the sweep's runs, or make the parent."""
         writer = Writer(self.store)
         self._experiment = writer.experiment(str(self._plan["workload"]))
-        parent = ""
-        for run in writer.runs(self._experiment, self.sweep_id):
-            tags = run.data.tags
-            if tags.get("bench.kind") == "sweep":
-                parent = run.info.run_id
-            elif "bench.trial_id" in tags:
-                self._found[tags["bench.trial_id"]] = run
-        self._parent = parent or writer.create(
+        self._found = self._known(writer)
+        parent = self._found.get("sweep/")
+        self._parent = parent.info.run_id if parent is not None else self._create_parent(writer)
+        self._writer = writer
+        return writer
+
+    def _create_parent(self, writer: Writer) -> str:
+        return writer.create(
             self._experiment,
             str(self._plan["sweep"]),
             milliseconds(self._plan["t"]),
             {"bench.kind": "sweep", **self._identity()},
         )
-        self._writer = writer
-        return writer
+
+    def _known(self, writer: Writer) -> dict[str, Any]:
+        told = {self._parent, *(trial.run_id for trial in self._trials.values())}
+        return writer.known(self._experiment, self.sweep_id, told)
 
     def _identity(self) -> dict[str, str]:
         return {"bench.sweep": str(self._plan["sweep"]), "bench.sweep_id": self.sweep_id}
@@ -182,7 +190,7 @@ class Projector:
     def _tell(self, writer: Writer, trial: _Trial) -> None:
         """One trial: its run, what is new in it, its end."""
         suggest, digest = trial.suggest, trial.digest.hexdigest()
-        if trial.run_id is None and (known := self._found.get(str(suggest["trial_id"]))):
+        if trial.run_id is None and (known := self._found.get(f"trial/{suggest['trial_id']}")):
             trial.run_id = known.info.run_id
             trial.told = known.info.status, known.data.tags.get("bench.digest", "")
         if trial.told != (trial.status, digest):
@@ -235,6 +243,7 @@ class Projector:
 
     def _tell_end(self, writer: Writer, end: Record) -> None:
         """The sweep is over: its entries for the charts, its claims, its status."""
+        self._known(writer)  # one run each
         summary = dict(end.get("summary") or {})
         t = milliseconds(end["t"])
         claims = project_entries(
