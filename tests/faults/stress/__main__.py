@@ -26,8 +26,11 @@ from typing import Any
 
 import click
 
+from bench.sweep import journal
 from bench.sweep.home import Home
+from bench.sweep.projection import replay
 from bench.track import store as stores
+from bench.track.projection import Projector
 from bench.train import checkpoint
 from tests.faults.on_ray import compare, phases
 from tests.faults.stress import life
@@ -35,7 +38,7 @@ from tests.faults.stress import life
 PHASES = ("suggest", "train", "checkpoint", "measure", "journal", "sync")
 STATE_BYTES = 64 * 8  # the last of a checkpoint
 SEEDS = 6  # different sweeps left alone
-PATIENCE_SEC = 1.0  # for the phase wanted; then any
+PATIENCE_SEC = 1.0  # for the phase wanted; then for the next, too
 
 
 class Stress:
@@ -122,11 +125,16 @@ class Stress:
         if not (self.folder / f"begun-{number}").exists():
             self.fresh(home)
             (self.folder / f"begun-{number}").touch()
+        known: list[journal.Record] = []
         while True:
             pid = self.fork(home, seed, concurrency)
             status = self.watch(pid, self.kills < wanted)
-            journal = Home(home).journal(life.NAME)
-            if journal.exists() and journal.stat().st_size:
+            path = Home(home).journal(life.NAME)
+            if path.exists() and path.stat().st_size:
+                now = journal.read(path)
+                if now[: len(known)] != known:
+                    self.found(number, [f"a record of {len(known)} is gone, or another now"])
+                known = now
                 self.found(number, compare.violations(home, life.NAME))
             if status == 0:
                 break
@@ -140,34 +148,38 @@ class Stress:
         (self.folder / f"begun-{number}").unlink()
 
     def watch(self, pid: int, kill: bool) -> int:
-        """Kill a life in the phase hit least, or let it end; its status."""
+        """Kill a life in the phase hit least, after a while also in the next; or let it end."""
         counts = self.counts()
         order = sorted(PHASES, key=lambda p: (counts[p], self.draw.random()))
-        target, begun = order[0], time.monotonic()
+        begun = time.monotonic()
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 return status
-            late = time.monotonic() - begun > PATIENCE_SEC
-            seen = [p for who, p in phases.now(self.place) if who == pid]
-            if kill and (target in seen or (late and seen)) and self.draw.random() < 0.3:
+            wanted = order[: 1 + int((time.monotonic() - begun) / PATIENCE_SEC)]
+            if kill and self.phase_of(pid, wanted) and self.draw.random() < 0.5:
                 time.sleep(self.draw.random() * self.draw.choice((0.0, 0.0005, 0.003)))
                 os.kill(pid, signal.SIGSTOP)
-                now = [p for who, p in phases.now(self.place) if who == pid]
-                os.kill(pid, signal.SIGKILL)
-                _, status = os.waitpid(pid, 0)
-                phase = target if target in now else (now[0] if now else "between")
-                if os.WIFSIGNALED(status):
-                    self.note(what="kill", phase=phase)
-                return status
-            time.sleep(0.0005)
+                if phase := self.phase_of(pid, wanted):
+                    os.kill(pid, signal.SIGKILL)
+                    _, status = os.waitpid(pid, 0)
+                    if os.WIFSIGNALED(status):
+                        self.note(what="kill", phase=phase)
+                    return status
+                os.kill(pid, signal.SIGCONT)  # missed it
+            time.sleep(0.0003)
+
+    def phase_of(self, pid: int, wanted: list[str]) -> str | None:
+        """The most wanted phase that one of its threads is in."""
+        seen = {p for who, p in phases.now(self.place) if who == pid}
+        return next((p for p in wanted if p in seen), None)
 
     def damage(self, home: Path) -> None:
         """What else a loss of power does, now and then."""
-        journal = Home(home).journal(life.NAME)
-        if journal.exists() and self.draw.random() < 0.15:
+        path = Home(home).journal(life.NAME)
+        if path.exists() and self.draw.random() < 0.15:
             whole = b'deadbeef {"kind":"report","trial":0,"nimg":8}\n'
-            with open(journal, "ab") as file:
+            with open(path, "ab") as file:
                 file.write(whole[: self.draw.randrange(1, len(whole) - 1)])
             self.note(what="damage", kind="torn record")
         trials = sorted((home / "sweeps" / life.NAME / "trials").glob("*"))
@@ -197,6 +209,8 @@ class Stress:
     def problems(self, home: Path, concurrency: int, seed: int) -> list[str]:
         problems = compare.unfinished(home, life.NAME)
         runs, trials = compare.runs(home), compare.told(home, life.NAME)
+        if runs != self.rebuilt(home):
+            problems.append("MLflow holds something else than a projection made at once")
         orphans = [k for k, r in runs.items() if r["status"] == "RUNNING" or k.endswith("#2")]
         problems += [f"orphan run {k}" for k in orphans]
         problems += [
@@ -207,6 +221,15 @@ class Stress:
         if concurrency == 1:
             problems += compare.differences(home, self.reference(seed), life.NAME)
         return problems
+
+    def rebuilt(self, home: Path) -> dict[str, Any]:
+        """The runs that a store has which was there all the time."""
+        again = home / "again"
+        self.fresh(again)
+        records = journal.read(Home(home).journal(life.NAME))
+        folder = Home(home).folder(life.NAME)
+        Projector(stores.resolve(None, again)).project(replay(records, folder))
+        return compare.runs(again)
 
     def found(self, number: int, problems: list[str]) -> None:
         if problems:
@@ -222,8 +245,9 @@ class Stress:
                 f"sweeps of {self.trials} trials: {sweeps[1]} one at a time, equal to one left "  # type: ignore[index]
                 f"alone; {sweeps[3]} three at a time",  # type: ignore[index]
                 "checked: nothing suggested twice, no finished trial run again, none forgotten, "
-                "none failed, no orphan or doubled run in MLflow; one at a time: every field of "
-                "every row, suggestion and run but times and hosts",
+                "none failed, no record gone or changed, no orphan or doubled run in "
+                "MLflow, whose runs equal those of a projection made at once; one at a time: every "
+                "field of every row, suggestion and run but times and hosts",
                 f"violations: {len(self.violations)}",
                 *self.violations[:20],
             ]
