@@ -13,6 +13,7 @@ redraw nothing. The state is in FOLDER: started again, it goes on.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -37,6 +38,7 @@ from tests.faults.stress import life
 
 PHASES = ("suggest", "train", "checkpoint", "measure", "journal", "sync")
 STATE_BYTES = 64 * 8  # the last of a checkpoint
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: this command may be killed, too, and started again
 SEEDS = 6  # different sweeps left alone
 PATIENCE_SEC = 1.0  # for the phase wanted; then for the next, too
 
@@ -77,6 +79,7 @@ class Stress:
         if pid:
             return pid
         code = 1
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         try:
             log = os.open(home / "life.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
