@@ -47,6 +47,16 @@ class Home:
     def journal(self, name: str) -> Path:
         return self.folder(name) / "journal.jsonl"
 
+    def taken(self, name: str) -> bool:
+        """Whether there is a sweep of this name, or one is being begun.
+
+        A folder without a first record is what a driver left that was killed at once.
+        """
+        path, folder = self.journal(name), self.folder(name)
+        if not path.exists():
+            return folder.exists() and any(p.name != "journal.lock" for p in folder.iterdir())
+        return journal.begun_at(path) is not None or journal.is_held(path)
+
     def history(self, name: str) -> History:
         """A sweep's history, for reading.
 

@@ -112,7 +112,7 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
     planning.load_space(wish.space or workload.space)
     if name is not None and not NAME.fullmatch(name):
         raise BenchError(f"--name {name!r}: a name is letters, digits, '-', '_' and '.', as echo-1")
-    if name is not None and home.folder(name).exists():
+    if name is not None and home.taken(name):
         raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
 
 
@@ -153,6 +153,8 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
     """Write the plan; the sweep exists from here on."""
     plan = prepared.plan
     folder = home.folder(plan["sweep"])
+    if folder.exists() and not home.taken(plan["sweep"]):
+        shutil.rmtree(folder)  # of a driver that was killed before it wrote a first record
     try:
         folder.mkdir(parents=True)
     except FileExistsError:

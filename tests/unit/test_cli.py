@@ -250,11 +250,13 @@ def test_a_disk_that_fills_when_the_sweep_begins_leaves_no_sweep(
 
 
 def test_a_name_that_exists_is_refused(bench: Bench, with_data: Path, no_store: None) -> None:
-    (with_data / "sweeps" / "mine").mkdir(parents=True)
+    place = with_data / "sweeps" / "mine"
+    place.mkdir(parents=True)
+    (place / "theirs").touch()
     said = bench("sweep", "echo", *SMOKE, "--name", "mine")
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert "a sweep 'mine' exists; choose another --name, or bench resume mine" in said.err
-    assert not list((with_data / "sweeps" / "mine").iterdir())
+    assert [p.name for p in place.iterdir()] == ["theirs"]
 
 
 def test_an_unknown_sweep_is_told_the_nearest(bench: Bench, home: Path) -> None:

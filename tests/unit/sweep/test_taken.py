@@ -1,0 +1,25 @@
+"""Names: what a driver left that was killed before its first record is no sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.sweep.home import Home
+from bench.sweep.journal import Journal
+
+
+def test_only_a_sweep_or_one_being_begun_has_its_name(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert not home.taken("echo-1")
+    home.folder("echo-1").mkdir(parents=True)
+    assert not home.taken("echo-1")  # killed between the folder and the journal
+    journal = Journal(home.journal("echo-1"))
+    assert home.taken("echo-1")  # being begun
+    journal.close()
+    assert not home.taken("echo-1")  # killed before the first record
+    with Journal(home.journal("echo-1")) as journal:
+        journal.append("plan", sweep="echo-1")
+    assert home.taken("echo-1")
+    (home.sweeps / "other").mkdir()
+    (home.sweeps / "other" / "something").touch()
+    assert home.taken("other")  # not ours to delete
