@@ -27,11 +27,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def actors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def actors(ray_home: Path) -> Iterator[Any]:
     """A real Ray, and a maker of actors in processes of their own."""
     with pytest.MonkeyPatch.context() as patch:
         # a Trainable outside a Tuner leaves a folder in the home of its process
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("HOME", str(ray_home))
         with ray_up(cpus=1, gpus=0):
             import ray
 

@@ -32,9 +32,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _ray(ray_home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("HOME", str(ray_home))
         with ray_up(cpus=CPUS, gpus=0):
             yield
 
@@ -56,7 +56,8 @@ def two(cache: Path, **changes: Any) -> TrialConfig:
 
 def told(config: TrialConfig, folder: Path) -> dict[str, Any]:
     plain = json.loads(json.dumps(config.to_dict()))
-    return {"trial": 0, "steps": DOOR, "config": plain, "folder": str(folder)}
+    place = {"storage": None, "sweep": "fake-1", "trial": 0}
+    return {**place, "steps": DOOR, "config": plain, "folder": str(folder)}
 
 
 def actor(config: TrialConfig, folder: Path) -> Any:
@@ -79,17 +80,19 @@ def heard(trial: Any) -> Report:
 
 
 def free(folder: Path) -> float:
-    """Seconds until the trial has no live group and all CPUs are free."""
+    """Seconds until the trial has no live group, all CPUs are free and no worker lives."""
     import ray
 
     from bench.sweep.ray_adapter import workers
 
     begin = time.monotonic()
     while time.monotonic() - begin < FREE_SEC:
-        if not workers.groups(folder) and ray.available_resources().get("CPU") == CPUS:
+        unused = ray.available_resources().get("CPU") == CPUS
+        # Ray gives a process's CPUs back a moment before it is gone
+        if unused and not workers.groups(folder) and not trainers():
             return time.monotonic() - begin
         time.sleep(0.05)
-    raise AssertionError((workers.groups(folder), ray.available_resources()))
+    raise AssertionError((workers.groups(folder), ray.available_resources(), trainers()))
 
 
 def trainers() -> list[psutil.Process]:
@@ -130,7 +133,6 @@ def test_closed_between_reports_it_frees_all_and_goes_on(cache: Path, tmp_path: 
     assert trainers()
     ray.get(first.stop.remote(), timeout=60)  # as Tune does: the generator is closed
     print(f"closed: free after {free(tmp_path):.2f} s")
-    assert not trainers()
     second = actor(config, tmp_path)
     assert timeless(heard(second)) == timeless(report)  # from the checkpoint of that rung
     ray.get(second.stop.remote(), timeout=60)
@@ -164,7 +166,6 @@ def test_a_killed_trial_leaves_its_group_to_the_driver(cache: Path, tmp_path: Pa
     assert workers.groups(tmp_path), "Ray frees it by itself now: Release can go"
     assert workers.release(tmp_path) == 1
     print(f"killed: free after {free(tmp_path):.2f} s")
-    assert not trainers()
 
 
 @pytest.mark.parametrize("end", ["pruned", "killed"])
@@ -210,4 +211,3 @@ def test_tune_ends_a_trial_and_its_group_goes(cache: Path, tmp_path: Path, end: 
     ).fit()
     after = free(folder)
     print(f"{end}: no group after {seen.get('free', 0) - seen['at']:.2f} s, then {after:.2f} s")
-    assert not trainers()
