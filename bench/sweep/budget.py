@@ -41,7 +41,7 @@ def spent(history: History, now: float) -> Spent:
     """What the sweep has spent by `now` (seconds since the epoch, as the journal's own times)."""
     wall = history.wall_sec(now)
     limits = history.plan.get("budget") or {}
-    device = sum(_occupied(t, now) * devices(t) for t in history.trials.values())
+    device = history.device_sec(now)
     wall_limit, device_limit = limits.get("wall_sec"), limits.get("device_sec")
     return Spent(
         wall_sec=wall,
@@ -56,18 +56,6 @@ def limited(history: History) -> bool:
     return any((history.plan.get("budget") or {}).values())
 
 
-def _occupied(trial: Trial, now: float) -> float:
-    since = trial.running_since
-    return trial.wall_sec + (now - since if since is not None else 0.0)
-
-
-def devices(trial: Trial) -> float:
-    """GPUs, or cores where there is none, that a trial keeps busy."""
-    train = trial.suggestion["config"]["train"]
-    each = trial.suggestion.get("slot", 1.0) if train["device"] == "cuda" else train["threads"]
-    return float(each * train.get("workers", 1))
-
-
 def too_little_left(history: History, now: float) -> bool:
     """Whether a trial begun now would not be expected to reach its first rung.
 
@@ -78,14 +66,13 @@ def too_little_left(history: History, now: float) -> bool:
     found = spent(history, now)
     if found.over:
         return True
-    times = [(_seconds(t), devices(t)) for t in history.trials.values() if 0 in t.rungs]
+    times = [(_seconds(t), t.devices) for t in history.trials.values() if 0 in t.rungs]
     if not times:
         return False
     need = statistics.median(seconds for seconds, _ in times)
     share = statistics.median(count for _, count in times)
-    running = [t for t in history.trials.values() if t.running_since is not None]
     # what the trials already running need until they, too, stand at a rung comes first
-    together = need * share * (1 + len(running))
+    together = need * share * (1 + len(history.at_work))
     short_of_wall = found.wall_left is not None and found.wall_left < need
     return short_of_wall or (found.device_left is not None and found.device_left < together)
 

@@ -282,7 +282,7 @@ def compared(
     trials = history.trials.values()
     peaks = [t.metrics.get("throughput/peak_mem_gb", 0.0) for t in trials]
     return {
-        "device_sec": (told["core_seconds"], sum(t.wall_sec * budget.devices(t) for t in trials)),
+        "device_sec": (told["core_seconds"], sum(t.wall_sec * t.devices for t in trials)),
         "wall_sec": (told["wall_seconds"], wall_sec),
         "peak_gb": (told["peak_gb"], max(peaks, default=0.0)),
     }

@@ -52,11 +52,12 @@ class Trial:
     def protected(self) -> bool:
         return bool(self.suggestion["protected"])
 
-    def pause(self, t: float) -> None:
-        """The stretch it ran, if it did, ended at `t`."""
-        if self.running_since is not None:
-            self.wall_sec += t - self.running_since
-        self.running_since = None
+    @property
+    def devices(self) -> float:
+        """GPUs, or cores where there is none, that it keeps busy."""
+        train = self.suggestion["config"]["train"]
+        each = self.suggestion.get("slot", 1.0) if train["device"] == "cuda" else train["threads"]
+        return float(each * train.get("workers", 1))
 
 
 class History:
@@ -66,6 +67,8 @@ class History:
         self.plan: Record = {}
         self.trials: dict[int, Trial] = {}
         self.sessions: list[Record] = []
+        self.at_work: dict[int, Trial] = {}  # those that run now
+        self.past_device_sec = 0.0  # of the stretches that trials ran, but for those at work
         self.past_wall_sec = 0.0  # of the sessions before the one that is open
         self.open_since: float | None = None  # the session that is open
         self.last_t = 0.0
@@ -88,7 +91,9 @@ class History:
         elif kind == "start":
             trial = self.trials[record["trial"]]
             trial.outcome, trial.cause = None, ""
+            self._pause(trial, trial.heard_at)
             trial.running_since = trial.heard_at = record["t"]
+            self.at_work[trial.number] = trial
         elif kind == "report":
             self._report(record)
         elif kind == "outcome":
@@ -99,18 +104,27 @@ class History:
 
     def _session(self, record: Record) -> None:
         self.sessions.append(record)
-        for trial in self.trials.values():
-            trial.pause(trial.heard_at)  # still running: its driver was lost without a word
+        for trial in list(self.at_work.values()):
+            self._pause(trial, trial.heard_at)  # its driver was lost without a word
         if self.open_since is not None:
             until = record["t"] if record["event"] == "close" else self.last_t
             self.past_wall_sec += until - self.open_since
         self.open_since = record["t"] if record["event"] == "open" else None
 
+    def _pause(self, trial: Trial, t: float) -> None:
+        """The stretch it ran, if it did, ended at `t`."""
+        if trial.running_since is not None:
+            stretch = t - trial.running_since
+            trial.wall_sec += stretch
+            self.past_device_sec += stretch * trial.devices
+        trial.running_since = None
+        self.at_work.pop(trial.number, None)
+
     def _outcome(self, record: Record) -> None:
         trial = self.trials[record["trial"]]
         trial.outcome, trial.cause = record["outcome"], record["cause"]
         trial.ended_at = record["t"]
-        trial.pause(record["t"])
+        self._pause(trial, record["t"])
         if record.get("lost"):
             further = trial.nimg > trial.lost_at_nimg
             trial.losses = 1 if further else trial.losses + 1
@@ -138,6 +152,12 @@ class History:
         """Wall seconds of all sessions, the open one until `now`."""
         running = now - self.open_since if self.open_since is not None else 0.0
         return self.past_wall_sec + running
+
+    def device_sec(self, now: float) -> float:
+        """GPU-seconds, or core-seconds where there is no GPU, that trials occupied until `now`."""
+        stretches = [(t.running_since, t.devices) for t in self.at_work.values()]
+        running = sum((now - since) * many for since, many in stretches if since is not None)
+        return self.past_device_sec + running
 
     def with_outcome(self, outcome: str | None) -> list[Trial]:
         return [t for t in self.trials.values() if t.outcome == outcome]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.sweep.budget import devices
 from bench.sweep.history import History, Trial
 from leaderboards.places import base_name, scrubbed
 from leaderboards.rows import Row
@@ -88,7 +87,7 @@ def _rung_more(trial: Trial, rung: int, metric: str) -> dict[str, float]:
     found = {}
     seconds = trial.rung_seconds.get(rung, {}).get("train")
     if seconds is not None:
-        found["train_sec"] = seconds * devices(trial)
+        found["train_sec"] = seconds * trial.devices
     error = trial.rung_metrics.get(rung, {}).get(f"rung/{metric}_se")
     if error is not None:
         found["se"] = error

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.run import Report
 from bench.sweep import budget
 from bench.sweep.engine import LOSSES, Engine
-from bench.sweep.history import History
+from bench.sweep.history import History, Trial
 from bench.sweep.journal import Journal, Record
 from tests.unit.sweep.fakes import World, drive, frame, open_engine, plan, smooth
 
@@ -103,14 +103,10 @@ def test_no_trial_is_begun_that_would_not_reach_its_first_rung(tmp_path: Path) -
 def test_device_seconds_count_threads_workers_and_shares_of_a_device() -> None:
     def trial(device: str, **more: Any) -> Record:
         train = {"device": device, "threads": 3, **more.pop("train", {})}
-        return {"suggestion": {"config": {"train": train}, **more}}
-
-    class Told:
-        def __init__(self, **body: Any) -> None:
-            self.suggestion = body["suggestion"]
+        return {"config": {"train": train}, **more}
 
     def counted(**body: Any) -> float:
-        return budget.devices(Told(**trial(**body)))  # type: ignore[arg-type]  # what it reads
+        return Trial(0, trial(**body), 0.0).devices
 
     assert counted(device="cpu") == 3
     assert counted(device="cpu", train={"workers": 2}) == 6

@@ -19,6 +19,7 @@ def suggest(
         "protected": protected,
         "origin": origin,
         "params": {**PARAMS, **params},
+        "config": {"train": {"device": "cpu", "threads": 2}},
     }
 
 
@@ -85,6 +86,9 @@ def test_pauses_between_sessions_are_no_time_of_a_trial() -> None:
     history.apply({**start, "t": 9001.0})
     history.apply(outcome(0, "completed", t=9002.0))
     assert trial.wall_sec == 4 + 2 + 1
+    assert history.device_sec(9500.0) == 2 * (4 + 2 + 1)  # it has two threads
+    history.apply({**start, "t": 9600.0})
+    assert history.device_sec(9610.0) == 2 * (4 + 2 + 1 + 10)
 
 
 def test_an_outcome_decided_after_a_lost_driver_adds_no_time() -> None:
