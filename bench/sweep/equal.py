@@ -2,43 +2,25 @@
 
 By FLOPs a wider network sees fewer images, by images it costs more, by seconds it depends on the
 device: contract 4 makes the choice explicit. For device-seconds, a few steps of each architecture
-are timed once, when the plan is made, at its widths and another batch size. Seconds per image are
-fitted to them as step / batch + image + flop x FLOPs (a FLOP of a narrow network takes up to twice
-as long as one of a wide one) and the fit is kept in the plan: how long a trial trains stays a
-function of the journal.
+are timed once, when the plan is made, at its widths and another batch size. The speeds fitted to
+them are kept in the plan: how long a trial trains stays a function of the journal.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
 from bench.errors import BenchError, unknown
+from bench.sweep.speed import Speed, fit
 
 if TYPE_CHECKING:
     from bench.config import TrialConfig
 
 UNITS = {"flops": "TFLOP", "nimg": "kimg", "gpu-seconds": "device-seconds"}
-STEPS = 3  # timed one by one, after one that is not
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """Device-seconds of training that an architecture takes: none of them negative."""
-
-    step: float  # a step
-    image: float  # an image
-    flop: float  # a training FLOP
-
-    def sec_per_image(self, training_flops: int, batch: int) -> float:
-        return self.step / batch + self.image + self.flop * training_flops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +90,13 @@ def choose(
     defaults: Sequence[TrialConfig],
     variants: Sequence[TrialConfig],
     flops: Callable[[TrialConfig], int],
+    seconds: Callable[[TrialConfig], float],
 ) -> Equal:
     """The budget asked for, or what the preset's FLOPs are in its unit for the median default.
 
     `defaults` are the cells' default configurations under the preset's FLOPs; `variants` those to
-    time beside them: other widths, another batch size. `flops` gives what an image costs in
-    training.
+    time beside them: other widths, another batch size. What an image costs in training: `flops`
+    gives its FLOPs, `seconds` its device-seconds, timed here and now.
 
     Raises:
         BenchError: the device of the trials is not here to be timed.
@@ -124,7 +107,7 @@ def choose(
             return Equal(kind=kind, amount=amount)
         usual = statistics.median(c.train.budget_nimg for c in defaults) / 1000
         return Equal(kind=kind, amount=usual, derived=derived)
-    speed = timed([*defaults, *variants], flops)
+    speed = timed([*defaults, *variants], flops, seconds)
     if amount is not None:
         return Equal(kind=kind, amount=amount, speed=speed)
     usual = statistics.median(
@@ -135,80 +118,16 @@ def choose(
     return Equal(kind=kind, amount=float(f"{usual:.1g}"), speed=speed, derived=derived)
 
 
-def timed(configs: Iterable[TrialConfig], flops: Callable[[TrialConfig], int]) -> dict[str, Speed]:
+def timed(
+    configs: Iterable[TrialConfig],
+    flops: Callable[[TrialConfig], int],
+    seconds: Callable[[TrialConfig], float],
+) -> dict[str, Speed]:
     """The speed of each architecture, of its configurations that differ in FLOPs or batch."""
     points: dict[str, dict[tuple[int, int], float]] = {}
     for config in configs:
         own = points.setdefault(config.method.backbone, {})
         key = flops(config), config.train.batch_size
         if key not in own:
-            own[key] = sec_per_image(config)
+            own[key] = seconds(config)
     return {name: fit(own) for name, own in points.items()}
-
-
-def fit(points: Mapping[tuple[int, int], float]) -> Speed:
-    """Least relative squares over (FLOPs, batch) -> seconds per image, no coefficient negative."""
-    from scipy.optimize import nnls
-
-    flops, batch = np.array(list(points), float).T
-    seconds = np.array(list(points.values()))
-    columns = np.stack([1 / batch, np.ones_like(batch), flops], 1)
-    # with one timing there is one thing to know: seconds a FLOP
-    used = [2] if len(points) == 1 else [0, 2] if len(points) == 2 else [0, 1, 2]
-    scale = columns.mean(0)
-    found, _ = nnls((columns / scale)[:, used] / seconds[:, None], np.ones(len(points)))
-    whole = np.zeros(3)
-    whole[used] = found / scale[used]
-    return Speed(step=float(whole[0]), image=float(whole[1]), flop=float(whole[2]))
-
-
-class _Blank:
-    """Batches without anything in them: what is read from the data costs little beside a step."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-
-    def batch(self, samples: Sequence[int], seed: int) -> Any:
-        from bench.train.objective import Batch
-
-        return Batch(target=torch.zeros(len(samples), *self.shape))
-
-
-def sec_per_image(config: TrialConfig) -> float:
-    """Device-seconds of training on one image, timed here and now on the loop that trials run;
-    threads times seconds on a CPU.
-
-    Raises:
-        BenchError: the device of the trials is not here.
-    """
-    from bench.train.loop import Training
-    from bench.train.objective import build
-
-    on_gpu = config.train.device == "cuda"
-    if on_gpu and not torch.cuda.is_available():
-        raise BenchError(
-            "--equal gpu-seconds times the networks where the sweep is started, and there is no "
-            "GPU here; start it on a node that has one (ray job submit), or use --equal flops"
-        )
-    torch.set_num_threads(config.train.threads)
-    batch = config.train.batch_size
-    blank = _Blank((config.task.channels, *config.task.spatial))
-    training = Training(config.train, build(config), blank, config.seed, "timing")
-
-    # on one thread it is CPU time that counts: what else runs at that moment does not
-    alone = not on_gpu and config.train.threads == 1
-    clock = time.process_time if alone else time.perf_counter
-
-    def steps(count: int) -> float:
-        begin = clock()
-        training.advance(training.nimg + count * batch)
-        if on_gpu:
-            torch.cuda.synchronize()
-        return clock() - begin
-
-    steps(1)
-    best = min(steps(1) for _ in range(STEPS))
-    if on_gpu:  # the trials' processes need the memory
-        del training
-        torch.cuda.empty_cache()
-    return best / batch * (1 if on_gpu else config.train.threads)

@@ -20,7 +20,7 @@ from bench import doors
 from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
 from bench.errors import BenchError, unknown
 from bench.metrics import extractors
-from bench.sweep import budget, equal, footprint, slots, suggest
+from bench.sweep import budget, equal, footprint, slots, suggest, timing
 from bench.sweep.equal import Equal
 from bench.sweep.resolve import Frame, cost, default_params, resolve
 from bench.workloads import base
@@ -356,6 +356,7 @@ def with_equal(frame: Frame, wish: Wish, defaults: list[dict[str, Any]]) -> Fram
         [resolve(frame, params, wish.seed) for params in defaults],
         [resolve(frame, params, wish.seed) for params in variants(frame.scale, defaults)],
         lambda config: cost(config.task, config.method).training_flops,
+        timing.sec_per_image,
     )
     return dataclasses.replace(frame, equal=chosen)
 

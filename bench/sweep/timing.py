@@ -2,7 +2,7 @@
 
 Of each architecture the default configuration, the cheapest and dearest network and the largest
 batch are timed on the training loop itself, on noise; seconds per image are fitted to them as
-`equal.Speed`. On one thread it is CPU time that counts, so what else runs at that moment does not.
+a Speed. On one thread it is CPU time that counts, so what else runs at that moment does not.
 A step larger than STEP_FLOP is timed in part.
 """
 
@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from bench.errors import BenchError
 from bench.metrics.extractors import extract, load_extractor
-from bench.sweep.equal import Speed, fit
 from bench.sweep.resolve import cost
+from bench.sweep.speed import Speed, fit
 from bench.train.loop import Training
 from bench.train.objective import Batch, build
 
 if TYPE_CHECKING:
-    from bench.config import TrialConfig
+    from bench.config import TrainConfig, TrialConfig
 
 STEP_FLOP = {"cpu": 4e10, "cuda": 2e13}  # at most, in one timed step or pass
 STEPS = 2  # timed, after one that is not
@@ -109,48 +110,76 @@ class _Noise:
 
 def _time(config: TrialConfig, *, passes: bool) -> tuple[float, float | None]:
     """Seconds per image of a step and, if asked, of a pass over as many as are drawn at once."""
-    torch.set_num_threads(config.train.threads)
     price, limit = cost(config.task, config.method), STEP_FLOP[config.train.device]
     share = config.train.batch_size // config.train.workers
-    count = max(1, min(share, int(limit / price.training_flops)))
-    train = dataclasses.replace(
-        config.train,
-        budget_nimg=count,
-        rungs_nimg=(count,),
-        report_nimg=count,
-        batch_size=count,
-        micro_batch=count,
-        workers=1,
-        schedule="constant",
-    )
-    noise, objective = _Noise(config), build(config)
-    training = Training(train, objective, noise, config.seed, "timing")
-    wait = torch.cuda.synchronize if config.train.device == "cuda" else _nothing
-    one_thread = config.train.device != "cuda" and config.train.threads == 1
-    clock = time.process_time if one_thread else time.perf_counter
-
-    def best(work: Callable[[], object]) -> float:
-        work()
-        wait()
-        found = []
-        for _ in range(STEPS):
-            begin = clock()
-            work()
-            wait()
-            found.append(clock() - begin)
-        return min(found)
-
-    step = best(lambda: training.advance(training.nimg + count)) / count
+    training = _training(config, max(1, min(share, int(limit / price.training_flops))))
+    step = _step(training)
     if not passes:
         return step, None
     drawn = max(1, min(_drawn_at_once(config), int(limit / price.forward_flops)))
-    predictor = objective.predictor(objective.net, 0)
-    x, sigma = noise.batch(range(drawn), 0).target, torch.ones(drawn)
-    return step, best(lambda: predictor.denoise(x, sigma)) / drawn
+    predictor = training.objective.predictor(training.objective.net, 0)
+    x, sigma = _Noise(config).batch(range(drawn), 0).target, torch.ones(drawn)
+    return step, _best(config.train, lambda: predictor.denoise(x, sigma)) / drawn
+
+
+def _training(config: TrialConfig, batch: int) -> Training:
+    """The training of one process, a batch at a time and nothing else."""
+    train = dataclasses.replace(
+        config.train,
+        budget_nimg=batch,
+        rungs_nimg=(batch,),
+        report_nimg=batch,
+        batch_size=batch,
+        micro_batch=batch,
+        workers=1,
+        schedule="constant",
+    )
+    torch.set_num_threads(config.train.threads)
+    return Training(train, build(config), _Noise(config), config.seed, "timing")
+
+
+def _step(training: Training) -> float:
+    """Seconds per image of a step."""
+    batch = training.config.batch_size
+    return _best(training.config, lambda: training.advance(training.nimg + batch)) / batch
+
+
+def _best(train: TrainConfig, work: Callable[[], object]) -> float:
+    """The least seconds of STEPS calls, after one that is not timed."""
+    wait = torch.cuda.synchronize if train.device == "cuda" else _nothing
+    one_thread = train.device != "cuda" and train.threads == 1
+    clock = time.process_time if one_thread else time.perf_counter
+    work()
+    wait()
+    found = []
+    for _ in range(STEPS):
+        begin = clock()
+        work()
+        wait()
+        found.append(clock() - begin)
+    return min(found)
 
 
 def _nothing() -> None:
     """A CPU has done its work when it says so."""
+
+
+def sec_per_image(config: TrialConfig) -> float:
+    """Device-seconds of training on one image of a whole batch; threads x seconds on a CPU.
+
+    Raises:
+        BenchError: the device of the trials is not here.
+    """
+    if absent(config):
+        raise BenchError(
+            "--equal gpu-seconds times the networks where the sweep is started, and there is no "
+            "GPU here; start it on a node that has one (ray job submit), or use --equal flops"
+        )
+    seconds = _step(_training(config, config.train.batch_size))
+    if config.train.device == "cuda":
+        torch.cuda.empty_cache()  # the trials' processes need the memory
+        return seconds
+    return seconds * config.train.threads
 
 
 def sec_per_picture(config: TrialConfig) -> float:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from bench.config import TaskConfig, TrialConfig
 from bench.errors import BenchError
-from bench.sweep import equal
-from bench.sweep.equal import Equal, Speed
+from bench.sweep import equal, timing
+from bench.sweep.equal import Equal
 from bench.sweep.plan import variants
 from bench.sweep.resolve import cost, default_params, resolve
+from bench.sweep.speed import Speed, fit
 from bench.workloads.echo import LAPTOP, SMOKE
 from tests.unit.sweep.fakes import frame
 
@@ -66,7 +67,7 @@ def test_a_kilo_image_is_a_thousand() -> None:
 def test_a_fit_finds_the_speeds_that_made_the_timings() -> None:
     truth = Speed(step=5e-3, image=3e-4, flop=2e-11)
     points = [(4_000_000, 8), (9_000_000, 8), (20_000_000, 8), (9_000_000, 32)]
-    found = equal.fit({point: truth.sec_per_image(*point) for point in points})
+    found = fit({point: truth.sec_per_image(*point) for point in points})
     assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(truth), rel=1e-6)
 
 
@@ -75,7 +76,7 @@ def test_a_fit_to_few_timings_meets_them(count: int) -> None:
     points = dict(
         list({(4_000_000, 8): 2e-3, (4_000_000, 16): 1.8e-3, (9_000_000, 8): 3e-3}.items())[:count]
     )
-    found = equal.fit(points)
+    found = fit(points)
     for point, seconds in points.items():
         assert found.sec_per_image(*point) == pytest.approx(seconds)  # as many unknowns as timings
 
@@ -85,7 +86,7 @@ def test_a_fit_to_few_timings_meets_them(count: int) -> None:
 )
 def test_no_fit_is_ever_negative(seconds: list[float]) -> None:
     points = [(4_000_000, 8), (9_000_000, 8), (20_000_000, 8), (9_000_000, 32)]
-    found = equal.fit(dict(zip(points, seconds, strict=True)))
+    found = fit(dict(zip(points, seconds, strict=True)))
     assert min(dataclasses.astuple(found)) >= 0
     assert all(found.sec_per_image(*point) > 0 for point in points)
 
@@ -94,10 +95,10 @@ def test_what_was_timed_is_near_what_the_fit_says() -> None:
     params = [default_params(SMOKE, "ddpmpp", "edm")]
     timed = [resolve(frame(), p, 0) for p in (*params, *variants(SMOKE, params))]
     assert len({(flops(c), c.train.batch_size) for c in timed}) == 4
-    speed = equal.timed(timed, flops)["ddpmpp"]
+    found = equal.timed(timed, flops, timing.sec_per_image)["ddpmpp"]
     for config in timed:
-        again = equal.sec_per_image(config)
-        said = speed.sec_per_image(flops(config), config.train.batch_size)
+        again = timing.sec_per_image(config)
+        said = found.sec_per_image(flops(config), config.train.batch_size)
         assert 0.2 < again / said < 5  # other work on the machine slows one timing, not its order
 
 
@@ -112,13 +113,13 @@ def test_widest_networks_and_largest_batches_can_be_timed() -> None:
 
 def test_defaults_are_the_presets_own_in_another_unit() -> None:
     usual = configs(None)
-    images = equal.choose("nimg", None, usual, [], flops)
+    images = equal.choose("nimg", None, usual, [], flops, timing.sec_per_image)
     assert images.amount == statistics.median(c.train.budget_nimg for c in usual) / 1000
     assert "the preset's FLOPs" in images.notes[0]
-    timed = equal.choose("gpu-seconds", None, usual, [], flops)
+    timed = equal.choose("gpu-seconds", None, usual, [], flops, timing.sec_per_image)
     assert timed.amount == float(f"{timed.amount:.1g}")
     assert set(timed.speed) == set(SIZES)
-    asked = equal.choose("gpu-seconds", 3.5, usual[:1], [], flops)
+    asked = equal.choose("gpu-seconds", 3.5, usual[:1], [], flops, timing.sec_per_image)
     assert (asked.amount, asked.derived) == (3.5, "")
     assert "predicted from steps timed" in asked.notes[0]
 
@@ -128,7 +129,7 @@ def test_a_gpu_that_is_not_here_cannot_be_timed() -> None:
         pytest.skip("there is a GPU here")
     config = resolve(frame(device="cuda"), default_params(SMOKE, "adm", "edm"), 0)
     with pytest.raises(BenchError, match="no GPU here; start it on a node that has one"):
-        equal.sec_per_image(config)
+        timing.sec_per_image(config)
 
 
 def test_an_architecture_that_was_not_timed() -> None:

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from bench.sweep import budget, forecast, slots, timing
-from bench.sweep.equal import Speed
 from bench.sweep.forecast import CLOSE_SEC, GAP_SEC, IMPORT_SEC, OPEN_SEC, TRIAL_SEC, Forecast
 from bench.sweep.resolve import cost, resolve
+from bench.sweep.speed import Speed
 from bench.sweep.timing import Pace
 from tests.unit.sweep.fakes import SMOKE, World, finished, frame, plan, smooth
 
