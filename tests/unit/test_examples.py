@@ -1,0 +1,95 @@
+"""The commands that the README and the examples tell users to type exist, with these options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from bench.cli import main
+
+ROOT = Path(__file__).parents[2]
+SLURM = ROOT / "examples/slurm/sweep.sbatch"
+KUBERAY = ROOT / "examples/kuberay/sweep.yaml"
+RECIPE = ROOT / "examples/ray_start/README.md"
+
+
+def told(text: str) -> list[str]:
+    """The commands in shell text: what follows `bench` as a word, up to the line's end."""
+    lines = [line.partition("#")[0] for line in text.replace("\\\n", " ").splitlines()]
+    parts = [part for line in lines for part in re.split(r"\|\||;|'", line)]
+    return [found[1] for part in parts if (found := re.search(r"(?:^|\s)bench((?:\s+\S+)+)", part))]
+
+
+def fenced(markdown: str) -> str:
+    return "\n".join(re.findall(r"```sh\n(.*?)```", markdown, re.DOTALL))
+
+
+def check(command: str) -> None:
+    """Parsed down to the last option, not run."""
+    args = shlex.split(command)
+    group: click.Command = main
+    parent: click.Context | None = None
+    while isinstance(group, click.Group):
+        parent = click.Context(group, parent=parent, info_name="bench")
+        name, found, args = group.resolve_command(parent, args)
+        assert found is not None, (command, name)
+        group = found
+    group.make_context("bench", args, parent=parent)
+
+
+def entrypoint() -> dict[str, Any]:
+    body: dict[str, Any] = yaml.safe_load(KUBERAY.read_text())["spec"]
+    return body
+
+
+COMMANDS = [
+    *told(fenced((ROOT / "README.md").read_text())),
+    *told(fenced(RECIPE.read_text())),
+    *told(entrypoint()["entrypoint"]),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_users_are_told_to_type_is_understood(command: str) -> None:
+    check(command)
+
+
+def test_enough_of_them_were_found() -> None:
+    assert len(COMMANDS) > 25
+    with pytest.raises(click.UsageError):
+        check("sweep echo --no-such-option")
+
+
+def test_head_and_workers_of_the_kuberay_job_take_the_same_token_and_image() -> None:
+    cluster = entrypoint()["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    containers = [g["template"]["spec"]["containers"][0] for g in groups]
+    assert all(c["image"] == containers[0]["image"] for c in containers)
+    for container in containers:
+        names = {e["name"] for e in container["env"]}
+        assert {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"} <= names
+    from importlib.metadata import version
+
+    assert cluster["rayVersion"] == version("ray")
+
+
+def test_the_slurm_script_is_a_shell_script_and_its_commands_exist() -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    assert subprocess.run([bash, "-n", SLURM], check=False).returncode == 0
+    text = SLURM.read_text().replace('"${common[@]}"', "--home /s --address h:1")
+    text = text.replace('"${args[@]}"', "echo --trials 64").replace('"${bench[@]}"', "bench")
+    commands = [c.partition(">")[0].replace("&", "") for c in told(text)]
+    for name in ("status", "resume", "sweep"):
+        assert any(c.split()[0] == name for c in commands), commands
+    for command in commands:
+        if command.split()[0] in ("status", "resume", "sweep"):
+            check(command.replace('"', "").replace("$SWEEP", "echo-1").replace("$SHARED", "/s"))
