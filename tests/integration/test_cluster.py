@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from bench.config import TrialConfig
-from bench.run import run_trial
+from bench.run import Report, run_trial
 from bench.sweep import journal
 from tests.fakes.cluster import REPOSITORY, Cluster, cluster
 from tests.fakes.trials import timeless
@@ -44,13 +44,16 @@ def nodes() -> Iterator[Cluster]:
 class Driver:
     """A sweep's driver as a process, and its journal."""
 
-    def __init__(self, nodes: Cluster, trials: int, home: str = "home", **env: str) -> None:
+    def __init__(
+        self, nodes: Cluster, trials: int, home: str = "home", workers: int = 1, **env: str
+    ) -> None:
         self.base, self.home = nodes.base, nodes.base / home
         self.journal = self.home / "sweeps/fake-1/journal.jsonl"
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.fakes.cluster_sweep"),
-                *(str(self.base), nodes.address, str(trials), home),
+                *(str(self.base), nodes.address, str(trials)),
+                *("--home", home, "--workers", str(workers)),
             ],
             env={**nodes.environment(self.base), **env},
             cwd=REPOSITORY,
@@ -71,17 +74,32 @@ class Driver:
             time.sleep(0.05)
         return records
 
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def finish(self) -> str:
         said, _ = self.process.communicate(timeout=WAIT_SEC)
         assert self.process.returncode == 0, said
         return said
 
 
-@pytest.fixture(autouse=True)
-def fresh_storage(nodes: Cluster) -> None:
+@pytest.fixture
+def drive(nodes: Cluster) -> Iterator[Callable[..., Driver]]:
+    """Begins a driver, with an empty storage; a test that fails leaves none behind."""
     for name in ("home", "other", "shared"):
         shutil.rmtree(nodes.base / name, ignore_errors=True)
         (nodes.base / name).mkdir()
+    begun: list[Driver] = []
+
+    def begin(trials: int, **how: Any) -> Driver:
+        begun.append(Driver(nodes, trials, **how))
+        return begun[-1]
+
+    yield begin
+    for driver in begun:
+        driver.stop()
 
 
 def rungs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,8 +144,8 @@ def check_once(records: list[dict[str, Any]], trials: int) -> None:
     assert set(said.values()) == {1}
 
 
-def test_a_node_is_killed_and_another_joins(nodes: Cluster) -> None:
-    driver = Driver(nodes, trials=5)
+def test_a_node_is_killed_and_another_joins(nodes: Cluster, drive: Callable[..., Driver]) -> None:
+    driver = drive(trials=5)
     driver.until(lambda seen: bool(rungs(seen)))  # at the first of three, a node is at work
     nodes.kill(nodes.busiest())
     nodes.add()
@@ -155,15 +173,17 @@ def test_a_node_is_killed_and_another_joins(nodes: Cluster) -> None:
     assert all(p.exists() for p in pictures)
 
 
-def test_a_driver_is_killed_and_its_folder_lost(nodes: Cluster) -> None:
+def test_a_driver_is_killed_and_its_folder_lost(
+    nodes: Cluster, drive: Callable[..., Driver]
+) -> None:
     """The sweep goes on from storage in another place; what it lost was not there yet."""
-    first = Driver(nodes, trials=5)
+    first = drive(trials=5)
     first.until(lambda seen: len(rungs(seen)) >= 4)
     first.process.kill()
     first.process.wait()
     before = first.records()
     shutil.rmtree(first.home)
-    second = Driver(nodes, trials=5, home="other")
+    second = drive(trials=5, home="other")
     second.finish()
     records = second.records()
     check_once(records, 5)
@@ -173,8 +193,41 @@ def test_a_driver_is_killed_and_its_folder_lost(nodes: Cluster) -> None:
     check_results(nodes, records, [0, 1])
 
 
-def test_a_wrong_token_is_refused_in_one_line(nodes: Cluster) -> None:
-    driver = Driver(nodes, trials=1, RAY_AUTH_TOKEN="f" * 64, RAY_AUTH_TOKEN_PATH="")
+def test_a_node_is_killed_under_a_trial_of_two_workers(
+    nodes: Cluster, drive: Callable[..., Driver]
+) -> None:
+    """One on each node: half of the trial is gone, all of it goes on once a third node is there."""
+    driver = drive(trials=2, workers=2)
+    driver.until(lambda seen: bool(rungs(seen)))
+    nodes.kill(nodes.busiest())
+    nodes.add()
+    driver.finish()
+    records = driver.records()
+    check_once(records, 2)
+    assert [r for r in records if r["kind"] == "outcome" and r.get("lost")]
+    for number in range(2):
+        asked = next(r for r in records if r["kind"] == "suggest" and r["trial"] == number)
+        config = TrialConfig.from_dict(asked["config"])
+        assert config.train.workers == 2
+        cache = next(nodes.base.glob("*/cache/fake0"))
+        alone = dataclasses.replace(
+            config,
+            data=dataclasses.replace(config.data, cache=str(cache)),
+            train=dataclasses.replace(config.train, workers=1),
+        )
+        said: list[Report] = []
+        run_trial(alone, nodes.base / f"oracle-{number}", lambda r, said=said: bool(said.append(r)))
+        here = {r.rung: r.metrics for r in said if r.phase == "rung"}
+        for report in rungs([r for r in records if r.get("trial") == number]):
+            for name, value in here[report["rung"]].items():
+                if name.startswith("train/"):  # one micro-batch a worker, as alone: no rounding
+                    assert report["metrics"][name] == value, name
+                elif not name.startswith("throughput/"):  # pictures are drawn in other batches
+                    assert report["metrics"][name] == pytest.approx(value, rel=1e-3), name
+
+
+def test_a_wrong_token_is_refused_in_one_line(drive: Callable[..., Driver]) -> None:
+    driver = drive(trials=1, RAY_AUTH_TOKEN="f" * 64, RAY_AUTH_TOKEN_PATH="")
     said, _ = driver.process.communicate(timeout=WAIT_SEC)
     assert driver.process.returncode != 0
     assert "refuses our token" in said

@@ -32,7 +32,7 @@ def sweep(made: Cluster, trials: int, together: int) -> tuple[subprocess.Popen[b
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.fakes.cluster_sweep", str(made.base), made.address),
-            *(str(trials), "home", str(together)),
+            *(str(trials), "--together", str(together)),
         ],
         env=made.environment(made.base),
         cwd=REPOSITORY,
