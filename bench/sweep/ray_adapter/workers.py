@@ -24,7 +24,6 @@ import os
 import pickle
 import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -189,8 +188,10 @@ class _Group:
     """The workers of one trial, run by a Ray Train trainer in a thread of the trial's process."""
 
     def __init__(self, config: TrialConfig, folder: Path, stored: Stored | None) -> None:
+        from bench.sweep.ray_adapter.trainable import scratch
+
         os.environ.update(ENVIRONMENT)
-        self.folder = folder
+        self.folder, self._closed = folder, False
         self._exchange = ray.remote(num_cpus=0)(Exchange).remote()
         told = {
             "config": config.to_dict(),
@@ -198,8 +199,10 @@ class _Group:
             "stored": stored,
             "exchange": self._exchange,
         }
-        self._scratch = tempfile.mkdtemp(prefix="bench-train-")
-        self._trainer = _trainer(config, told, mark(folder), self._scratch)
+        self._scratch = scratch() / "workers" / f"{mark(folder):06x}"
+        shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt that was killed
+        self._scratch.mkdir(parents=True)
+        self._trainer = _trainer(config, told, mark(folder), str(self._scratch))
         self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
         self._thread.start()
 
@@ -229,8 +232,9 @@ class _Group:
 
     def close(self) -> None:
         """Workers stop, at once if they wait for a word; nothing of the group is left."""
-        if not self._scratch:
+        if self._closed:
             return
+        self._closed = True
         from ray.exceptions import RayError
 
         with contextlib.suppress(RayError):
@@ -240,7 +244,6 @@ class _Group:
         self._thread.join(CLOSE_SEC)
         ray.kill(self._exchange)
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch = ""
 
     def _run(self) -> None:
         try:
