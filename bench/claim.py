@@ -16,6 +16,11 @@ from pathlib import Path
 
 from bench.errors import BenchError
 
+
+class Held(BenchError):
+    """Another process holds the folder and does not end."""
+
+
 WAIT_SEC = 120.0  # Ray ends the actors of a lost driver well within it
 ASK_SEC = 0.2
 
@@ -25,7 +30,8 @@ def claimed(folder: Path, wait_sec: float = WAIT_SEC) -> Iterator[None]:
     """Hold a trial's folder while the block runs; waits for a process that still holds it.
 
     Raises:
-        BenchError: it is held for longer than `wait_sec`, or the folder cannot be written.
+        Held: it is held for longer than `wait_sec`.
+        BenchError: the folder cannot be written.
     """
     path = folder / ".claim"
     try:
@@ -47,7 +53,7 @@ def _take(handle: int, folder: Path, until: float) -> None:
             return
         except BlockingIOError as error:
             if time.monotonic() > until:
-                raise BenchError(
+                raise Held(
                     f"another process still runs the trial in {folder.name}; end it, then resume"
                 ) from error
             time.sleep(ASK_SEC)

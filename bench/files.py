@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from bench.errors import BenchError
 
 PART = "part-"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -34,6 +36,18 @@ def whole(path: Path) -> Iterator[Path]:
         raise BenchError(f"cannot write {path.name}: {reason or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk, or a spent quota, is what this error or one it came from says."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        told = isinstance(error, SafetensorError | BenchError)  # what the system said, as text
+        if told and any(os.strerror(code) in str(error) for code in FULL):
+            return True
+        error = error.__cause__
+    return False
 
 
 def sync_folder(folder: Path) -> None:

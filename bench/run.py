@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,12 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from bench.claim import claimed
+from bench.claim import Held, claimed
 from bench.config import TrialConfig
 from bench.errors import BenchError
-from bench.files import whole
+from bench.files import disk_full, whole
 from bench.metrics.nonfinite import NonFiniteError
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch
@@ -101,24 +98,15 @@ def _verdict(error: Exception, folder: Path) -> tuple[str, str]:
         return "diverged", text
     if out_of_memory(error):
         return "out-of-memory", text.splitlines()[0]
-    if _disk_full(error):
+    if disk_full(error):
         return "interrupted", DISK_FULL  # not the trial's fault: it waits for space and goes on
+    if isinstance(error, Held):
+        return "interrupted", text
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.log").write_text(traceback.format_exc())
     kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
     return "failed", f"{kind}{text}".splitlines()[0]
-
-
-def _disk_full(error: BaseException | None) -> bool:
-    """Whether a full disk is what this error, or one it came from, says."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return True
-        if isinstance(error, SafetensorError) and os.strerror(errno.ENOSPC) in str(error):
-            return True
-        error = error.__cause__
-    return False
 
 
 def _need_device(name: str) -> None:

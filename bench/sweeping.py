@@ -185,14 +185,18 @@ def resume(
         say(console, f"note: {error}; the sweep goes on, bench sync {name} completes the record")
     projector = _projector(store, log_real_images, console)
     engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
-    if more:
-        session.extend(engine, trials, wall_sec, device_hours)
-    to_suggest = "as many to suggest as the budget allows"
-    if engine.plan["trials"] is not None:
-        to_suggest = f"{engine.plan['trials'] - len(engine.history.trials)} still to suggest"
-    waiting = len(engine.history.left_open)
-    say(console, f"sweep {name}: {waiting} trials to go on with, {to_suggest}")
-    _run(engine, where, console, projector, address)
+    given = session.more_of(engine.plan, trials, wall_sec, device_hours) if more else None
+
+    def begin() -> None:
+        if given is not None:
+            engine.write("extend", plan=given)
+        to_suggest = "as many to suggest as the budget allows"
+        if engine.plan["trials"] is not None:
+            to_suggest = f"{engine.plan['trials'] - len(engine.history.trials)} still to suggest"
+        waiting = len(engine.history.left_open)
+        say(console, f"sweep {name}: {waiting} trials to go on with, {to_suggest}")
+
+    _run(engine, where, console, projector, address, begin)
 
 
 @click.command()
@@ -228,11 +232,14 @@ def confirm(
     store = open_store(tracking_uri, where, check=not offline)
     projector = _projector(store, log_real_images, console)
     engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
-    asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
-    for trial in chosen:
-        say(console, f"confirming {trial.number:03d} {trial.suggestion['label']}")
-    say(console, f"{asked} trials on new seeds, never pruned")
-    _run(engine, where, console, projector, address)
+
+    def begin() -> None:
+        asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
+        for trial in chosen:
+            say(console, f"confirming {trial.number:03d} {trial.suggestion['label']}")
+        say(console, f"{asked} trials on new seeds, never pruned")
+
+    _run(engine, where, console, projector, address, begin)
 
 
 def _projector(store: Any, share_real: bool, console: Console) -> BackgroundProjector:
@@ -249,8 +256,10 @@ def _run(
     console: Console,
     projector: BackgroundProjector,
     address: str | None,
+    begin: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run what is left, show it, close the record, print the board."""
+    """Run what is left, show it, close the record, print the board. `begin` is called first, once
+    nothing can be refused any more."""
     from bench.console import live
     from bench.sweep import drive, session
     from leaderboards import board as boards
@@ -262,7 +271,12 @@ def _run(
     try:
         with live.watching(engine, console):
             last = drive.run(
-                engine, home, machine, address=address, say=lambda line: say(console, line)
+                engine,
+                home,
+                machine,
+                address=address,
+                say=lambda line: say(console, line),
+                more=begin,
             )
     finally:
         engine.journal.close()

@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from bench.files import PART
 from bench.storage.place import Place, StorageError
 
 WEIGHTS, CHECKPOINTS = "*.safetensors", "checkpoint-*.safetensors"
@@ -62,6 +63,6 @@ class Ended:
 
     def _tidy(self, name: str, pattern: str) -> None:
         place = Place(f"{self._trials.url}/{name}", WAITS_SEC)
-        for file in place.sizes():
-            if fnmatch(file, pattern):
+        for file in place.sizes(parts=True):  # what a killed process was uploading goes, too
+            if fnmatch(file, pattern) or file.startswith(PART):
                 place.delete(file)

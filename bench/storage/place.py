@@ -78,15 +78,15 @@ class Place:
             except FileNotFoundError:
                 return None
             except OSError:  # ftp and others do not say that a file is not there
-                if Path(name).name not in self._sizes(str(Path(name).parent)):
+                if Path(name).name not in self._sizes(str(Path(name).parent), False):
                     return None
                 raise
 
         return self._retry(f"cannot read {name}", read)
 
-    def sizes(self, folder: str = "") -> dict[str, int]:
-        """Name and size of each whole file right in a folder."""
-        return self._retry(f"cannot list {folder or 'it'}", lambda: self._sizes(folder))
+    def sizes(self, folder: str = "", parts: bool = False) -> dict[str, int]:
+        """Name and size of each whole file right in a folder; with `parts`, of those begun, too."""
+        return self._retry(f"cannot list {folder or 'it'}", lambda: self._sizes(folder, parts))
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -147,7 +147,7 @@ class Place:
             if part.stat().st_size != size:
                 raise OSError(f"{part.stat().st_size} of {size} bytes arrived")
 
-    def _sizes(self, folder: str) -> dict[str, int]:
+    def _sizes(self, folder: str, parts: bool) -> dict[str, int]:
         fs, path = self._open(folder)
         fs.invalidate_cache()
         try:
@@ -155,7 +155,11 @@ class Place:
         except FileNotFoundError:
             return {}
         names = {f["name"].rstrip("/").rsplit("/", 1)[-1]: f for f in found if f["type"] == "file"}
-        return {name: f["size"] for name, f in names.items() if name and not name.startswith(PART)}
+        return {
+            name: f["size"]
+            for name, f in names.items()
+            if name and (parts or not name.startswith(PART))
+        }
 
     def _open(self, name: str) -> tuple[Any, str]:
         """The filesystem, connected anew after a failure, and a file's path in it."""

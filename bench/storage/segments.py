@@ -67,8 +67,6 @@ class SegmentMirror:
             BenchError: another driver has it, or the storage holds another sweep's journal.
         """
         refuse_claimed(self.place, CLAIM_SEC)
-        self._beat()
-        self._claimed = True
         stored = _join(self.place)
         mine = self.journal.read_bytes() if self.journal.exists() else b""
         if not mine.startswith(stored) and not stored.startswith(mine):
@@ -81,6 +79,9 @@ class SegmentMirror:
                 f"storage {self.place.url} knows more of this sweep than the journal here; "
                 "bench resume with --storage takes it up from there"
             )
+        self._beat()
+        self._claimed = True
+        self._beat()  # raises it if another driver wrote its claim at the same moment
         self.records = mine.count(b"\n")
         self._sent = self._first = stored.count(b"\n")
         self._begin = len(stored)

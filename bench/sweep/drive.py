@@ -27,27 +27,33 @@ def run(
     *,
     address: str | None = None,
     say: Callable[[str], None] = lambda line: None,
+    more: Callable[[], None] = lambda: None,
 ) -> Record:
     """Run what is left of a sweep on an embedded Ray, or on a cluster; the closing record.
 
     Ctrl-C and SIGTERM stop it cleanly: running trials are journaled as interrupted and go on from
-    their last checkpoint at `bench resume`.
+    their last checkpoint at `bench resume`. `more` asks more of the sweep, once it is ours and
+    what a lost driver left undecided is decided.
     """
     with ExitStack() as stack:
         if (url := engine.plan.get("storage")) is not None:
             folder = home.folder(engine.plan["sweep"])
-            more = stack.enter_context(layout.followed(url, engine.plan["sweep"], folder, say))
+            also = stack.enter_context(layout.followed(url, engine.plan["sweep"], folder, say))
             layout.share_cache(url, Path(engine.frame.data.cache))
             for record in list(engine.journal.records):  # of trials that ended with a lost driver
-                for listener in more:
+                for listener in also:
                     listener(record)
-            engine.listeners = (*more, *engine.listeners)  # pictures are here when published
-        return _run(engine, home, machine, address)
+            engine.listeners = (*also, *engine.listeners)  # pictures are here when published
+        return _run(engine, home, machine, address, more)
 
 
-def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> Record:
+def _run(
+    engine: Engine, home: Home, machine: Machine, address: str | None, more: Callable[[], None]
+) -> Record:
     engine.write("session", event="open", host=socket.gethostname(), pid=os.getpid())
     engine.take_up()
+    more()
+    engine.settle(machine)
     begin_at = time.monotonic()
     busy_before = busy_seconds(engine)
     wall = ray_start = 0.0
@@ -62,6 +68,8 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> R
             engine.stop(STOPPED)  # while Ray started, or after the last trial
     if engine.interrupts.seen:
         engine.stop(STOPPED)  # should a library have swallowed the interrupt
+    if engine.complete:  # a lost driver's trials, for which there was no budget any more
+        engine.give_up_waiting(budget.SPENT)
     engine.write("session", event="close", cause="" if engine.complete else STOPPED)
     if not engine.complete:
         return engine.history.sessions[-1]
@@ -75,7 +83,7 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> R
             "session_sec": time.monotonic() - begin_at,
             "busy_sec": busy,
             "busy_share": busy / (wall * engine.concurrency) if wall else 0.0,
-            "spent": budget.left_text(engine.spent(), gpu=bool(machine.gpus)),
+            "spent": budget.left_text(engine.spent(), gpu=engine.plan["frame"]["device"] == "cuda"),
             "forecast": forecast.compared(
                 engine.plan.get("forecast"), engine.history, ray_start + wall
             ),

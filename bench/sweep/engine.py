@@ -11,7 +11,7 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
@@ -23,6 +23,9 @@ from bench.sweep.interrupts import Interrupts
 from bench.sweep.journal import Journal
 from bench.sweep.resolve import Frame, cost, resolve
 from search_spaces import Choices, Space
+
+if TYPE_CHECKING:
+    from bench.sweep.plan import Machine
 
 PROTECTED = 2  # trials of a cell that run to the end whatever they report (contract 11)
 TRIES = 4  # protected trials a cell may use up when its trials fail or diverge
@@ -51,6 +54,7 @@ class Engine:
         self.running: set[int] = set()
         self.stopping = False
         self._concurrency: int | None = None
+        self._machine: Machine | None = None
         self._waiting = [t.number for t in self.history.left_open]
 
     @property
@@ -65,6 +69,29 @@ class Engine:
     @concurrency.setter
     def concurrency(self, count: int) -> None:
         self._concurrency = count
+
+    def settle(self, machine: Machine) -> None:
+        """What is to be run, and where now: room and memory are those of this machine, should
+        the plan have been made on another."""
+        self._waiting = [t.number for t in self.history.left_open]
+        if not self.plan.get("fixed_concurrency", True):
+            self._concurrency = machine.concurrency
+        if machine.other_than(self.plan.get("device") or {}):
+            self._machine = machine
+
+    @property
+    def _memory_gb(self) -> float | None:
+        """What a trial may use; None: not known."""
+        if self._machine is not None:
+            return self._machine.memory_gb
+        found: float | None = self.plan.get("memory_gb")
+        return found
+
+    @property
+    def _packed(self) -> int | None:
+        """The GPUs that trials are packed on; None: they are not packed."""
+        devices: int | None = self.plan.get("pack")
+        return devices if devices is None or self._machine is None else self._machine.gpus
 
     def write(self, kind: str, **body: Any) -> Record:
         """Append to the journal, fold, then tell the listeners."""
@@ -84,7 +111,10 @@ class Engine:
         """
         last = next((r for r in reversed(self.journal.records) if r["kind"] != "session"), None)
         if last is not None and last["kind"] == "report":
-            self._conclude(last["trial"], last)
+            if last["cause"] == DISK_FULL:  # there may be space again
+                self._end(last["trial"], "interrupted", DISK_FULL)
+            else:
+                self._conclude(last["trial"], last)
         self._waiting = [t.number for t in self.history.left_open]
 
     @property
@@ -139,7 +169,7 @@ class Engine:
                     self.stopping = True
                     raise BenchError(
                         f"{unfit} suggestions in a row do not fit in "
-                        f"{self.plan['memory_gb']:.1f} GB; narrow the space, or give trials more"
+                        f"{self._memory_gb:.1f} GB; narrow the space, or give trials more"
                     )
             return None
 
@@ -147,7 +177,7 @@ class Engine:
         """Whether one more may run beside those that do."""
         if len(self.running) >= self.concurrency:
             return False
-        devices = self.plan.get("pack")  # packed: as many as their slots leave room for
+        devices = self._packed  # as many as their slots leave room for
         taken = sum(self.history.trials[n].suggestion.get("slot", 0.0) for n in self.running)
         return devices is None or taken < devices
 
@@ -160,14 +190,18 @@ class Engine:
         params, distributions = suggest.suggest(
             self.plan, self.history, number, self.space, self.choices, fixed
         )
-        config = self._seeded(resolve(self.frame, params, self.plan["seed"]))
-        self._propose(number, config, params, distributions, origin, protected)
+        # fitted first: how it is split into micro-batches is part of which entry it is
+        config, fitted = self._fit(resolve(self.frame, params, self.plan["seed"]))
+        config = self._seeded(config)
+        self._propose(number, config, params, distributions, origin, protected, fitted)
 
     def _confirm(self, number: int, of: Trial) -> None:
         """The same entry from a new seed, run to its end."""
         told = of.suggestion
         config = self._seeded(TrialConfig.from_dict(told["config"]))
-        self._propose(number, config, told["params"], told["distributions"], "confirm", True)
+        fitted: dict[str, Any] = {k: told[k] for k in ("predicted_gb", "slot") if k in told}
+        params, distributions = told["params"], told["distributions"]
+        self._propose(number, config, params, distributions, "confirm", True, fitted)
 
     def _seeded(self, config: TrialConfig) -> TrialConfig:
         """A configuration drawn before gets a new seed and joins its entry."""
@@ -186,10 +220,10 @@ class Engine:
         distributions: dict[str, str],
         origin: str,
         protected: bool,
+        fitted: dict[str, Any],
     ) -> Record:
-        """Put a suggestion into the journal, fitted to the memory that a trial may use."""
+        """Put a suggestion into the journal; `fitted` is what it says of memory."""
         price = cost(config.task, config.method)
-        config, fitted = self._fit(config)
         return self.write(
             "suggest",
             trial=number,
@@ -208,7 +242,7 @@ class Engine:
 
     def _fit(self, config: TrialConfig) -> tuple[TrialConfig, dict[str, Any]]:
         """The configuration in micro-batches that fit, and what the suggestion says of memory."""
-        limit = self.plan.get("memory_gb")
+        limit = self._memory_gb
         if limit is None:
             return config, {}
         found = footprint.fit(config, limit)
@@ -219,8 +253,10 @@ class Engine:
                 f"infeasible, not launched: needs {need:.1f} GB by prediction even one image at "
                 f"a time, a trial may use {limit:.1f} GB"
             )
-        if self.plan.get("pack") is not None:
-            told["slot"] = slots.slot(need, self.plan["device_gb"])
+        if self._packed is not None:
+            machine = self._machine
+            device_gb: Any = machine.device_gb if machine else self.plan["device_gb"]
+            told["slot"] = slots.slot(need, device_gb)
         return found or config, told
 
     def _role(self, number: int) -> tuple[str, dict[str, Any], bool]:
@@ -268,13 +304,9 @@ class Engine:
     def _conclude(self, number: int, report: Record) -> bool:
         """Write what follows from a report just written; whether the trial is over."""
         if report["phase"] == "end":
-            self._end(number, report["outcome"] or "failed", report["cause"])
             if report["cause"] == DISK_FULL:
-                self.stopping = True  # every other trial would end the same way
-                raise BenchError(
-                    f"{DISK_FULL}: trial {number} waits for space; free some, then "
-                    f"bench resume {self.plan['sweep']}"
-                )
+                self.stop_full(number, DISK_FULL)
+            self._end(number, report["outcome"] or "failed", report["cause"])
             return True
         rung, trial = report["rung"], self.history.trials[number]
         if rung is None or not prune.stops(self.plan, self.history, trial, rung):
@@ -306,6 +338,25 @@ class Engine:
             self.write("outcome", trial=number, outcome="interrupted", cause=cause, lost=True)
             self._waiting.insert(0, number)
             return True
+
+    def stop_full(self, number: int, cause: str) -> None:
+        """A disk is full; every other trial would end the same way.
+
+        Raises:
+            BenchError: always, once the trial's wait is in the journal.
+        """
+        self.ended(number, "interrupted", cause)
+        self.stopping = True
+        raise BenchError(
+            f"{cause}: trial {number} waits for space; free some, then "
+            f"bench resume {self.plan['sweep']}"
+        )
+
+    def give_up_waiting(self, cause: str) -> None:
+        """Trials that a lost driver left without a word, and this one had no budget for, wait."""
+        for trial in self.history.left_open:
+            if trial.outcome is None:
+                self._end(trial.number, "interrupted", cause)
 
     def _end(self, number: int, outcome: str, cause: str) -> None:
         self.running.discard(number)

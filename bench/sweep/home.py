@@ -9,8 +9,11 @@ HOME is --home, else BENCH_HOME, else ./bench_runs.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +58,7 @@ class Home:
         path, folder = self.journal(name), self.folder(name)
         if not path.exists():
             return folder.exists() and any(p.name != "journal.lock" for p in folder.iterdir())
-        return journal.begun_at(path) is not None or journal.is_held(path)
+        return not journal.is_empty(path) or journal.is_held(path)
 
     def history(self, name: str) -> History:
         """A sweep's history, for reading.
@@ -63,11 +66,28 @@ class Home:
         Raises:
             BenchError: there is no such sweep.
         """
-        if name not in self.names():
+        path = self.journal(name)
+        if name not in self.names() and (not path.exists() or journal.is_empty(path)):
             if not self.names():
                 raise BenchError(f"no sweep {name!r} in {self.path}; start one: bench sweep echo")
             raise unknown("sweep", name, self.names())
-        return History(journal.read(self.journal(name)))
+        return History(journal.read(path))
+
+    @contextmanager
+    def beginning(self) -> Iterator[None]:
+        """One process at a time gives a new sweep its folder.
+
+        Raises:
+            BenchError: nothing can be written here.
+        """
+        try:
+            self.sweeps.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".begin", "w")  # noqa: SIM115  # held while the block runs
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise BenchError(f"cannot write in {self.sweeps}: {error.strerror}") from error
+        with lock:
+            yield
 
     def latest(self, workload: str | None = None) -> str:
         """The newest sweep, of a workload if one is named.

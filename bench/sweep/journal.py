@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from bench.errors import BenchError
-from bench.files import sync_folder
+from bench.files import FULL, sync_folder
 
 VERSION = 1
 LOCK_TRIES, LOCK_WAIT_SEC = 4, 0.05
@@ -58,7 +58,7 @@ class Journal:
     def append(self, kind: str, **body: Any) -> Record:
         """Write one record and wait for the disk; the record as it was written."""
         record: Record = {"kind": kind, "n": len(self.records), "t": self._clock(), **body}
-        if not self.records:
+        if not self.records or kind == "session":  # a newer one may go on with an older one's
             record["version"] = VERSION
         text = json.dumps(record, separators=(",", ":"), allow_nan=True).encode()
         line = _line(text)
@@ -67,7 +67,7 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._undo()
-            what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            what = "the disk is full" if error.errno in FULL else error.strerror
             raise BenchError(
                 f"cannot write the journal {self.path}: {what}; free space, then bench resume "
                 f"{self.path.parent.name}"
@@ -120,6 +120,14 @@ def begun_at(path: Path) -> float | None:
     return float(json.loads(text)["t"]) if whole else None
 
 
+def is_empty(path: Path) -> bool:
+    """Whether nothing is in it but, at most, a first record that was torn."""
+    with open(path, "rb") as file:
+        first, more = file.readline(), file.read(1)
+    crc, _, text = first.rstrip(b"\n").partition(b" ")
+    return not more and not (first.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text))
+
+
 def is_held(path: Path) -> bool:
     """Whether a driver is running this sweep now."""
     lock = path.with_suffix(".lock")
@@ -140,6 +148,10 @@ def _lock(file: IO[str], path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BenchError(
+                    f"cannot lock {path}: {error.strerror}; put --home on a disk that knows locks"
+                ) from error
             if not left:
                 raise BenchError(
                     f"sweep {path.parent.name!r} is being run by another process; "
@@ -188,9 +200,10 @@ def _load(path: Path) -> tuple[list[Record], int]:
             break
         records.append(json.loads(text))
         whole = end
-    if records and records[0].get("version", 0) > VERSION:
+    newest = max((r.get("version", 0) for r in records), default=0)
+    if newest > VERSION:
         raise BenchError(
-            f"journal {path} was written by a newer bench (format {records[0]['version']}, this "
-            f"one reads up to {VERSION}); upgrade bench"
+            f"journal {path} was written by a newer bench (format {newest}, this one reads up to "
+            f"{VERSION}); upgrade bench"
         )
     return records, whole

@@ -60,6 +60,11 @@ class Machine:
         threads = "" if self.gpus else f", {self.threads} thread{'s' * (self.threads > 1)} each"
         return f"{self.device_name}, {self.cores} cores, {together}{threads}, {self.precision}"
 
+    def other_than(self, told: Mapping[str, Any]) -> bool:
+        """Whether it is not the one that a plan's "device" tells of."""
+        own = {"device_name": self.device_name, "cores": self.cores, "gpus": self.gpus}
+        return any(told.get(key) != value for key, value in own.items())
+
     @property
     def notes(self) -> list[str]:
         """What a reader of throughput figures must know."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.data.cache import CachedImages, load_cache
 from bench.errors import BenchError
-from bench.files import whole
+from bench.files import sync_folder, whole
 from bench.metrics.memorisation import matched_indices
 from bench.pictures import save_grid
 from bench.storage import layout
@@ -151,22 +151,31 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
 
 def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     """Write the plan; the sweep exists from here on."""
+    with home.beginning():
+        return _begin(prepared, home, listeners)
+
+
+def _begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     plan = prepared.plan
     folder = home.folder(plan["sweep"])
     if folder.exists() and not home.taken(plan["sweep"]):
         shutil.rmtree(folder)  # of a driver that was killed before it wrote a first record
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir()
     except FileExistsError:
         raise BenchError(
             f"a sweep {plan['sweep']!r} was begun meanwhile; start again, or choose a --name"
         ) from None
     journal = Journal(home.journal(plan["sweep"]))
-    tidy = _tidier(home.folder(plan["sweep"]))
     engine = Engine(
-        journal, prepared.frame, prepared.space, prepared.frame.scale.choices, (*listeners, tidy)
+        journal,
+        prepared.frame,
+        prepared.space,
+        prepared.frame.scale.choices,
+        (*listeners, _tidier(folder)),
     )
     try:
+        sync_folder(folder.parent)
         engine.write("plan", **plan)
         _save_reference(prepared.data, folder)
     except (BenchError, OSError) as error:
@@ -261,15 +270,14 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     return len(asked)
 
 
-def extend(
-    engine: Engine, trials: int | None, wall_sec: float | None, device_hours: float | None
-) -> None:
-    """Ask for more of a sweep: so many trials more, so much more of its budgets.
+def more_of(
+    plan: Record, trials: int | None, wall_sec: float | None, device_hours: float | None
+) -> Record:
+    """The plan of a sweep of which more is asked: so many trials more, so much more of its budgets.
 
     Raises:
         BenchError: a number that is not positive, or a kind of budget the sweep does not have.
     """
-    plan = engine.plan
     given = {"--trials": trials, "--wall-clock": wall_sec, "--gpu-hours": device_hours}
     for name, now in (
         ("--trials", plan["trials"]),
@@ -280,14 +288,11 @@ def extend(
             raise BenchError(f"{name} adds to a sweep's own, and {plan['sweep']} has no such limit")
     if trials is not None and trials < 1:
         raise BenchError(f"--trials must be at least 1, got {trials}")
-    engine.write(
-        "extend",
-        plan={
-            "trials": None if plan["trials"] is None else plan["trials"] + (trials or 0),
-            "budget": budget.more(plan, wall_sec, device_hours),
-            "given_up": [],
-        },
-    )
+    return {
+        "trials": None if plan["trials"] is None else plan["trials"] + (trials or 0),
+        "budget": budget.more(plan, wall_sec, device_hours),
+        "given_up": [],
+    }
 
 
 def best_entries(history: History, top: int) -> list[Trial]:

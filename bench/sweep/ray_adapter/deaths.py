@@ -10,6 +10,7 @@ from typing import Any
 
 from ray import exceptions
 
+from bench.files import disk_full
 from bench.storage.place import StorageError
 from bench.train.parallel import WorkerLost
 
@@ -22,7 +23,7 @@ NODE = ("its node has died", "node has died", "node was terminated", "preempted"
 
 @dataclass(frozen=True)
 class Death:
-    """`kind`: lost (tried again) | storage | out-of-memory | failed."""
+    """`kind`: lost (tried again) | storage | full | out-of-memory | failed."""
 
     kind: str
     cause: str
@@ -34,6 +35,8 @@ def why(error: BaseException | None, logs: Iterable[Path] = ()) -> Death:
         inner = error.cause
         if isinstance(inner, WorkerLost):
             return Death("lost", _first(inner))
+        if disk_full(inner):  # of a node, or of the storage
+            return Death("full", _first(inner))
         if isinstance(error, StorageError) or isinstance(inner, StorageError):
             return Death("storage", _first(inner))
         return Death("failed", f"{type(inner).__name__}: {_first(inner)}")

@@ -43,7 +43,9 @@ class EngineScheduler(FIFOScheduler):
             deaths.keep_log(self.folder / f"{number:04d}", logs, death.cause)
         if death.kind == "storage":
             self.guard(self._need_storage, number, death.cause)
-        if death.kind in ("lost", "storage"):
+        if death.kind == "full":
+            self.guard(self.guard.engine.stop_full, number, death.cause)
+        elif death.kind in ("lost", "storage"):
             self.guard.lost(number, death.cause)
         else:
             self.guard(self.guard.engine.ended, number, death.kind, death.cause)
