@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("workload")
 @click.option("--trials", type=int, default=24, show_default=True, help="Run to their end.")
-@click.option("--from", "source", metavar="SWEEP", help="Take a finished sweep that did not prune.")
+@click.option("--from", "source", metavar="SWEEP", help="Take a sweep of --sampler random.")
 @click.option("--data", type=click.Path(path_type=Path), help="Your data; none: simulated.")
 @click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
 @click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
@@ -48,7 +48,7 @@ def calibrate(
     """Measure how far each rung's ranking agrees with the final one; pruning then uses it.
 
     Runs the cells' defaults and random draws, without pruning. On a cluster, run bench sweep
-    --no-prune and give its name with --from.
+    --sampler random and give its name with --from.
     """
     from bench.sweep import calibrate as calibration
     from bench.sweep.home import Home

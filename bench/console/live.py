@@ -50,17 +50,19 @@ class Progress:
         spent = self._spent() - self.spent_before
         if done < 2 or spent <= 0:
             return None
-        if plan["trials"] is None:
-            return _budget_left(self.engine)
-        reach = _expected_spend(plan)
-        left = max(reach - self._spent(), 0.02 * reach)
-        return self.seconds() / spent * left
+        ends = _budgets_left(self.engine)
+        if plan["trials"] is not None:
+            reach = _expected_spend(plan)
+            left = max(reach - self._spent(), 0.02 * reach)
+            ends.append(self.seconds() / spent * left)
+        return max(0.0, min(ends)) if ends else None
 
     def share(self) -> float:
         """How much of the budget the sweep is expected to use has been used; 1 at most."""
-        if self.engine.plan["trials"] is None:
-            return _share_of_budget(self.engine)
-        return min(self._spent() / _expected_spend(self.engine.plan), 1.0)
+        shares = _shares(self.engine)
+        if self.engine.plan["trials"] is not None:
+            shares.append(self._spent() / _expected_spend(self.engine.plan))
+        return min(max(shares, default=0.0), 1.0)
 
     def counts(self) -> str:
         counts = self.engine.history.counts()
@@ -75,17 +77,13 @@ def _shares(engine: Engine) -> list[float]:
     return [used / (used + left) for used, left in pairs if left is not None]
 
 
-def _share_of_budget(engine: Engine) -> float:
-    return min(max(_shares(engine), default=0.0), 1.0)
-
-
-def _budget_left(engine: Engine) -> float | None:
-    """Seconds until the first budget of the sweep is spent, at the rate trials run now."""
-    found, count = engine.spent(), max(1, len(engine.running))
+def _budgets_left(engine: Engine) -> list[float]:
+    """Seconds until each budget of the sweep is spent, at the rate trials run now."""
+    found, busy = engine.spent(), sum(t.devices for t in engine.history.at_work.values())
     ends = [found.wall_left] if found.wall_left is not None else []
-    if found.device_left is not None:
-        ends.append(found.device_left / count)
-    return max(0.0, min(ends)) if ends else None
+    if found.device_left is not None and busy:
+        ends.append(found.device_left / busy)
+    return ends
 
 
 def _fraction(trial: Trial) -> float:

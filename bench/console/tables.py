@@ -166,8 +166,7 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
         f"expected cost: {found.core_seconds:.0f} device-seconds, about "
         f"{clock(found.wall_seconds)} with {plan['concurrency']} at once (timed just now on "
         "this machine; a forecast)",
-        f"between {found.between[0]:.0f} device-seconds (pruned as hard as the rule may) and "
-        f"{found.between[1]:.0f} (nothing pruned)",
+        *_between(plan, found),
         *[f"note: {note}" for note in found.notes],
         f"memory: {found.peak_gb:.1f} GB for the largest of the space by prediction"
         + (f", a trial may use {plan['memory_gb']:.1f} GB" if plan.get("memory_gb") else ""),
@@ -182,9 +181,19 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
 
 
 def _fits(plan: dict[str, Any], found: Forecast) -> list[str]:
-    if plan["trials"] is not None:
+    if plan["trials"] is not None and found.trials >= plan["trials"]:
         return []
-    return [f"trials expected to fit the sweep's budget: about {found.trials}"]
+    of = f" of {plan['trials']}" if plan["trials"] is not None else ""
+    return [f"trials expected to fit the sweep's budget: about {found.trials}{of}"]
+
+
+def _between(plan: dict[str, Any], found: Forecast) -> list[str]:
+    if not plan["prune"]:
+        return []
+    return [
+        f"between {found.between[0]:.0f} device-seconds (pruned as hard as the rule may) and "
+        f"{found.between[1]:.0f} (nothing pruned)"
+    ]
 
 
 def _load(text: str) -> Any:

@@ -118,10 +118,14 @@ def make(wall_sec: float | None, device_hours: float | None) -> dict[str, Any]:
     """The plan's "budget".
 
     Raises:
-        BenchError: a budget that is not positive and finite.
+        BenchError: a budget that is not positive and finite, or too short to end in.
     """
     if device_hours is not None and not 0 < device_hours < float("inf"):
         raise BenchError(f"--gpu-hours must be positive and finite, got {device_hours}")
+    if wall_sec is not None and wall_sec <= CLOSING_SEC:
+        raise BenchError(
+            f"--wall-clock {wall_sec:g}s: to end a session takes {CLOSING_SEC:g} s; give it more"
+        )
     device = None if device_hours is None else device_hours * 3600
     return {"wall_sec": wall_sec, "device_sec": device}
 

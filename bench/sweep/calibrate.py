@@ -59,13 +59,14 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Of one workload, preset and protocol."""
+    """Of one workload, preset, space and protocol."""
 
     workload: str
     scale: str
     scale_digest: str
     protocol_digest: str
     simulated: bool  # the data it was measured on
+    space: str  # by name; a user's own by its content
     sweep: str
     trials: int
     rel_error: float  # within which two last values are not told apart
@@ -85,16 +86,26 @@ def measure(history: History) -> Calibration:
     """The agreement in a finished sweep.
 
     Raises:
-        BenchError: it pruned, or too few of its trials completed.
+        BenchError: it pruned or did not draw at random, or too few of its trials completed.
     """
     plan = history.plan
     if plan["prune"]:
         raise BenchError(
             f"sweep {plan['sweep']} pruned trials, so its early rungs cannot be judged by it; "
-            "take one run with --no-prune, or let bench calibrate run its own"
+            "take one of --sampler random, or let bench calibrate run its own"
+        )
+    if plan["sampler"] != "random" and plan["startup_trials"] < len(history.trials):
+        raise BenchError(
+            f"most trials of sweep {plan['sweep']} were chosen by what others did, so they are no "
+            "sample of the space; take one run with --sampler random, or let bench calibrate run "
+            "its own"
         )
     last = len(plan["rungs"]) - 1
-    done = [t for t in history.with_outcome("completed") if len(t.rungs) == last + 1]
+    done = [
+        t
+        for t in history.with_outcome("completed")
+        if len(t.rungs) == last + 1 and t.suggestion["origin"] != "confirm"
+    ]
     if len(done) < MIN_TRIALS:
         raise BenchError(
             f"sweep {plan['sweep']} has {len(done)} completed trials; a calibration needs "
@@ -109,6 +120,7 @@ def measure(history: History) -> Calibration:
         scale_digest=plan["scale_digest"],
         protocol_digest=plan["protocol_digest"],
         simulated=plan["data"]["simulated"],
+        space=_space(plan),
         sweep=plan["sweep"],
         trials=len(done),
         rel_error=rel_error,
@@ -185,19 +197,20 @@ def _interval(found: Sequence[float | None]) -> tuple[float, float]:
 
 
 def store(home: Home, found: Calibration) -> Path:
-    path = _path(home, found.workload, found.scale, found.protocol_digest)
+    path = _path(home, found.workload, found.scale, found.space, found.protocol_digest)
     with whole(path) as part:
         part.write_text(json.dumps(dataclasses.asdict(found), indent=1) + "\n")
     return path
 
 
 def load(home: Home, plan: dict[str, Any]) -> Calibration | None:
-    """What was measured under a plan's own preset and protocol (data, budget and rungs in it).
+    """What was measured under a plan's own preset, space and protocol (data, budget and rungs in
+    it).
 
     Raises:
         BenchError: the file is damaged.
     """
-    path = _path(home, plan["workload"], plan["scale"], plan["protocol_digest"])
+    path = _path(home, plan["workload"], plan["scale"], _space(plan), plan["protocol_digest"])
     if not path.exists():
         return None
     try:
@@ -224,5 +237,9 @@ def applied(home: Home, plan: dict[str, Any]) -> dict[str, Any]:
     return {**plan, "keep": found.keep, "notes": [*plan["notes"], found.text]}
 
 
-def _path(home: Home, workload: str, scale: str, protocol: str) -> Path:
-    return home.path / "calibration" / f"{workload}-{scale}-{protocol[:8]}.json"
+def _space(plan: dict[str, Any]) -> str:
+    return str(plan.get("space_digest") or plan["space"])
+
+
+def _path(home: Home, workload: str, scale: str, space: str, protocol: str) -> Path:
+    return home.path / "calibration" / f"{workload}-{scale}-{space}-{protocol[:8]}.json"

@@ -44,16 +44,16 @@ def run(
                 for listener in also:
                     listener(record)
             engine.listeners = (*also, *engine.listeners)  # pictures are here when published
-        return _run(engine, home, machine, address, more)
+        engine.write("session", event="open", host=socket.gethostname(), pid=os.getpid())
+        engine.take_up()
+        more()
+        engine.settle(machine)
+        if machine.other_than(engine.plan.get("device") or {}):
+            say(f"note: not the machine that the sweep was planned on; now {machine.text}")
+        return _run(engine, home, machine, address)
 
 
-def _run(
-    engine: Engine, home: Home, machine: Machine, address: str | None, more: Callable[[], None]
-) -> Record:
-    engine.write("session", event="open", host=socket.gethostname(), pid=os.getpid())
-    engine.take_up()
-    more()
-    engine.settle(machine)
+def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> Record:
     begin_at = time.monotonic()
     busy_before = busy_seconds(engine)
     wall = ray_start = 0.0

@@ -20,10 +20,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -41,11 +39,6 @@ BASE_GB = {"cpu": 1.15, "cuda": 1.0}
 WORKSPACE = 0.35  # of what is live in a pass, kept by kernels and the allocator beside it
 STATES = 6  # float64 pictures a Heun step holds at once
 RESERVE_GB = 1.5  # of a machine: for the driver, Ray's own processes and the tracking store
-CGROUP = Path("/sys/fs/cgroup")
-LIMITS = (  # names of version 2 and of version 1
-    ("memory.max", "memory.current", "inactive_file"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-)
 KEEP_COPIES = 1  # of everything, while a checkpoint is written
 STEP_COPIES = 2  # of the weights, while an optimizer steps over all of them at once
 # Functions that autocast runs in bfloat16 here, and those a GPU runs in float32.
@@ -261,40 +254,3 @@ class _Alive(TorchDispatchMode):
 def share_gb(total_gb: float, together: int) -> float:
     """What one of several trials at once may use of a machine: all but RESERVE_GB, shared."""
     return max(0.0, total_gb - RESERVE_GB) / together
-
-
-def host_gb() -> float:
-    """Memory that processes here may use: what is available now, within the limits of the
-    container or of the job (control groups, of the process's own up to the root's)."""
-    free = float(psutil.virtual_memory().available) / 1e9
-    return min([free, *(_left_gb(group) for group in _groups())])
-
-
-def _groups() -> list[Path]:
-    """Folders of this process's memory control groups, of version 2 and of version 1."""
-    found = []
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        _, kinds, path = line.split(":", 2)
-        if kinds and "memory" not in kinds.split(","):
-            continue
-        root = CGROUP / "memory" if kinds else CGROUP
-        own = root / path.strip("/")
-        found += [p for p in (own, *own.parents) if p == root or root in p.parents]
-    return found
-
-
-def _left_gb(group: Path) -> float:
-    """What a control group's limit leaves; pages of files do not count, they can be dropped."""
-    for limit, used, dropped in LIMITS:
-        try:
-            whole, taken = (group / limit).read_text().strip(), (group / used).read_text().strip()
-            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        except OSError:
-            continue
-        if whole.isdigit():  # "max": none
-            return (int(whole) - int(taken) + int(stat.get(dropped, 0))) / 1e9
-    return math.inf

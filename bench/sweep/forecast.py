@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.config import TrialConfig
+from bench.config import TrainConfig, TrialConfig
 from bench.diffusion import samplers
 from bench.streams import derive_seed
 from bench.sweep import budget, footprint, slots, suggest, timing
@@ -36,6 +36,7 @@ OPEN_SEC, GAP_SEC, TRIAL_SEC, CLOSE_SEC = 5.5, 0.15, 0.15, 1.5
 IMPORT_SEC = 1.3  # of a process's first trial
 MOST = 20_000  # trials gone through, over all RUNS
 RUNS = 24  # sweeps gone through
+FURTHER = f"gone through {MOST:,} trials and no further: cost and time are those of so many"
 COPIES = 6  # weights, two moments, three averages in a full checkpoint
 FULL, HALF = 4, 2  # bytes
 
@@ -102,7 +103,10 @@ def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
         peak_gb=max(peaks.values()),
         peak_gb_of=peaks,
         disk_bytes=_disk_bytes(configs, float(reach[-1]), plan),
-        notes=[timing.ABSENT] if timing.absent(configs[0]) else [],
+        notes=[
+            *([timing.ABSENT] if timing.absent(configs[0]) else []),
+            *([FURTHER] if max(r.begun for r in expected) >= MOST else []),
+        ],
     )
 
 
@@ -143,9 +147,10 @@ def _job(
 ) -> _Job:
     price, train, measure = cost(config.task, config.method), config.train, config.measure
     share = train.batch_size // train.workers
-    image = pace.train.sec_per_image(price.training_flops, share) / train.workers
+    slow = _crowding(plan, train)
+    image = slow * pace.train.sec_per_image(price.training_flops, share) / train.workers
     drawn = min(config.sample.batch_size, measure.n_select)
-    one = pace.forward.sec_per_image(price.forward_flops, drawn)
+    one = slow * pace.forward.sec_per_image(price.forward_flops, drawn)
     nfe = samplers.nfe(config.sample.sampler, config.sample.steps)
 
     def look(count: int) -> float:
@@ -169,10 +174,19 @@ def _job(
     )
 
 
+def _crowding(plan: dict[str, Any], train: TrainConfig) -> float:
+    """How many threads share a core, where there are more of them than cores."""
+    cores = (plan.get("device") or {}).get("cores")
+    if train.device == "cuda" or not cores:
+        return 1.0
+    return float(max(1.0, plan["concurrency"] * train.workers * train.threads / cores))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Run:
     """One sweep, gone through."""
 
+    begun: int
     ended: int  # trials that came to an end of their own
     reached: list[int]  # trials that reached each rung
     device_sec: float
@@ -202,7 +216,7 @@ class _Sweep:
         running: list[tuple[float, _Job]] = []  # until when
         begun: list[tuple[float, np.ndarray[Any, Any], float]] = []  # when, its ends, devices
         now, used = OPEN_SEC, 0.0
-        while len(begun) < (MOST if plan["trials"] is None else plan["trials"]):
+        while len(begun) < min(MOST, MOST if plan["trials"] is None else plan["trials"]):
             while len(running) >= together or (gpus and sum(j.slot for _, j in running) >= gpus):
                 now = max(now, heapq.heappop(running)[0])
             ahead = sum(max(0.0, until - now) * j.devices for until, j in running)
@@ -251,6 +265,7 @@ class _Sweep:
             until = low
         rungs = range(len(self.plan["rungs"]))
         return _Run(
+            begun=len(begun),
             ended=int((lasts <= until).sum()),
             reached=[sum(len(e) > i and e[i] <= until for _, e, _ in begun) for i in rungs],
             device_sec=used(until),

@@ -20,7 +20,7 @@ from bench import doors
 from bench.config import DataConfig, TaskConfig, TrialConfig, digest, from_dict
 from bench.errors import BenchError, unknown
 from bench.metrics import extractors
-from bench.sweep import budget, equal, footprint, slots, suggest, timing
+from bench.sweep import budget, equal, footprint, host, slots, suggest, timing
 from bench.sweep.equal import Equal
 from bench.sweep.resolve import Frame, cost, default_params, resolve
 from bench.workloads import base
@@ -29,6 +29,7 @@ from search_spaces import TABLE as SPACES
 from search_spaces import Space
 
 GPU_SHARE = 0.95  # of a GPU's memory, that trials may use: the driver keeps some
+TRIAL_GB = 1.6  # of a process that trains on the CPU, where nothing of the trial is known yet
 DEFAULT_TRIALS = 64  # where neither trials nor a budget are given
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 
@@ -125,17 +126,22 @@ class Wish:
 def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) -> Machine:
     """The machine as it is: one trial a GPU, or one a core, one thread each; a trial of several
     workers takes as many."""
-    import os
-
     import torch
 
-    cores = len(os.sched_getaffinity(0))
+    cores = host.cores()
     gpus = torch.cuda.device_count()
     units = gpus or cores
     if workers > units:
         what = "GPUs" if gpus else "cores"
         raise BenchError(f"--workers-per-trial {workers}: this machine has {units} {what}")
+    if gpus and concurrency is not None and concurrency * workers > gpus and workers > 1:
+        raise BenchError(
+            f"--concurrency {concurrency} with --workers-per-trial {workers} needs "
+            f"{concurrency * workers} GPUs, and there are {gpus}; the rest would wait"
+        )
     together = concurrency or units // workers
+    if not gpus and concurrency is None:
+        together = min(together, _hosted(workers))
     if pack and not gpus:
         raise BenchError("--pack shares GPUs between trials, and there is none here; leave it out")
     if gpus and workers == 1 and not pack and together % gpus:
@@ -164,6 +170,11 @@ def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) 
     return _with_memory(found)
 
 
+def _hosted(workers: int) -> int:
+    """How many trials of so many processes the memory of this machine holds at once."""
+    return max(1, int((host.memory_gb() - footprint.RESERVE_GB) / (TRIAL_GB * workers)))
+
+
 def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: bool) -> Machine:
     """A Ray cluster as trials would use it; `found` is its Survey.
 
@@ -176,15 +187,24 @@ def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: boo
             "--pack needs to know the memory of a GPU, which a cluster does not tell; run it on a "
             "machine with GPUs, without --address"
         )
+    what = "GPUs" if found.gpus else "cores"
     if workers > units:
-        what = "GPUs" if found.gpus else "cores"
         raise BenchError(f"--workers-per-trial {workers}: the cluster has {units} {what}")
+    if concurrency is not None and workers > 1 and concurrency * workers > units:
+        raise BenchError(
+            f"--concurrency {concurrency} with --workers-per-trial {workers} needs "
+            f"{concurrency * workers} {what}, and the cluster has {units}; leave --concurrency out "
+            "where nodes come and go"
+        )
     if pack and not found.gpus:
         raise BenchError(
             "--pack shares GPUs between trials, and the cluster has none; leave it out"
         )
     together = concurrency or units // workers
-    threads = max(1, found.cores // (together * workers))
+    # every process of a trial must fit on a node: beside a GPU, the share of its node's cores
+    at_once = together * workers
+    share = math.ceil(at_once / found.gpus) if found.gpus else 1  # on one GPU
+    threads = max(1, min(found.cores // at_once, found.least_cores // share))
     return Machine(
         device="cuda" if found.gpus else "cpu",
         device_name=found.text,
@@ -192,8 +212,7 @@ def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: boo
         cores=found.cores,
         gpus=found.gpus,
         concurrency=together,
-        # on nodes of many cores a trial without a GPU keeps to one: they fit any node
-        threads=min(threads, found.cores // found.nodes) if found.gpus or concurrency else 1,
+        threads=threads if found.gpus or concurrency else 1,
         workers=workers,
         memory_gb=None if found.gpus else found.gb_per_core,
         pack=pack,
@@ -206,7 +225,7 @@ def _with_memory(machine: Machine) -> Machine:
 
     if not machine.gpus:
         together = machine.concurrency * machine.workers
-        return replace(machine, memory_gb=footprint.share_gb(footprint.host_gb(), together))
+        return replace(machine, memory_gb=footprint.share_gb(host.memory_gb(), together))
     device_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
     each = 1 if machine.pack else max(1, machine.concurrency // machine.gpus)
     return replace(machine, device_gb=device_gb, memory_gb=GPU_SHARE * device_gb / each)

@@ -47,6 +47,8 @@ TRAIN_KEYS = (
 
 COSTLESS = ("dropout",)  # drawn from a range and changes no count: not measured anew each time
 
+MOST_IMAGES = 1e12  # of a trial: beyond, it is a slip of the pen
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
@@ -203,6 +205,11 @@ def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainCon
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     price = cost(frame.task, method)
     images = frame.budget.images(method.backbone, price.training_flops, batch)
+    if images > MOST_IMAGES:
+        raise BenchError(
+            f"a budget of {frame.budget.text} trains {method.backbone} on {images:.1e} images; "
+            "lower --budget"
+        )
     whole = int(images) // batch * batch
     rungs = sorted({max(round(whole * f / batch), 1) * batch for f in scale.rungs if whole})
     if len(rungs) < len(scale.rungs):

@@ -22,7 +22,7 @@ from bench.files import sync_folder, whole
 from bench.metrics.memorisation import matched_indices
 from bench.pictures import save_grid
 from bench.storage import layout
-from bench.sweep import budget, calibrate, equal
+from bench.sweep import budget, calibrate, equal, footprint
 from bench.sweep import plan as planning
 from bench.sweep.engine import Engine, Listener, check_space
 from bench.sweep.forecast import Forecast, forecast
@@ -140,12 +140,29 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
     plan = calibrate.applied(home, plan)
     distributions = check_space(plan, frame, space, scale.choices)
+    _need_memory(plan, frame)
     first = resolve(frame, plan["defaults"][0], wish.seed)
     generate.prepare(first.data.cache, first)
     found = forecast(plan, frame)
     plan = {**plan, "forecast": dataclasses.asdict(found)}
     return Prepared(
         plan=plan, frame=frame, space=space, distributions=distributions, data=data, forecast=found
+    )
+
+
+def _need_memory(plan: Record, frame: Frame) -> None:
+    """Raises BenchError when not even one of the default configurations fits."""
+    limit = plan["memory_gb"]
+    if limit is None:
+        return
+    configs = [resolve(frame, params, plan["seed"]) for params in plan["defaults"]]
+    if any(footprint.fit(config, limit) is not None for config in configs):
+        return
+    least = min(footprint.predict(config).peak_gb for config in configs)
+    raise BenchError(
+        f"no default configuration fits: the smallest needs {least:.1f} GB by prediction, and each "
+        f"of {plan['concurrency']} trials at once may use {limit:.1f} GB; lower --concurrency or "
+        "take a smaller --scale"
     )
 
 

@@ -44,7 +44,7 @@ def test_a_finished_sweep_is_measured_and_kept(
     out = capsys.readouterr().out
     assert "12 trials of echo at smoke scale, SIMULATED data" in out
     assert "25%  Spearman 1.00 (1.00 to 1.00), Kendall 1.00 (1.00 to 1.00): keep 25% of" in out
-    body = json.loads((home / "calibration" / f"echo-smoke-{'ab' * 4}.json").read_text())
+    body = json.loads((home / "calibration" / f"echo-smoke-echo-{'ab' * 4}.json").read_text())
     assert (body["sweep"], body["trials"]) == ("fake-1", 12)
 
 

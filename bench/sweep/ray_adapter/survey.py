@@ -21,6 +21,7 @@ class Survey:
     cores: int
     gpus: int
     kinds: tuple[str, ...]  # of GPUs
+    least_cores: int  # of the smallest node; for each GPU, where there are any
     gb_per_core: float  # of the node that has least for each of its cores
 
     @property
@@ -53,7 +54,10 @@ def summed(nodes: Sequence[Mapping[str, Any]]) -> Survey:
     if not there:
         raise BenchError("the Ray cluster has no node with a core to give; add one: ray start")
     kinds = {name.removeprefix(KIND) for r in there if r.get("GPU") for name in r if KIND in name}
+    with_gpu = [r for r in there if r.get("GPU", 0) >= 1]
+    each = [r["CPU"] / int(r["GPU"]) for r in with_gpu] or [r["CPU"] for r in there]
     return Survey(
+        least_cores=int(min(each)),
         nodes=len(there),
         cores=sum(int(r["CPU"]) for r in there),
         gpus=sum(int(r.get("GPU", 0)) for r in there),

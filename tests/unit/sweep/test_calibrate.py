@@ -132,6 +132,7 @@ def unpruned(folder: Path, **changes: Any) -> Any:
         "protocol_digest": "abcdef0123456789",
         "data": {"simulated": True},
         "notes": [],
+        "startup_trials": 16,  # all drawn at random, as bench calibrate does
     }
     return finished(folder, World(smooth), trials=16, prune=False, **{**more, **changes}).history
 
@@ -149,7 +150,11 @@ def test_measured_stored_and_used_by_a_plan_of_the_same_protocol(tmp_path: Path)
     used = calibrate.applied(home, plan)
     assert used["keep"] == found.keep
     assert "measured on 16 unpruned trials (fake-1)" in used["notes"][-1]
-    for change in ({"protocol_digest": "0" * 16}, {"scale_digest": "4567"}):
+    for change in (
+        {"protocol_digest": "0" * 16},
+        {"scale_digest": "4567"},
+        {"space": "/my/own.py", "space_digest": "89ab"},
+    ):
         other = calibrate.applied(home, {**plan, **change})
         assert other["keep"] == plan["keep"]
         assert "the preset's own; bench calibrate echo" in other["notes"][-1]
@@ -162,8 +167,15 @@ def test_a_sweep_that_pruned_is_refused(tmp_path: Path) -> None:
         calibrate.measure(history)
 
 
+def test_a_sweep_whose_trials_were_chosen_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no sample of the space; take one run with --sampler"):
+        calibrate.measure(unpruned(tmp_path, startup_trials=12))
+    random = unpruned(tmp_path / "random", startup_trials=12, sampler="random")
+    assert calibrate.measure(random).trials == 16
+
+
 def test_too_few_trials_are_refused(tmp_path: Path) -> None:
-    history = finished(tmp_path, World(smooth), trials=4, prune=False).history
+    history = finished(tmp_path, World(smooth), trials=4, prune=False, startup_trials=4).history
     with pytest.raises(BenchError, match="4 completed trials; a calibration needs 8"):
         calibrate.measure(history)
 

@@ -32,6 +32,7 @@ def test_a_full_disk_stops_the_sweep_and_the_trial_waits(tmp_path: Path) -> None
     "cause",
     [
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
         SafetensorError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"),
     ],
 )

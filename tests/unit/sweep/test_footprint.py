@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,18 +144,3 @@ def test_what_cannot_fit_is_none() -> None:
 def test_a_machine_is_shared_with_something_kept_back() -> None:
     assert footprint.share_gb(20.0 + footprint.RESERVE_GB, 4) == 5.0
     assert footprint.share_gb(1.0, 2) == 0.0
-    assert 0 < footprint.host_gb() < 10_000
-
-
-@pytest.mark.parametrize("names", footprint.LIMITS, ids=["version 2", "version 1"])
-def test_a_limit_leaves_what_is_used_but_for_pages_of_files(
-    tmp_path: Path, names: tuple[str, str, str]
-) -> None:
-    limit, used, dropped = names
-    assert footprint._left_gb(tmp_path) == float("inf")  # no such controller
-    for name, text in ((limit, "8000000000"), (used, "5000000000")):
-        (tmp_path / name).write_text(text + "\n")
-    (tmp_path / "memory.stat").write_text(f"active_file 7\n{dropped} 2000000000\n")
-    assert footprint._left_gb(tmp_path) == pytest.approx(8 - 5 + 2)
-    (tmp_path / limit).write_text("max\n")
-    assert footprint._left_gb(tmp_path) == float("inf")

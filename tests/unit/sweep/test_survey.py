@@ -46,6 +46,18 @@ def test_a_trial_a_gpu_or_a_core() -> None:
     assert plain.memory_gb == pytest.approx(4.0)  # of the node with 16 cores
 
 
+def test_beside_a_gpu_a_trial_asks_for_no_more_cores_than_its_node_has_for_it() -> None:
+    head = node(CPU=64)
+    found = summed([head, *(node(CPU=8, GPU=1) for _ in range(2))])
+    assert cluster_machine(found, None, 1, False).threads == 8
+    assert cluster_machine(found, 4, 1, False).threads == 4  # two share a GPU
+
+
+def test_trials_of_several_workers_that_would_wait_for_ever() -> None:
+    with pytest.raises(BenchError, match="needs 12 GPUs, and the cluster has 8"):
+        cluster_machine(summed(GPUS), 3, 4, False)
+
+
 @pytest.mark.parametrize(
     ("workers", "pack", "said"),
     [(9, False, "the cluster has 8 GPUs"), (1, True, "does not tell")],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from bench.errors import BenchError
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
 
@@ -20,6 +23,17 @@ def test_only_a_sweep_or_one_being_begun_has_its_name(tmp_path: Path) -> None:
     with Journal(home.journal("echo-1")) as journal:
         journal.append("plan", sweep="echo-1")
     assert home.taken("echo-1")
+    path = home.journal("echo-1")
+    path.write_bytes(b"f" + path.read_bytes()[1:])
+    assert not home.taken("echo-1")  # torn: its only record
+    with Journal(path) as journal:
+        journal.append("plan", sweep="echo-1")
+        journal.append("session", event="open")
+    data = path.read_bytes()
+    path.write_bytes((b"0" if data[:1] != b"0" else b"1") + data[1:])
+    assert home.taken("echo-1")  # a damaged record, but not the only one: somebody's sweep
+    with pytest.raises(BenchError, match="damaged at record 0"):
+        home.history("echo-1")
     (home.sweeps / "other").mkdir()
     (home.sweeps / "other" / "something").touch()
     assert home.taken("other")  # not ours to delete

@@ -1,0 +1,179 @@
+"""What a driver does first with a sweep that another one left, and on another machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import TrialConfig
+from bench.errors import BenchError
+from bench.run import DISK_FULL
+from bench.sweep import budget, drive, footprint, plan, session, suggest
+from bench.sweep.engine import Engine
+from bench.sweep.home import Home
+from bench.sweep.journal import Journal
+from bench.sweep.plan import Machine
+from tests.unit.sweep import fakes
+from tests.unit.sweep.fakes import World, end, frame, open_engine, smooth
+
+HERE = Machine(
+    device="cpu",
+    device_name="this one",
+    precision="float32",
+    cores=2,
+    gpus=0,
+    concurrency=1,
+    threads=1,
+    memory_gb=8.0,
+)
+TOLD = dataclasses.asdict(HERE)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.t = 1000.0
+
+    def __call__(self) -> float:
+        return self.t
+
+
+def lost_after(folder: Path, reports: int, clock: Clock | None = None, **changes: Any) -> Path:
+    """The home of a sweep whose driver was killed after so many reports of its first trial."""
+    told = {"device": TOLD, "frame": {"device": "cpu", "threads": 1}}
+    body = fakes.plan(trials=3, **told, **changes)
+    path = folder / "sweeps" / "fake-1" / "journal.jsonl"
+    engine = open_engine(folder, body, journal=Journal(path, clock or Clock()))
+    engine.write("session", event="open", host="here", pid=1)
+    trial = engine.next()
+    assert trial is not None
+    engine.started(trial.number, "here", 1)
+    config = TrialConfig.from_dict(trial.suggestion["config"])
+    for report in list(World(smooth).steps(0, config))[:reports]:
+        engine.write("report", trial=0, **dataclasses.asdict(report))
+    engine.journal.close()
+    return folder
+
+
+def taken_up(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, more: Any) -> Engine:
+    """A session of the real driver, Ray left out."""
+    path = home / "sweeps" / "fake-1" / "journal.jsonl"
+    engine = open_engine(home, journal=Journal(path, clock))
+    monkeypatch.setattr(drive, "_ray", lambda *args: nullcontext(0.0))
+    monkeypatch.setattr(drive, "_on_tune", lambda engine, *args: fakes.drive(engine, World(smooth)))
+    drive.run(engine, Home(home), HERE, more=lambda: more(engine))
+    engine.journal.close()
+    return engine
+
+
+def test_more_is_asked_once_the_lost_drivers_last_word_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, clock = lost_after(tmp_path, reports=2), Clock()
+    monkeypatch.setattr("bench.sweep.prune.stops", lambda *told: True)
+
+    def more(engine: Engine) -> None:
+        given = session.more_of(engine.plan, 2, None, None)
+        engine.write("extend", plan=given)
+
+    engine = taken_up(home, clock, monkeypatch, more)
+    kinds = [(r["kind"], r.get("outcome")) for r in engine.journal.records]
+    at = kinds.index(("extend", None))
+    assert kinds[at - 2 : at] == [("session", None), ("outcome", "pruned")]
+    assert len(engine.history.trials) == 5
+
+
+def test_a_day_away_is_no_wall_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    limits = {"wall_sec": 60.0, "device_sec": None}
+    home = lost_after(tmp_path, reports=1, clock=clock, budget=limits)
+    clock.t += 86_400
+
+    def more(engine: Engine) -> None:
+        engine.write("extend", plan=session.more_of(engine.plan, None, 60.0, None))
+
+    engine = taken_up(home, clock, monkeypatch, more)
+    assert engine.spent().wall_sec < 60
+    assert engine.history.counts() == {"completed": 3}
+
+
+def test_trials_that_no_budget_is_left_for_are_told_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    limits = {"wall_sec": 60.0, "device_sec": None}
+    home = lost_after(tmp_path, reports=1, clock=clock, budget=limits)
+    path = home / "sweeps" / "fake-1" / "journal.jsonl"
+    with Journal(path, clock) as journal:
+        clock.t += 70  # it was killed late
+        journal.append("start", trial=0, host="here", pid=1)
+    engine = taken_up(home, clock, monkeypatch, lambda engine: None)
+    (trial,) = engine.history.trials.values()
+    assert (trial.outcome, trial.cause) == ("interrupted", budget.SPENT)
+    assert engine.history.ended is not None
+
+
+def test_a_disk_that_was_full_then_does_not_stop_it_now(tmp_path: Path) -> None:
+    home = lost_after(tmp_path, reports=1)
+    path = home / "sweeps" / "fake-1" / "journal.jsonl"
+    engine = open_engine(home, journal=Journal(path))
+    body = dataclasses.asdict(end(1, "interrupted", DISK_FULL))
+    engine.write("report", trial=0, **body)  # and killed before its outcome
+    again = Engine(engine.journal, engine.frame, engine.space, engine.choices)
+    fakes.drive(again, World(smooth))
+    assert again.history.counts() == {"completed": 3}
+
+
+def test_another_machine_has_its_own_room_and_memory(tmp_path: Path) -> None:
+    body = fakes.plan(concurrency=64, fixed_concurrency=False, memory_gb=0.5, device=TOLD)
+    engine = open_engine(tmp_path, body)
+    engine.settle(HERE)  # the plan's own
+    assert (engine.concurrency, engine._memory_gb) == (1, 0.5)
+    other = dataclasses.replace(HERE, device_name="smaller", concurrency=3, memory_gb=2.0)
+    engine.settle(other)
+    assert (engine.concurrency, engine._memory_gb) == (3, 2.0)
+    told = {**body, "fixed_concurrency": True}
+    fixed = open_engine(tmp_path / "fixed", told)
+    fixed.settle(other)
+    assert fixed.concurrency == 64
+
+
+def test_suggestions_fitted_alike_are_one_entry_with_seeds_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = {**fakes.plan()["defaults"][0], "batch_size": 16}
+    monkeypatch.setattr(suggest, "suggest", lambda *told: (dict(params), {}))
+    engine = open_engine(tmp_path, fakes.plan(sampler="random", concurrency=3))
+    whole = session.resolve(engine.frame, params, 0)
+    limit = footprint.predict(whole).peak_gb - 1e-4
+    assert footprint.fit(whole, limit) not in (None, whole)
+    body = fakes.plan(sampler="random", concurrency=3, memory_gb=limit)
+    engine = open_engine(tmp_path / "tight", body)
+    trials = [engine.next() for _ in range(3)]
+    told = [t.suggestion for t in trials if t is not None]
+    assert len({s["entry_id"] for s in told}) == 1
+    assert len({s["trial_id"] for s in told}) == 3
+    assert len({s["seed"] for s in told}) == 3
+
+
+def test_trials_at_once_are_as_many_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr(plan.host, "cores", lambda: 64)
+    monkeypatch.setattr(plan.host, "memory_gb", lambda: 64.0)
+    found = plan.find_machine(None)
+    assert found.concurrency == int(62.5 / plan.TRIAL_GB)
+    assert found.threads == 64 // found.concurrency
+    assert found.memory_gb is not None
+    assert found.memory_gb > footprint.BASE_GB["cpu"]
+    assert plan.find_machine(50).concurrency == 50  # as the user says
+
+
+def test_where_no_default_fits_nothing_is_begun() -> None:
+    body = fakes.plan(memory_gb=0.2, concurrency=50)
+    with pytest.raises(BenchError, match=r"no default configuration fits.*lower --concurrency"):
+        session._need_memory(body, frame())
+    session._need_memory({**body, "memory_gb": 4.0}, frame())
+    session._need_memory({**body, "memory_gb": None}, frame())
