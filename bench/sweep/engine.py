@@ -320,6 +320,10 @@ class Engine:
         if self.history.trials[number].outcome is None:
             self._end(number, outcome, cause)
 
+    def never_started(self, number: int, cause: str) -> None:
+        """A trial that was handed out cannot be started."""
+        self._end(number, "failed", cause)
+
     def lost(self, number: int, cause: str) -> bool:
         """A running trial's process or node is gone; True if it goes on from its last checkpoint.
 

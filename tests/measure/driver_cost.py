@@ -2,7 +2,7 @@
 
 `python -m tests.measure.driver_cost [--trials 10000] [--nodes 500]` fills a journal with so many
 trials, 500 of them running, and times a report, a rung and a suggestion on top of it: journal
-(fsynced), history, pruning, Optuna. Reports per second is what one driver sustains; what Tune adds
+(fsynced), history, the sweep's budget, pruning, Optuna. Reports per second is what one driver sustains; what Tune adds
 to a report is measured by `tests.measure.noop`.
 """
 
@@ -35,7 +35,8 @@ SECONDS = {"train": 60.0, "sample": 6.0, "measure": 3.0, "save": 1.0}
 
 def fill(path: Path, trials: int, running: int) -> Engine:
     """A sweep of so many trials, all but the last `running` at their end."""
-    plan = fakes.plan(trials=trials + 1000, concurrency=running + 1000)
+    limits = {"wall_sec": None, "device_sec": 1e12}  # looked at, never reached
+    plan = fakes.plan(trials=trials + 1000, concurrency=running + 1000, budget=limits)
     rng = np.random.default_rng(0)
     with mock.patch.object(os, "fsync"):
         engine = fakes.open_engine(path, plan)

@@ -3,11 +3,14 @@ and go on, and keeps the engine out of Tune's snapshots, which are not our recor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from bench.sweep.engine import Engine
 from bench.sweep.history import Trial
+
+MISSES = 5  # nodes may leave while a process starts; one that always dies there is broken
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +24,7 @@ class Guard:
         self.error: Exception | None = None
         self.pids: dict[int, int] = {}  # of the trials that have started: Tune's word is not a fact
         self._unplaced: list[int] = []
+        self._misses: Counter[int] = Counter()  # processes that a trial lost before it ran
 
     @property
     def engine(self) -> Engine:
@@ -40,11 +44,17 @@ class Guard:
         return self(self.engine.next)
 
     def lost(self, number: int, cause: str) -> None:
-        """A trial's process is gone; one that never ran is just to be placed again."""
-        if self.pids.pop(number, None) is None:
+        """A trial's process is gone; one that never ran is placed again, MISSES times."""
+        if self.pids.pop(number, None) is not None:
+            self._misses.pop(number, None)
+            self(self.engine.lost, number, cause)
+            return
+        self._misses[number] += 1
+        if self._misses[number] < MISSES:
             self._unplaced.append(number)
         else:
-            self(self.engine.lost, number, cause)
+            told = f"lost {MISSES} times before it could start: {cause}"
+            self(self.engine.never_started, number, told)
 
     def __call__(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         if self.error is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from bench.errors import BenchError
 from bench.storage.place import StorageError
 from bench.sweep.ray_adapter import cluster, deaths
-from bench.sweep.ray_adapter.guard import Guard
+from bench.sweep.ray_adapter.guard import MISSES, Guard
 from bench.sweep.ray_adapter.scheduler import EngineScheduler
 from tests.unit.sweep import fakes
 
@@ -103,6 +105,41 @@ def test_a_lost_trial_is_handed_out_again(running: Guard, tmp_path: Path) -> Non
     again = [running.next() for _ in range(3)]
     assert [None if t is None else t.number for t in again] == [1, 0, None]
     assert "could not be reached" in (tmp_path / "trials/0000/error.log").read_text()
+
+
+def test_a_process_that_never_comes_up_is_not_tried_for_ever(
+    running: Guard, tmp_path: Path
+) -> None:
+    from ray import exceptions
+
+    scheduler = EngineScheduler(running, tmp_path / "trials", None)
+    for _ in range(MISSES - 1):
+        scheduler.on_trial_error(None, Dead(1, exceptions.ActorUnavailableError("closed", None)))
+        assert running.next().number == 1  # type: ignore[union-attr]
+    scheduler.on_trial_error(None, Dead(1, exceptions.ActorUnavailableError("closed", None)))
+    trial = running.engine.history.trials[1]
+    assert trial.outcome == "failed"
+    assert f"lost {MISSES} times before it could start" in trial.cause
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageError(f"storage /shared: cannot write checkpoint: {os.strerror(errno.ENOSPC)}"),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    ],
+)
+def test_a_disk_that_is_full_there_stops_the_sweep_and_costs_no_trial(
+    running: Guard, tmp_path: Path, error: Exception
+) -> None:
+    from ray import exceptions
+
+    scheduler = EngineScheduler(running, tmp_path / "trials", str(tmp_path))
+    raised = exceptions.RayTaskError("train", "Traceback", error).as_instanceof_cause()
+    scheduler.on_trial_error(None, Dead(0, raised))
+    assert running.engine.history.trials[0].outcome == "interrupted"
+    assert "free some, then bench resume fake-1" in str(running.error)
+    assert running.next() is None
 
 
 def test_a_trial_that_ran_out_of_memory_is_not_tried_again(running: Guard, tmp_path: Path) -> None:
