@@ -46,7 +46,7 @@ def budget_options(command: Command) -> Command:
         help="Device hours of all trials: GPUs, or cores where there is no GPU.",
     )
     wall = click.option(
-        "--wall-clock", "wall_sec", type=Duration(), help="Time of the whole sweep, as 90m or 2h."
+        "--wall-clock", "wall_sec", type=Duration(), help="Of the whole sweep, or added: 90m, 2h."
     )
     return wall(hours(command))
 
@@ -159,6 +159,7 @@ def resume(
     log_real_images: bool,
 ) -> None:
     """Go on with a sweep that was stopped, from its journal; or give one more to spend."""
+    from bench.console import clock
     from bench.sweep import session
     from bench.sweep.home import Home
     from bench.sweep.projection import Publisher
@@ -169,14 +170,19 @@ def resume(
         if name is None:
             raise BenchError("--storage: name the sweep that is to be taken from there")
         added = session.bring_back(name, storage, where)
-        say(console, f"{added} records of {name} brought from {storage}")
+        last = clock.moment(where.history(name).last_t)
+        say(console, f"{added} records of {name} brought from {storage}; the last is of {last}")
+        say(console, f"note: what came after is lost; bench sync {name} puts all into MLflow")
     name = name or where.latest()
     history = where.history(name)
     more = any(v is not None for v in (trials, wall_sec, device_hours))
     if history.ended is not None and not more:
         open_trials = len(history.left_open)
-        left = f" ({open_trials} trials wait for a larger budget)" if open_trials else ""
-        say(console, f"sweep {name} is complete{left}; bench leaderboard --sweep {name} shows it")
+        if open_trials:
+            with_more = f"{history.resume} with more of it ({' or '.join(history.limits)})"
+            say(console, f"the budget of {name} is spent, {open_trials} trials wait: {with_more}")
+        else:
+            say(console, f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
         return
     store = open_store(tracking_uri, where, check=False)
     try:
@@ -267,7 +273,9 @@ def _run(
     name = engine.plan["sweep"]
     machine = session.machine_of(engine, address)
     what = f"joining the Ray cluster at {address}" if address else "starting Ray"
-    say(console, f"{what}; Ctrl-C stops cleanly, bench resume {name} goes on")
+    if address is None and (before := engine.plan.get("address")):
+        say(console, f"note: begun on the Ray cluster at {before}; --address {before} joins it")
+    say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
     try:
         with live.watching(engine, console):
             last = drive.run(
@@ -284,9 +292,9 @@ def _run(
     if last["kind"] != "end":
         done = engine.history.counts()
         left = ", ".join(f"{n} {k}" for k, n in done.items())
-        say(console, f"stopped: {left}. bench resume {name} goes on from the last checkpoints")
+        say(console, f"stopped: {left}. {engine.history.resume} goes on from the last checkpoints")
         sys.exit(130)
-    for line in live.summary_lines(last, name):
+    for line in live.summary_lines(last, engine.history):
         say(console, line)
     console.print()
     rows, device = rows_from_journal(home, None, (name,))

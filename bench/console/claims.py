@@ -33,7 +33,7 @@ def _extent(plan: dict[str, Any]) -> str:
     body, gpu = plan.get("budget") or {}, plan["device"]["gpus"]
     limits = []
     if body.get("wall_sec") is not None:
-        limits.append(f"{body['wall_sec'] / 60:g} min of wall clock")
+        limits.append(f"{body['wall_sec'] / 60:.3g} min of wall clock")
     if body.get("device_sec") is not None:
         hours = f"{body['device_sec'] / 3600:g}"
         limits.append(f"{hours} GPU-hours" if gpu else f"{hours} CPU-hours (there is no GPU)")

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.console.clock import clock
-from bench.sweep.history import Record, Trial
+from bench.sweep.history import History, Record, Trial
 
 if TYPE_CHECKING:
     from bench.sweep.engine import Engine
@@ -245,7 +245,7 @@ def watching(engine: Engine, console: Console) -> Iterator[None]:
         yield
 
 
-def summary_lines(end: dict[str, Any], name: str) -> list[str]:
+def summary_lines(end: dict[str, Any], history: History) -> list[str]:
     """What a finished sweep took, of its budgets and against its forecast."""
     body = end["summary"]
     counts = ", ".join(f"{n} {name}" for name, n in body["counts"].items())
@@ -258,8 +258,8 @@ def summary_lines(end: dict[str, Any], name: str) -> list[str]:
     ]
     if body.get("unfinished"):
         lines.append(
-            f"the budget ended before {body['unfinished']} trials did: bench resume {name} with "
-            "more of it (--wall-clock, --gpu-hours) goes on with them"
+            f"the budget ended before {body['unfinished']} of the trials did: {history.resume} "
+            f"with more of it ({' or '.join(history.limits)}) goes on with them"
         )
     return lines
 

@@ -33,9 +33,9 @@ def _table(*columns: str, left: int = 1) -> Table:
 
 
 def state(home: Home, name: str, history: History) -> str:
-    """complete, running, or unfinished with what to do."""
+    """complete, budget spent, running, or unfinished."""
     if history.ended is not None:
-        return "complete"
+        return "budget spent" if history.left_open else "complete"
     return "running" if journal.is_held(home.journal(name)) else "unfinished"
 
 
@@ -63,7 +63,10 @@ def sweeps(home: Home) -> RenderableType:
 def status(home: Home, name: str) -> RenderableType:
     history = home.history(name)
     plan, now = history.plan, state(home, name, history)
-    counts = ", ".join(f"{n} {k}" for k, n in history.counts().items()) or "no trial yet"
+    # what a killed driver left without a word does not run
+    names = {"running": "to go on with"} if now == "unfinished" else {}
+    found = history.counts().items()
+    counts = ", ".join(f"{n} {names.get(k, k)}" for k, n in found) or "no trial yet"
     asked = plan["trials"]
     total = "trials, as many as fit" if asked is None else f"of {asked} trials"
     lines: list[RenderableType] = [
@@ -89,7 +92,10 @@ def status(home: Home, name: str) -> RenderableType:
         if trial.notes:
             lines.append(escape(f"note {trial.number:03d}: {'; '.join(trial.notes)}"))
     if now == "unfinished":
-        lines.append(f"bench resume {name} goes on with it")
+        lines.append(f"{history.resume} goes on with it")
+    if now == "budget spent":
+        more = " or ".join(history.limits)
+        lines.append(f"{history.resume} with more ({more}) goes on with the open trials")
     return Group(*lines)
 
 

@@ -106,6 +106,7 @@ class SegmentMirror:
         return done
 
     def _follow(self) -> None:
+        self._try()  # the plan: from here on the sweep can be taken up from storage
         while not self._stop.wait(self._every):
             self._try()
 

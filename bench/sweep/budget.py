@@ -19,6 +19,7 @@ from bench.sweep.history import History, Trial
 
 SPENT = "the sweep's budget is spent"
 CLOSING_SEC = 4.0  # what taking Ray down and closing the record takes
+HOUR = (3600, "h")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -102,7 +103,10 @@ def left_text(found: Spent, gpu: bool) -> list[str]:
     if found.wall_left is not None:
         lines.append(_line("wall clock", found.wall_sec, found.wall_left, 60, "min"))
     if found.device_left is not None:
-        lines.append(_line(device, found.device_sec, found.device_left, 3600, "h"))
+        short = found.device_sec + found.device_left < 3600
+        lines.append(
+            _line(device, found.device_sec, found.device_left, *((60, "min") if short else HOUR))
+        )
     return lines
 
 
@@ -121,7 +125,9 @@ def make(wall_sec: float | None, device_hours: float | None) -> dict[str, Any]:
         BenchError: a budget that is not positive and finite, or too short to end in.
     """
     if device_hours is not None and not 0 < device_hours < float("inf"):
-        raise BenchError(f"--gpu-hours must be positive and finite, got {device_hours}")
+        raise BenchError(
+            f"--gpu-hours (--cpu-hours) must be positive and finite, got {device_hours}"
+        )
     if wall_sec is not None and wall_sec <= CLOSING_SEC:
         raise BenchError(
             f"--wall-clock {wall_sec:g}s: to end a session takes {CLOSING_SEC:g} s; give it more"

@@ -33,6 +33,7 @@ BEST_OF = 3
 # Measured on two cores, four sweeps: from a session's opening to its first trial, from one trial
 # to the next in its place, inside a trial beside its phases, and from the last trial to the end.
 OPEN_SEC, GAP_SEC, TRIAL_SEC, CLOSE_SEC = 5.5, 0.15, 0.15, 1.5
+GROUP_SEC = 15.0  # for the processes of a trial of several workers to come up, each time
 IMPORT_SEC = 1.3  # of a process's first trial
 MOST = 20_000  # trials gone through, over all RUNS
 RUNS = 24  # sweeps gone through
@@ -162,7 +163,7 @@ def _job(
         image * (here - last) + look(measure.n_select)
         for last, here in zip(before, train.rungs_nimg, strict=False)
     ]
-    stages[0] += TRIAL_SEC
+    stages[0] += TRIAL_SEC + (GROUP_SEC if train.workers > 1 else 0.0)
     on_gpu = train.device == "cuda"
     packed = plan.get("pack") is not None and plan.get("device_gb")
     slot = slots.slot(peaks[config.method.backbone], plan["device_gb"]) if packed else 1.0

@@ -143,6 +143,24 @@ class History:
             trial.rung_metrics[record["rung"]] = record["metrics"]
 
     @property
+    def resume(self) -> str:
+        """The command that goes on with the sweep, on the cluster it was begun on."""
+        address = self.plan.get("address")
+        return f"bench resume {self.plan['sweep']}{f' --address {address}' if address else ''}"
+
+    @property
+    def limits(self) -> list[str]:
+        """What the sweep was limited by: options that give it more."""
+        own = self.plan.get("budget") or {}
+        gpu = self.plan["frame"]["device"] == "cuda"
+        given = {
+            "--trials": self.plan["trials"],
+            "--wall-clock": own.get("wall_sec"),
+            "--gpu-hours" if gpu else "--cpu-hours": own.get("device_sec"),
+        }
+        return [name for name, limit in given.items() if limit is not None]
+
+    @property
     def left_open(self) -> list[Trial]:
         """Trials to be gone on with: not ended, and not given up when the sweep was extended."""
         given_up = set(self.plan.get("given_up", ()))

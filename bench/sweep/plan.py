@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import math
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -105,6 +106,10 @@ class Wish:
             path, colon, attr = self.space.partition(":")
             whole = f"{Path(path).expanduser().resolve()}{colon}{attr}"
             object.__setattr__(self, "space", whole)  # a resume may start from another folder
+        if self.storage is not None and re.match(r"\w+(//|:/[^/])", self.storage):
+            raise BenchError(
+                f"--storage {self.storage}: neither a path nor a URL such as s3://bucket/bench"
+            )
         if self.storage is not None and "://" not in self.storage:
             object.__setattr__(self, "storage", str(Path(self.storage).expanduser().resolve()))
         if self.trials is None and self.wall_sec is None and self.device_hours is None:
@@ -327,6 +332,7 @@ def make_plan(
         "device_gb": machine.device_gb,
         "pack": machine.gpus if machine.pack else None,
         "storage": wish.storage,
+        "address": wish.address,
         "frame": {
             "data": dataclasses.asdict(frame.data),
             "task": dataclasses.asdict(frame.task),

@@ -295,14 +295,15 @@ def more_of(
     Raises:
         BenchError: a number that is not positive, or a kind of budget the sweep does not have.
     """
-    given = {"--trials": trials, "--wall-clock": wall_sec, "--gpu-hours": device_hours}
-    for name, now in (
-        ("--trials", plan["trials"]),
-        ("--wall-clock", (plan.get("budget") or {}).get("wall_sec")),
-        ("--gpu-hours", (plan.get("budget") or {}).get("device_sec")),
-    ):
-        if given[name] is not None and now is None:
-            raise BenchError(f"{name} adds to a sweep's own, and {plan['sweep']} has no such limit")
+    limits = History([plan]).limits
+    hours = "--gpu-hours" if plan["frame"]["device"] == "cuda" else "--cpu-hours"
+    given = {"--trials": trials, "--wall-clock": wall_sec, hours: device_hours}
+    for name, value in given.items():
+        if value is not None and name not in limits:
+            raise BenchError(
+                f"{name} adds to a sweep's own, and {plan['sweep']} has no such limit; it has "
+                f"{', '.join(limits)}"
+            )
     if trials is not None and trials < 1:
         raise BenchError(f"--trials must be at least 1, got {trials}")
     return {

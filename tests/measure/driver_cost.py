@@ -2,8 +2,8 @@
 
 `python -m tests.measure.driver_cost [--trials 10000] [--nodes 500]` fills a journal with so many
 trials, 500 of them running, and times a report, a rung and a suggestion on top of it: journal
-(fsynced), history, the sweep's budget, pruning, Optuna. Reports per second is what one driver sustains; what Tune adds
-to a report is measured by `tests.measure.noop`.
+(fsynced), history, the sweep's budget, pruning, Optuna. Reports per second is what one driver
+sustains; what Tune adds to a report is measured by `tests.measure.noop`.
 """
 
 from __future__ import annotations

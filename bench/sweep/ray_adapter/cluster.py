@@ -79,7 +79,8 @@ def find(address: str) -> str:
             "the cluster: ray job submit --address http://HEAD:8265 -- bench sweep ... "
             "--address auto"
         )
-    if address == "auto":
+    auto = address == "auto"
+    if auto:
         address = os.environ.get("RAY_ADDRESS") or _last_started()
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
@@ -88,8 +89,8 @@ def find(address: str) -> str:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SEC).close()
     except OSError as error:
         raise BenchError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); start one there "
-            "with: ray start --head"
+            f"no Ray cluster answers at {address}{' (where auto points)' if auto else ''}: "
+            f"{error.strerror or error}; start one, as examples/ray_start shows"
         ) from error
     return address
 

@@ -42,7 +42,7 @@ def test_addresses_that_cannot_be_used_say_what_to_do(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(BenchError, match=f"no Ray cluster answers at 127.0.0.1:{port} "):
+    with pytest.raises(BenchError, match=f"no Ray cluster answers at 127.0.0.1:{port}: "):
         cluster.find(f"127.0.0.1:{port}")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
@@ -56,7 +56,7 @@ def test_addresses_that_cannot_be_used_say_what_to_do(
         (tmp_path / "ray" / "ray_current_cluster").write_text(address)
         assert cluster.find("auto") == address
         monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # what a submitted job is given
-        with pytest.raises(BenchError, match=r"answers at 127\.0\.0\.1:1 "):
+        with pytest.raises(BenchError, match=r"answers at 127\.0\.0\.1:1 .where auto"):
             cluster.find("auto")
 
 

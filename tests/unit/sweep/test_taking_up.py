@@ -16,7 +16,7 @@ from bench.sweep import budget, drive, footprint, plan, session, suggest
 from bench.sweep.engine import Engine
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
-from bench.sweep.plan import Machine
+from bench.sweep.plan import Machine, Wish
 from tests.unit.sweep import fakes
 from tests.unit.sweep.fakes import World, end, frame, open_engine, smooth
 
@@ -169,6 +169,22 @@ def test_trials_at_once_are_as_many_as_the_memory_holds(monkeypatch: pytest.Monk
     assert found.memory_gb is not None
     assert found.memory_gb > footprint.BASE_GB["cpu"]
     assert plan.find_machine(50).concurrency == 50  # as the user says
+
+
+def test_what_can_be_added_is_what_the_sweep_was_limited_by() -> None:
+    told = {"frame": {"device": "cpu"}, "budget": {"wall_sec": 60.0, "device_sec": None}}
+    body = {**fakes.plan(trials=None), **told}
+    with pytest.raises(BenchError, match=r"--trials adds .*; it has --wall-clock$"):
+        session.more_of(body, 3, None, None)
+    with pytest.raises(BenchError, match="--cpu-hours adds"):
+        session.more_of(body, None, None, 1.0)
+    assert session.more_of(body, None, 60.0, None)["budget"]["wall_sec"] == 120.0
+
+
+@pytest.mark.parametrize("place", ["s3//bucket/x", "s3:/bucket", "gs//b"])
+def test_a_slip_in_a_storage_url_is_no_folder(place: str) -> None:
+    with pytest.raises(BenchError, match="neither a path nor a URL"):
+        Wish(workload="echo", trials=1, storage=place)
 
 
 def test_where_no_default_fits_nothing_is_begun() -> None:
