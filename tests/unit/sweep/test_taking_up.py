@@ -173,7 +173,7 @@ def test_trials_at_once_are_as_many_as_the_memory_holds(monkeypatch: pytest.Monk
 
 def test_what_can_be_added_is_what_the_sweep_was_limited_by() -> None:
     told = {"frame": {"device": "cpu"}, "budget": {"wall_sec": 60.0, "device_sec": None}}
-    body = {**fakes.plan(trials=None), **told}
+    body = {"kind": "plan", "t": 0.0, **fakes.plan(trials=None), **told}
     with pytest.raises(BenchError, match=r"--trials adds .*; it has --wall-clock$"):
         session.more_of(body, 3, None, None)
     with pytest.raises(BenchError, match="--cpu-hours adds"):
