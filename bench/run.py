@@ -70,8 +70,9 @@ def run_trial(
 def steps(config: TrialConfig, folder: Path, world: World = ALONE) -> Iterator[Report]:
     """A trial's reports, one after another; it goes on from its last checkpoint in `folder`.
 
-    The report of a rung is in the checkpoint made there and is said again by a trial that goes on
-    from it, since nobody may have heard it: a rung is said at least once, always the same.
+    The reports of rungs are in every checkpoint and are said again by a trial that goes on from
+    it, since nobody may have heard them, or what was heard may be lost with the driver's disk: a
+    rung is said at least once, always the same.
 
     Of several workers each runs this; rank 0 has the folder and the reports, the others yield
     nothing.
@@ -123,6 +124,7 @@ class _Trial:
         self.metrics: dict[str, float] = {}  # measured since the last report
         self.artifacts: list[dict[str, Any]] = []
         self.done_rungs = 0
+        self.rungs: list[dict[str, Any]] = []  # what was said at each
         self.training: Training | None = None
         self.saved_at = time.monotonic()
         self.memory: MemoryGauge
@@ -139,9 +141,8 @@ class _Trial:
             self.training = training = Training(
                 config.train, objective, task, config.seed, config.trial_id, world
             )
-        again = self._restore(training)
-        if again is not None:
-            yield again
+        self._restore(training)
+        yield from [Report(**said) for said in self.rungs]
         while training.nimg < config.train.budget_nimg or self.done_rungs < len(
             config.train.rungs_nimg
         ):
@@ -164,7 +165,8 @@ class _Trial:
             self.done_rungs += 1
             self._snapshot(training)
             report = self._report("rung", training, value=evaluation.value)
-            self._save(training, report)
+            self.rungs.append(dataclasses.asdict(report))
+            self._save(training)
             yield report
         yield self._finish(training, task)
 
@@ -288,14 +290,14 @@ class _Trial:
             "save": seen.save_sec,
         }
 
-    def _save(self, training: Training, rung: Report | None = None) -> None:
+    def _save(self, training: Training) -> None:
         """A checkpoint of everything. Its seconds are booked apart: they follow the disk, and
         images per second are of training alone. It holds the seconds of those before it."""
         extra = {
             "done_rungs": self.done_rungs,
             "clock": self.clock.state(),
             "said": self.said,
-            "rung": None if rung is None else dataclasses.asdict(rung),
+            "rungs": self.rungs,
         }
         with self.clock.phase("save"):
             self.world.share(lambda: training.save(self.folder, extra))
@@ -315,8 +317,8 @@ class _Trial:
         path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
         self.world.share(lambda: checkpoint.write(path, tensors, {"nimg": training.nimg}))
 
-    def _restore(self, training: Training) -> Report | None:
-        """Go on from the newest checkpoint that can be used; the report of its rung."""
+    def _restore(self, training: Training) -> None:
+        """Go on from the newest checkpoint that can be used."""
         for path in self.world.share(lambda: checkpoint.existing(self.folder)):
             try:
                 extra = training.restore(path)
@@ -326,5 +328,6 @@ class _Trial:
             self.done_rungs = extra["done_rungs"]
             self.clock.restore(extra["clock"])
             self.said = [*extra["said"], *self.said]
-            return None if extra["rung"] is None else Report(**extra["rung"])
-        return None
+            last = extra.get("rung")  # of an older checkpoint, which has no other
+            self.rungs = extra.get("rungs", [] if last is None else [last])
+            return

@@ -112,7 +112,8 @@ def test_a_trial_goes_on_in_another_process(actors: Any, cache: Path, tmp_path: 
     run(first, 4)
     ray.kill(first)
     second = actors.remote(told(config, tmp_path / "cut"))
-    assert [timeless(r) for r in run(second)] == expected[3:]
+    # both rungs are said again: what was heard of them may be lost
+    assert [timeless(r) for r in run(second)] == [expected[1], *expected[3:]]
     for file in FILES:
         a, b = ((tmp_path / name / file).read_bytes() for name in ("whole", "cut"))
         assert a == b, file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -135,19 +134,6 @@ def test_no_feature_dominates(reference: FrechetReference) -> None:
     share = np.diag(reference.cov) / np.trace(reference.cov)
     assert share.max() < 0.2
     assert 1 / (share**2).sum() > 16  # as many features carry it as a quarter of all
-
-
-def test_fast_enough_for_rungs() -> None:
-    pictures = echo_like(512, seed=0)
-    extractor = build()
-    extract(extractor, pictures[:64])
-    best = np.inf
-    for _ in range(3):
-        start = time.perf_counter()
-        extract(extractor, pictures)
-        best = min(best, time.perf_counter() - start)
-    # 7,000-14,000 images/s on one idle core; 1,000 allows for a shared one
-    assert 512 / best > 1000
 
 
 def test_too_many_channels() -> None:

@@ -58,7 +58,14 @@ def journal() -> list[dict[str, Any]]:
             "label": f"{NET} edm adam",
             "params": {"architecture": NET, "preconditioning": "edm", "lr": 1e-3},
             "cost": {"parameters": 10, "forward_flops": 10},
-            "config": {"train": {"rungs_nimg": [100], "budget_nimg": 100}},
+            "config": {
+                "train": {
+                    "rungs_nimg": [100],
+                    "budget_nimg": 100,
+                    "device": "cpu",
+                    "threads": 1,
+                }
+            },
         }
         report = {
             "kind": "report",
