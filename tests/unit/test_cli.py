@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,11 +203,9 @@ def test_a_folder_with_nothing_readable_says_what_was_looked_for(
     refused(said, home, "nothing readable in empty", "FileList.csv", ".avi", ".png")
 
 
-def test_a_server_that_is_not_there_is_said_soon(bench: Bench, home: Path) -> None:
-    begin = time.monotonic()
+def test_a_server_that_is_not_there_is_said(bench: Bench, home: Path) -> None:
     said = bench("sweep", "echo", *SMOKE, "--tracking-uri", "http://127.0.0.1:1")
     refused(said, home, "http://127.0.0.1:1 cannot be reached", "--tracking-uri")
-    assert time.monotonic() - begin < 10
 
 
 def test_a_home_that_cannot_be_written_is_said(bench: Bench, tmp_path: Path) -> None:
@@ -304,7 +301,7 @@ def test_the_space_is_shown(bench: Bench) -> None:
         assert any(line.startswith(name) for line in text.splitlines())
 
 
-def test_help_is_light_and_fast() -> None:
+def test_help_is_light() -> None:
     code = (
         "import sys\n"
         "from bench.cli import main\n"
@@ -313,10 +310,7 @@ def test_help_is_light_and_fast() -> None:
         "heavy = {'torch', 'ray', 'mlflow', 'optuna', 'numpy', 'scipy', 'timm', 'rich', 'av'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
     )
-    begin = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # Under 0.5 s on an idle core (measured 0.1 s); here the machine may be busy.
-    assert time.monotonic() - begin < 5
     assert "HEAVY []" in done.stdout
     assert "sweep" in done.stdout
     assert done.stderr == ""

