@@ -123,7 +123,7 @@ class Stress:
 
     def sweep(self, number: int, wanted: int) -> None:
         """One sweep from its plan to its end, killed on the way."""
-        concurrency, seed = (1, number % SEEDS) if number % 4 else (3, 100 + number)
+        concurrency, seed = (1, number % SEEDS) if (number + 1) % 4 else (3, 100 + number)
         home = self.folder / f"sweep-{number}"
         if not (self.folder / f"begun-{number}").exists():
             self.fresh(home)
