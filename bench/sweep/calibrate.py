@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.files import whole
 from bench.streams import stream
-from bench.sweep.engine import PROTECTED
 from bench.sweep.history import History
 from bench.sweep.home import Home
+from bench.sweep.role import PROTECTED
 from leaderboards.agreement import spearman
 
 SURVIVE = 0.95  # of resampled sweeps in which one of the eventual best passes all rungs

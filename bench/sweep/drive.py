@@ -14,7 +14,7 @@ from bench.sweep import budget, forecast, slots
 from bench.sweep.engine import Engine
 from bench.sweep.history import Record, Trial
 from bench.sweep.home import Home
-from bench.sweep.plan import Machine
+from bench.sweep.machine import Machine
 
 STOPPED = "stopped by the user"
 WORKERS = "bench.sweep.ray_adapter.workers:steps"  # of a trial trained by several

@@ -21,14 +21,13 @@ from bench.sweep import budget, footprint, prune, slots, suggest
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.interrupts import Interrupts
 from bench.sweep.journal import Journal
-from bench.sweep.resolve import Frame, cost, resolve
+from bench.sweep.resolve import Frame, cost, label, resolve
+from bench.sweep.role import role
 from search_spaces import Choices, Space
 
 if TYPE_CHECKING:
-    from bench.sweep.plan import Machine
+    from bench.sweep.machine import Machine
 
-PROTECTED = 2  # trials of a cell that run to the end whatever they report (contract 11)
-TRIES = 4  # protected trials a cell may use up when its trials fail or diverge
 LOSSES = 3  # of a trial's process or node without getting any further between: then it has failed
 UNFIT = 32  # suggestions in a row that do not fit the memory: then the space does not
 
@@ -186,14 +185,14 @@ class Engine:
         if number in again:
             self._confirm(number, self.history.trials[again[number]])
             return
-        origin, fixed, protected = self._role(number)
+        its = role(self.plan, self.history, number)
         params, distributions = suggest.suggest(
-            self.plan, self.history, number, self.space, self.choices, fixed
+            self.plan, self.history, number, self.space, self.choices, its.fixed
         )
         # fitted first: how it is split into micro-batches is part of which entry it is
         config, fitted = self._fit(resolve(self.frame, params, self.plan["seed"]))
         config = self._seeded(config)
-        self._propose(number, config, params, distributions, origin, protected, fitted)
+        self._propose(number, config, params, distributions, its.origin, its.protected, fitted)
 
     def _confirm(self, number: int, of: Trial) -> None:
         """The same entry from a new seed, run to its end."""
@@ -258,21 +257,6 @@ class Engine:
             device_gb: Any = machine.device_gb if machine else self.plan["device_gb"]
             told["slot"] = slots.slot(need, device_gb)
         return found or config, told
-
-    def _role(self, number: int) -> tuple[str, dict[str, Any], bool]:
-        """Where trial `number` comes from, what is fixed in it, and whether it is protected."""
-        plan = self.plan
-        if plan["sampler"] == "random":
-            return "random", {}, False
-        cells = [tuple(c) for c in plan["cells"]]
-        if number < len(cells):
-            return "default", plan["defaults"][number], plan["prune"]
-        for architecture, setup in cells:
-            sure, tried = self.history.cell_counts((architecture, setup))
-            if sure < PROTECTED and tried < TRIES:
-                fixed = {"architecture": architecture, "preconditioning": setup}
-                return "cell", fixed, plan["prune"]
-        return "tpe", {}, False
 
     def started(self, number: int, host: str, pid: int) -> None:
         self.write("start", trial=number, host=host, pid=pid)
@@ -382,36 +366,3 @@ class Engine:
             for number in sorted(self.running):
                 self.ended(number, "interrupted", cause)
             self.running.clear()
-
-
-def label(params: dict[str, Any]) -> str:
-    """A configuration's name for people: 'ddpmpp edm adam 2.0e-03 b32 wide'."""
-    parts = [str(params["architecture"]), str(params["preconditioning"])]
-    if "optimizer" in params:
-        parts.append(str(params["optimizer"]))
-    if "lr" in params:
-        parts.append(f"{params['lr']:.1e}")
-    if "schedule" in params and params["schedule"] != "constant":
-        parts.append(str(params["schedule"]))
-    if "batch_size" in params:
-        parts.append(f"b{params['batch_size']}")
-    if "width" in params:
-        parts.append(str(params["width"]))
-    return " ".join(parts)
-
-
-def check_space(plan: Record, frame: Frame, space: Space, choices: Choices) -> dict[str, str]:
-    """Draw from a space and resolve it: its mistakes are found before anything is written.
-
-    Returns the distributions of every parameter that showed up.
-
-    Raises:
-        BenchError: the space fails, or suggests a parameter that nothing takes.
-    """
-    for params in plan["defaults"]:
-        resolve(frame, params, plan["seed"])
-    drawn: list[dict[str, Any]] = []
-    distributions = suggest.distributions_of(space, choices, plan["space"], drawn)
-    for params in drawn:
-        resolve(frame, params, plan["seed"])
-    return distributions

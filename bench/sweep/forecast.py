@@ -23,10 +23,10 @@ from bench.config import TrainConfig, TrialConfig
 from bench.diffusion import samplers
 from bench.streams import derive_seed
 from bench.sweep import budget, footprint, slots, suggest, timing
-from bench.sweep.engine import PROTECTED
 from bench.sweep.history import History
 from bench.sweep.plan import load_space
 from bench.sweep.resolve import Frame, cost, resolve
+from bench.sweep.role import PROTECTED
 from bench.train import checkpoint
 
 BEST_OF = 3

@@ -264,3 +264,19 @@ def _cost(name: str, args: str, spatial: tuple[int, ...], channels: int, n_class
         forward_flops=inspect.forward_flops(net, spatial[-1], channels),
         training_flops=inspect.training_flops(net, spatial[-1], channels),
     )
+
+
+def label(params: dict[str, Any]) -> str:
+    """A configuration's name for people: 'ddpmpp edm adam 2.0e-03 b32 wide'."""
+    parts = [str(params["architecture"]), str(params["preconditioning"])]
+    if "optimizer" in params:
+        parts.append(str(params["optimizer"]))
+    if "lr" in params:
+        parts.append(f"{params['lr']:.1e}")
+    if "schedule" in params and params["schedule"] != "constant":
+        parts.append(str(params["schedule"]))
+    if "batch_size" in params:
+        parts.append(f"b{params['batch_size']}")
+    if "width" in params:
+        parts.append(str(params["width"]))
+    return " ".join(parts)

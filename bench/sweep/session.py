@@ -23,13 +23,15 @@ from bench.metrics.memorisation import matched_indices
 from bench.pictures import save_grid
 from bench.storage import layout
 from bench.sweep import budget, calibrate, equal, footprint
+from bench.sweep import machine as machines
 from bench.sweep import plan as planning
-from bench.sweep.engine import Engine, Listener, check_space
+from bench.sweep.engine import Engine, Listener
 from bench.sweep.forecast import Forecast, forecast
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
-from bench.sweep.plan import Machine, Wish
+from bench.sweep.machine import Machine
+from bench.sweep.plan import Wish
 from bench.sweep.projection import REFERENCE
 from bench.sweep.resolve import Frame, resolve
 from bench.workloads import base, generate
@@ -60,14 +62,14 @@ def find_machine(wish: Wish) -> Machine:
         BenchError: it cannot be used so; a cluster of several nodes without storage.
     """
     if wish.address is None:
-        return planning.find_machine(wish.concurrency, wish.workers, wish.pack)
+        return machines.find_machine(wish.concurrency, wish.workers, wish.pack)
     found = _survey(wish.address)
     if found.nodes > 1 and wish.storage is None:
         raise BenchError(
             f"{found.text}: trials may move between nodes, so their checkpoints need a place that "
             "all reach; give one with --storage (a shared path, or a URL such as s3://bucket/bench)"
         )
-    return planning.cluster_machine(found, wish.concurrency, wish.workers, wish.pack)
+    return machines.cluster_machine(found, wish.concurrency, wish.workers, wish.pack)
 
 
 @lru_cache(maxsize=1)
@@ -139,7 +141,7 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
     plan = calibrate.applied(home, plan)
-    distributions = check_space(plan, frame, space, scale.choices)
+    distributions = planning.check_space(plan, frame, space, scale.choices)
     _need_memory(plan, frame)
     first = resolve(frame, plan["defaults"][0], wish.seed)
     generate.prepare(first.data.cache, first)

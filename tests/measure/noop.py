@@ -51,8 +51,9 @@ def run(place: Path, trials: int, profile: bool) -> dict[str, Any]:
     """The sweep `bench sweep` would run, but for what its trials do."""
     import cProfile
 
-    from bench.sweep import plan, session
+    from bench.sweep import session
     from bench.sweep.home import Home
+    from bench.sweep.machine import find_machine
     from bench.sweep.plan import Wish
     from bench.sweep.projection import Publisher
     from bench.sweep.ray_adapter.driver import ray_up, run_on_tune
@@ -67,7 +68,7 @@ def run(place: Path, trials: int, profile: bool) -> dict[str, Any]:
     prepared = session.prepare(wish, home, None, lambda text: None)
     projector = BackgroundProjector(store)
     engine = session.begin(prepared, home, (Publisher(projector.put, home.sweeps),))
-    machine = plan.find_machine(None)
+    machine = find_machine(None)
     folder = home.folder(engine.plan["sweep"])
     watch = cProfile.Profile()
     with ray_up(machine.cores, machine.gpus) as ray_sec:

@@ -10,9 +10,9 @@ import pytest
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.sweep import session
-from bench.sweep.engine import PROTECTED, TRIES
 from bench.sweep.history import History
 from bench.sweep.journal import Journal, Record, read
+from bench.sweep.role import PROTECTED, TRIES
 from tests.unit.sweep.fakes import (
     World,
     drive,

@@ -14,9 +14,10 @@ from optuna.trial import TrialState
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.sweep import suggest as suggesting
-from bench.sweep.engine import Engine, check_space
+from bench.sweep.engine import Engine
 from bench.sweep.history import History
 from bench.sweep.journal import read
+from bench.sweep.plan import check_space
 from bench.sweep.suggest import as_optuna, cells, offered, restore_study, suggest
 from bench.workloads.echo import SMOKE
 from search_spaces.echo import space

@@ -12,11 +12,12 @@ import pytest
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import DISK_FULL
-from bench.sweep import budget, drive, footprint, plan, session, suggest
+from bench.sweep import budget, drive, footprint, host, session, suggest
 from bench.sweep.engine import Engine
 from bench.sweep.home import Home
 from bench.sweep.journal import Journal
-from bench.sweep.plan import Machine, Wish
+from bench.sweep.machine import TRIAL_GB, Machine, find_machine
+from bench.sweep.plan import Wish
 from tests.unit.sweep import fakes
 from tests.unit.sweep.fakes import World, end, frame, open_engine, smooth
 
@@ -161,14 +162,14 @@ def test_suggestions_fitted_alike_are_one_entry_with_seeds_of_its_own(
 
 def test_trials_at_once_are_as_many_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    monkeypatch.setattr(plan.host, "cores", lambda: 64)
-    monkeypatch.setattr(plan.host, "memory_gb", lambda: 64.0)
-    found = plan.find_machine(None)
-    assert found.concurrency == int(62.5 / plan.TRIAL_GB)
+    monkeypatch.setattr(host, "cores", lambda: 64)
+    monkeypatch.setattr(host, "memory_gb", lambda: 64.0)
+    found = find_machine(None)
+    assert found.concurrency == int(62.5 / TRIAL_GB)
     assert found.threads == 64 // found.concurrency
     assert found.memory_gb is not None
     assert found.memory_gb > footprint.BASE_GB["cpu"]
-    assert plan.find_machine(50).concurrency == 50  # as the user says
+    assert find_machine(50).concurrency == 50  # as the user says
 
 
 def test_what_can_be_added_is_what_the_sweep_was_limited_by() -> None:
