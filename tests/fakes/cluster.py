@@ -34,14 +34,15 @@ from ray.scripts.scripts import main
 sys.argv[1:1] = ["start", "--block", "--disable-usage-stats"]
 sys.exit(main())
 """
-HIDDEN = ("home", "scratch", "tmp")  # folders of the base that every node has for itself
+HIDDEN = ("home", "other", "scratch", "tmp")  # folders of the base that every node has for itself
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("bench", "backbones", "search_spaces", "leaderboards", "tests")  # a node must be sent it
-STARTED_SEC = 60.0
-HEALTH = {  # a node is taken for dead after about 3 s instead of 30
+STARTED_SEC = 180.0
+UP = "Ray runtime started"  # what `ray start` says at last
+HEALTH = {  # a killed node is known in some 2 s; one that is only slow gets 40, as with Ray's own
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_timeout_ms": "10000",
     "RAY_health_check_failure_threshold": "4",
 }
 
@@ -57,7 +58,8 @@ class Node:
 
 @dataclass
 class Cluster:
-    """`base/home` is the driver's, `base/shared` the storage, `base/scratch` each node's own."""
+    """`base/home` and `base/other` are the driver's, `base/shared` is the storage, `base/scratch`
+    each node's own."""
 
     base: Path
     port: int = 0
@@ -102,7 +104,7 @@ class Cluster:
     def start(self) -> None:
         """The head: no trials run on it, and the driver connects to it."""
         for name in (*HIDDEN, "shared"):
-            (self.base / name).mkdir(exist_ok=True)
+            (self.base / name).mkdir()
         (self.base / "token").write_text("0123456789abcdef" * 4)
         self.port = _free_port()
         self.head = self._launch(
@@ -148,6 +150,39 @@ class Cluster:
             )
         return Node(process, folder, log)
 
+    def wait(self) -> None:
+        """Until every node is up.
+
+        Raises:
+            RuntimeError: one is not in time, or has ended.
+        """
+        until = time.monotonic() + STARTED_SEC
+        for node in [self.head, *self.nodes]:
+            while UP not in node.log.read_text() and time.monotonic() < until:
+                if node.process.poll() is not None:
+                    break
+                time.sleep(0.1)
+            if node.process.poll() is not None or UP not in node.log.read_text():
+                raise RuntimeError(f"a node is not up:\n{self.said()}")
+
+    def clear(self, *names: str) -> None:
+        """Empty folders of the base. They stay: one that is deleted here comes off in the nodes,
+        where something is mounted on it, and what is made in its place they see."""
+        for name in names:
+            for path in (self.base / name).iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    def seen(self, name: str) -> list[Path]:
+        """What the nodes have in one of their own folders."""
+        folders = [node.folder / name for node in self.nodes]
+        if self.unshare:
+            insides = [_tree(node.process.pid)[1].pid for node in self.nodes]
+            folders = [Path(f"/proc/{pid}/root{self.base / name}") for pid in insides]
+        return [path for folder in folders for path in folder.iterdir()]
+
     def busiest(self, seconds: float = 0.3) -> Node:
         """The node that works most at the moment: a trial runs on it."""
         before = {id(node): _cpu_sec(node) for node in self.nodes}
@@ -164,6 +199,13 @@ class Cluster:
             self.nodes.remove(node)
         if not self.unshare:
             shutil.rmtree(node.folder, ignore_errors=True)
+
+    def said(self) -> str:
+        """The end of what each node said, for a test that waited in vain."""
+        return "\n".join(
+            f"-- {node.log.name}, exit {node.process.poll()}:\n{node.log.read_text()[-1500:]}"
+            for node in [self.head, *self.nodes]
+        )
 
     def stop(self) -> None:
         for node in list(self.nodes):
@@ -208,22 +250,10 @@ def cluster(base: Path, nodes: int) -> Iterator[Cluster]:
     made = Cluster(base)
     made.start()
     try:
-        until = time.monotonic() + STARTED_SEC
-        while not _listens(made.port):
-            _need(made.head, until)
+        made.wait()
         for _ in range(nodes):
             made.add()
+        made.wait()
         yield made
     finally:
         made.stop()
-
-
-def _need(node: Node, until: float) -> None:
-    if node.process.poll() is not None or time.monotonic() > until:
-        raise RuntimeError(f"a node did not start:\n{node.log.read_text()[-2000:]}")
-    time.sleep(0.1)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0

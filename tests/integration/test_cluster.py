@@ -47,20 +47,21 @@ class Driver:
     def __init__(
         self, nodes: Cluster, trials: int, home: str = "home", workers: int = 1, **env: str
     ) -> None:
-        self.base, self.home = nodes.base, nodes.base / home
+        self.nodes, self.base, self.home = nodes, nodes.base, nodes.base / home
         self.journal = self.home / "sweeps/fake-1/journal.jsonl"
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tests.fakes.cluster_sweep"),
-                *(str(self.base), nodes.address, str(trials)),
-                *("--home", home, "--workers", str(workers)),
-            ],
-            env={**nodes.environment(self.base), **env},
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self.log = nodes.base / f"driver-{home}.log"
+        with open(self.log, "w") as out:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tests.fakes.cluster_sweep"),
+                    *(str(self.base), nodes.address, str(trials)),
+                    *("--home", home, "--workers", str(workers)),
+                ],
+                env={**nodes.environment(self.base), **env},
+                cwd=REPOSITORY,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
 
     def records(self) -> list[dict[str, Any]]:
         return journal.read(self.journal) if self.journal.exists() else []
@@ -69,8 +70,8 @@ class Driver:
         """Wait until the journal shows something."""
         end = time.monotonic() + WAIT_SEC
         while not seen(records := self.records()):
-            assert self.process.poll() is None, self.process.communicate()[0]
-            assert time.monotonic() < end, "not seen in time"
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < end, f"not seen in time\n{self.said()}\n{self.nodes.said()}"
             time.sleep(0.05)
         return records
 
@@ -79,18 +80,26 @@ class Driver:
             self.process.kill()
             self.process.wait()
 
-    def finish(self) -> str:
-        said, _ = self.process.communicate(timeout=WAIT_SEC)
-        assert self.process.returncode == 0, said
-        return said
+    def said(self) -> str:
+        return self.log.read_text()[-4000:]
+
+    def ended(self) -> int:
+        """Wait for its end; its exit code."""
+        try:
+            return self.process.wait(WAIT_SEC)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"no end in time\n{self.said()}\n{self.nodes.said()}") from None
+
+    def finish(self) -> None:
+        assert self.ended() == 0, self.said()
 
 
 @pytest.fixture
 def drive(nodes: Cluster) -> Iterator[Callable[..., Driver]]:
-    """Begins a driver, with an empty storage; a test that fails leaves none behind."""
-    for name in ("home", "other", "shared"):
-        shutil.rmtree(nodes.base / name, ignore_errors=True)
-        (nodes.base / name).mkdir()
+    """Begins a driver on nodes that are all up, with an empty storage; a test that fails leaves
+    none behind."""
+    nodes.wait()
+    nodes.clear("home", "other", "shared")
     begun: list[Driver] = []
 
     def begin(trials: int, **how: Any) -> Driver:
@@ -107,7 +116,10 @@ def rungs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def check_results(nodes: Cluster, records: list[dict[str, Any]], numbers: list[int]) -> None:
-    """Rungs, last metrics and files of these trials are those of a trial run through here."""
+    """Rungs, last metrics and files of these trials are those of a trial run through here; and
+    nodes had nothing of the driver's folder."""
+    assert [*nodes.seen("home"), *nodes.seen("other")] == []
+    assert nodes.seen("scratch")  # their own they had
     for number in numbers:
         asked = next(r for r in records if r["kind"] == "suggest" and r["trial"] == number)
         config = TrialConfig.from_dict(asked["config"])
@@ -182,7 +194,7 @@ def test_a_driver_is_killed_and_its_folder_lost(
     first.process.kill()
     first.process.wait()
     before = first.records()
-    shutil.rmtree(first.home)
+    nodes.clear("home")
     second = drive(trials=5, home="other")
     second.finish()
     records = second.records()
@@ -228,9 +240,8 @@ def test_a_node_is_killed_under_a_trial_of_two_workers(
 
 def test_a_wrong_token_is_refused_in_one_line(drive: Callable[..., Driver]) -> None:
     driver = drive(trials=1, RAY_AUTH_TOKEN="f" * 64, RAY_AUTH_TOKEN_PATH="")
-    said, _ = driver.process.communicate(timeout=WAIT_SEC)
-    assert driver.process.returncode != 0
-    assert "refuses our token" in said
+    assert driver.ended() != 0
+    assert "refuses our token" in driver.said()
 
 
 LISTENING = """

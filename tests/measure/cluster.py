@@ -26,9 +26,7 @@ LIMIT_SEC = 300.0
 
 def sweep(made: Cluster, trials: int, together: int) -> tuple[subprocess.Popen[bytes], Path]:
     """Start the driver of a sweep; its journal."""
-    for name in ("home", "shared"):
-        shutil.rmtree(made.base / name, ignore_errors=True)
-        (made.base / name).mkdir()
+    made.clear("home", "shared")
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.fakes.cluster_sweep", str(made.base), made.address),
@@ -94,6 +92,7 @@ def main() -> None:
             print(made.isolation)
             one = trials_per_minute(made, asked.trials, 1)
             made.add()
+            made.wait()
             two = trials_per_minute(made, asked.trials, 2)
             print(f"trials a minute: one node {one:.1f}, two nodes {two:.1f} ({two / one:.2f}x)")
             took = seconds_to_go_on(made)
