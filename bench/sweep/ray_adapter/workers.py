@@ -100,8 +100,11 @@ def worker_resources(config: TrialConfig) -> dict[str, float]:
 def mark(folder: Path) -> int:
     """By what a trial's placement groups are known; another driver's are none of ours."""
     text = f"{ray.get_runtime_context().get_job_id()} {folder}"
-    told = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return 1 + int.from_bytes(told) % (MARKS - 1)
+    return 1 + int(_hash(text), 16) % (MARKS - 1)
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def groups(folder: Path) -> list[str]:
@@ -200,8 +203,8 @@ class _Group:
             "stored": stored,
             "exchange": self._exchange,
         }
-        self._scratch = scratch() / "workers" / f"{mark(folder):06x}"
-        shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt that was killed
+        self._scratch = scratch() / "workers" / _hash(str(folder))
+        shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt or a driver killed here
         self._scratch.mkdir(parents=True)
         self._trainer = _trainer(config, told, mark(folder), str(self._scratch))
         self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
