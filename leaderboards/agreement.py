@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from leaderboards.rows import Row
 
@@ -26,20 +26,13 @@ class Agreement:
     rho: float | None
 
 
-def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Ranks from 1, ties sharing their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return ranks
-
-
 def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
     """Spearman's rho; None where one side is constant or there are fewer than two pairs."""
-    a, b = average_ranks(first), average_ranks(second)
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm > 0 else None
+    from scipy.stats import spearmanr  # half a second to import
+
+    if min(np.unique(first).size, np.unique(second).size) < 2:
+        return None
+    return float(spearmanr(first, second).statistic)
 
 
 def agreements(rows: Sequence[Row]) -> tuple[Agreement, ...]:

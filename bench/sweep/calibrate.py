@@ -185,9 +185,10 @@ def _places(early: Values, going: NDArray[np.bool_]) -> tuple[Any, Any]:
 
 def kendall(first: Values, second: Values) -> float | None:
     """Kendall's tau-b; None where one side is constant."""
-    a, b = (np.sign(x[:, None] - x[None, :]) for x in (first, second))
-    norm = math.sqrt(float((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / norm if norm > 0 else None
+    from scipy.stats import kendalltau  # half a second to import
+
+    found = float(kendalltau(first, second).statistic)
+    return None if math.isnan(found) else found
 
 
 def _interval(found: Sequence[float | None]) -> tuple[float, float]:

@@ -46,7 +46,7 @@ def test_rungs_that_know_nothing_prune_nothing(seed: int) -> None:
     assert [rung.keep for rung in judged(table)] == [1.0, 1.0]
 
 
-def test_correlations_are_scipys_and_lie_in_their_intervals() -> None:
+def test_correlations_are_with_the_last_rung_and_lie_in_their_intervals() -> None:
     table = values(np.random.default_rng(2), 40, 0.8, 0.4)
     for i, rung in enumerate(judged(table)):
         assert rung.spearman == pytest.approx(stats.spearmanr(table[:, i], table[:, 2]).statistic)
