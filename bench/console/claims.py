@@ -19,13 +19,18 @@ def opening(plan: dict[str, Any], notes: tuple[str, ...]) -> list[str]:
         f"data: {kind}, {data['name']}: {frames} frames, subjects {subjects}; "
         f"sigma_data {data['sigma_data']:.3f}",
         f"score: {describe_protocol(plan['protocol'])}",
-        f"rungs at {', '.join(f'{r:.0%}' for r in plan['rungs'])} of the budget; past each but the "
-        f"last goes the best {', '.join(f'{k:.0%}' for k in plan['keep'])}"
-        if plan["prune"]
-        else "no pruning: every trial runs to its end",
+        _pruning(plan) if plan["prune"] else "no pruning: every trial runs to its end",
     ]
     lines += [f"note: {note}" for note in (*notes, *plan["notes"])]
     return lines
+
+
+def _pruning(plan: dict[str, Any]) -> str:
+    """Where trials are judged, and which go on."""
+    rungs = ", ".join(f"{rung:.0%}" for rung in plan["rungs"])
+    share = ["all go on" if k == 1 else f"the best {k:.0%} go on" for k in plan["keep"]]
+    passed = zip(plan["rungs"], share, strict=False)
+    return f"rungs at {rungs} of the budget; " + ", ".join(f"at {r:.0%} {how}" for r, how in passed)
 
 
 def _extent(plan: dict[str, Any]) -> str:
