@@ -11,8 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +19,10 @@ import pytest
 
 from bench.config import TrialConfig
 from bench.run import Report, run_trial
-from bench.sweep import journal
 from tests.fakes.cluster import REPOSITORY, Cluster, cluster
-from tests.fakes.trials import timeless
+from tests.fakes.cluster_driver import Driver, check_once, check_results, rungs
 
 pytestmark = pytest.mark.slow
-
-FILES = ("ema.safetensors", "samples.png", "stability_log.npz")
-WAIT_SEC = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -39,59 +33,6 @@ def nodes() -> Iterator[Cluster]:
         print(made.isolation)
         yield made
     shutil.rmtree(base, ignore_errors=True)
-
-
-class Driver:
-    """A sweep's driver as a process, and its journal."""
-
-    def __init__(
-        self, nodes: Cluster, trials: int, home: str = "home", workers: int = 1, **env: str
-    ) -> None:
-        self.nodes, self.base, self.home = nodes, nodes.base, nodes.base / home
-        self.journal = self.home / "sweeps/fake-1/journal.jsonl"
-        self.log = nodes.base / f"driver-{home}.log"
-        with open(self.log, "w") as out:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "tests.fakes.cluster_sweep"),
-                    *(str(self.base), nodes.address, str(trials)),
-                    *("--home", home, "--workers", str(workers)),
-                ],
-                env={**nodes.environment(self.base), **env},
-                cwd=REPOSITORY,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-
-    def records(self) -> list[dict[str, Any]]:
-        return journal.read(self.journal) if self.journal.exists() else []
-
-    def until(self, seen: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """Wait until the journal shows something."""
-        end = time.monotonic() + WAIT_SEC
-        while not seen(records := self.records()):
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < end, f"not seen in time\n{self.said()}\n{self.nodes.said()}"
-            time.sleep(0.05)
-        return records
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def said(self) -> str:
-        return self.log.read_text()[-4000:]
-
-    def ended(self) -> int:
-        """Wait for its end; its exit code."""
-        try:
-            return self.process.wait(WAIT_SEC)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"no end in time\n{self.said()}\n{self.nodes.said()}") from None
-
-    def finish(self) -> None:
-        assert self.ended() == 0, self.said()
 
 
 @pytest.fixture
@@ -108,52 +49,7 @@ def drive(nodes: Cluster) -> Iterator[Callable[..., Driver]]:
 
     yield begin
     for driver in begun:
-        driver.stop()
-
-
-def rungs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [r for r in records if r["kind"] == "report" and r["phase"] == "rung"]
-
-
-def check_results(nodes: Cluster, records: list[dict[str, Any]], numbers: list[int]) -> None:
-    """Rungs, last metrics and files of these trials are those of a trial run through here; and
-    nodes had nothing of the driver's folder."""
-    assert [*nodes.seen("home"), *nodes.seen("other")] == []
-    assert nodes.seen("scratch")  # their own they had
-    for number in numbers:
-        asked = next(r for r in records if r["kind"] == "suggest" and r["trial"] == number)
-        config = TrialConfig.from_dict(asked["config"])
-        cache = next(nodes.base.glob("*/cache/fake0"))
-        config = dataclasses.replace(
-            config, data=dataclasses.replace(config.data, cache=str(cache))
-        )
-        folder = nodes.base / f"oracle-{number}"
-        said: list[dict[str, Any]] = []
-        run_trial(config, folder, lambda report, said=said: bool(said.append(timeless(report))))
-        heard = [r for r in records if r["kind"] == "report" and r["trial"] == number]
-        body = {(r["phase"], r["nimg"]): r for r in said if r["phase"] != "progress"}
-        for report in (r for r in heard if r["phase"] != "progress"):
-            expected = body.pop((report["phase"], report["nimg"]))
-            metrics = report["metrics"].items()
-            told = {k: v for k, v in metrics if not k.startswith("throughput/")}
-            assert (told, report["value"]) == (expected["metrics"], expected["value"])
-        assert body == {}
-        place = nodes.base / "shared/sweeps/fake-1/trials" / f"{number:04d}"
-        for name in FILES:
-            assert (place / name).read_bytes() == (folder / name).read_bytes(), (number, name)
-        shutil.rmtree(folder)
-
-
-def check_once(records: list[dict[str, Any]], trials: int) -> None:
-    """Nothing lost, nothing twice."""
-    numbers = list(range(trials))
-    assert [r["trial"] for r in records if r["kind"] == "suggest"] == numbers
-    ends = [r for r in records if r["kind"] == "outcome" and r["outcome"] != "interrupted"]
-    assert sorted(r["trial"] for r in ends) == numbers
-    assert {r["outcome"] for r in ends} == {"completed"}
-    said = Counter((r["trial"], r["rung"]) for r in rungs(records))
-    assert set(said) == {(n, rung) for n in numbers for rung in range(3)}
-    assert set(said.values()) == {1}
+        driver.kill()
 
 
 def test_a_node_is_killed_and_another_joins(nodes: Cluster, drive: Callable[..., Driver]) -> None:
@@ -191,8 +87,7 @@ def test_a_driver_is_killed_and_its_folder_lost(
     """The sweep goes on from storage in another place; what it lost was not there yet."""
     first = drive(trials=5)
     first.until(lambda seen: len(rungs(seen)) >= 4)
-    first.process.kill()
-    first.process.wait()
+    first.kill()
     before = first.records()
     nodes.clear("home")
     second = drive(trials=5, home="other")

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -109,15 +110,12 @@ def measure(trials: int, running: int) -> dict[str, float]:
         open_trials = sorted(engine.running)
         progress = timed(
             [
-                lambda n=n: engine.reported(n, report("progress", 110, None, None))  # type: ignore[misc]
+                partial(engine.reported, n, report("progress", 110, None, None))
                 for n in open_trials[:100]
             ]
         )
         rung = timed(
-            [
-                lambda n=n: engine.reported(n, report("rung", 200, 1, 0.5))  # type: ignore[misc]
-                for n in open_trials[:20]
-            ]
+            [partial(engine.reported, n, report("rung", 200, 1, 0.5)) for n in open_trials[:20]]
         )
         suggestion = timed([engine.next for _ in range(3)])
         size = engine.journal.path.stat().st_size

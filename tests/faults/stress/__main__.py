@@ -62,7 +62,7 @@ class Stress:
         with open(self.book, "a") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def counts(self, what: str = "kill", key: str = "phase") -> Counter[str]:
+    def counts(self, what: str = "kill", key: str = "phase") -> Counter[Any]:
         return Counter(e[key] for e in self.entries if e["what"] == what)
 
     @property
@@ -245,8 +245,8 @@ class Stress:
             [
                 f"kills: {self.kills} ({', '.join(f'{p} {n}' for p, n in sorted(counts.items()))})",
                 f"damage besides: {', '.join(f'{n} {k}' for k, n in sorted(damage.items()))}",
-                f"sweeps of {self.trials} trials: {sweeps[1]} one at a time, equal to one left "  # type: ignore[index]
-                f"alone; {sweeps[3]} three at a time",  # type: ignore[index]
+                f"sweeps of {self.trials} trials: {sweeps[1]} one at a time, equal to one left "
+                f"alone; {sweeps[3]} three at a time",
                 "checked: nothing suggested twice, no finished trial run again, none forgotten, "
                 "none failed, no record gone or changed, no orphan or doubled run in "
                 "MLflow, whose runs equal those of a projection made at once; one at a time: every "
