@@ -159,9 +159,10 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
     reach = ", ".join(
         f"{n:.0f} at {r:.0%}" for n, r in zip(found.trials_to_rung, plan["rungs"], strict=True)
     )
+    peaks = ", ".join(f"{name} {gb:.1f}" for name, gb in found.peak_gb_of.items())
     lines: list[RenderableType] = [
         "",
-        "default configurations, one a cell; then one more a cell, then what Optuna suggests:",
+        f"{_order(plan)}:",
         cells,
         "",
         "search space:",
@@ -174,8 +175,8 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
         "this machine; a forecast)",
         *_between(plan, found),
         *[f"note: {note}" for note in found.notes],
-        f"memory: {found.peak_gb:.1f} GB for the largest of the space by prediction"
-        + (f", a trial may use {plan['memory_gb']:.1f} GB" if plan.get("memory_gb") else ""),
+        f"memory of the largest of each, by prediction: {peaks} GB"
+        + (f"; a trial may use {plan['memory_gb']:.1f} GB" if plan.get("memory_gb") else ""),
         f"disk: about {found.disk_bytes / 1e6:.0f} MB for checkpoints and snapshots, "
         f"{free_bytes / 1e9:.1f} GB free; the last 2 checkpoints of a running trial are kept, "
         "of a completed one its average and EMA snapshots, of any other nothing",
@@ -184,6 +185,15 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
     if plan["trials"] is not None and plan["trials"] < need:
         lines.append(f"note: with fewer than {need} trials some cells will read inconclusive")
     return Group(*lines)
+
+
+def _order(plan: dict[str, Any]) -> str:
+    """Where trials come from, one after another."""
+    if plan["sampler"] == "random":
+        return "default configurations, one a cell, for comparison: every trial is drawn at random"
+    drawn = plan["trials"] is not None and plan["startup_trials"] >= plan["trials"]
+    last = "random draws" if drawn else "what Optuna suggests"
+    return f"default configurations, one a cell; then one more a cell, then {last}"
 
 
 def _fits(plan: dict[str, Any], found: Forecast) -> list[str]:

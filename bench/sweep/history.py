@@ -20,7 +20,6 @@ class Trial:
 
     number: int
     suggestion: Record
-    suggested_at: float
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
     rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
@@ -86,7 +85,7 @@ class History:
         elif kind == "session":
             self._session(record)
         elif kind == "suggest":
-            self.trials[record["trial"]] = Trial(record["trial"], record, record["t"])
+            self.trials[record["trial"]] = Trial(record["trial"], record)
             self.ended = None
         elif kind == "start":
             trial = self.trials[record["trial"]]

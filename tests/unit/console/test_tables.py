@@ -82,3 +82,15 @@ def test_looking_needs_nothing_heavy(home: Home, command: list[str]) -> None:
     found = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert "echo-1" in found.stdout
     assert found.stdout.splitlines()[-1] == "heavy: []", found.stderr
+
+
+@pytest.mark.parametrize(
+    ("plan", "last"),
+    [
+        ({"sampler": "tpe", "startup_trials": 12}, "then what Optuna suggests"),
+        ({"sampler": "tpe", "startup_trials": 24}, "then random draws"),
+        ({"sampler": "random", "startup_trials": 12}, "every trial is drawn at random"),
+    ],
+)
+def test_a_dry_run_says_where_trials_come_from(plan: dict[str, object], last: str) -> None:
+    assert tables._order({"trials": 24, **plan}).endswith(last)

@@ -50,7 +50,7 @@ def test_a_trial_is_what_its_records_say() -> None:
     history = History([PLAN, suggest(0, t=1.0), {"kind": "start", "trial": 0, "t": 2.0}])
     trial = history.trials[0]
     assert trial.open
-    assert (trial.suggested_at, trial.running_since, trial.outcome) == (1.0, 2.0, None)
+    assert (trial.running_since, trial.outcome) == (2.0, None)
     history.apply(report(0, 8, metrics={"a": 1.0, "b": 2.0}, seconds={"train": 1.0}))
     history.apply(report(0, 16, 0, metrics={"a": 3.0}, seconds={"train": 5.0}, value=0.5))
     history.apply(report(0, 24, notes=["smaller"]))
