@@ -141,7 +141,10 @@ def _optimism(ranking: Ranking) -> list[str]:
         return []
     pick = min if ranking.rows[0].protocol.get("direction", "min") == "min" else max
     leading = pick(place.score for place in ranking.ranked)
+    by = ranking.optimism
+    little = abs(by) < 1e-3 * abs(leading)
+    flatters = "flatters by next to nothing" if little else f"flatters by about {by:.2g}"
     return [
         f"selection: the leading score, {leading:.4g}, is the best of {len(ranking.ranked)} noisy "
-        f"values and flatters by about {ranking.optimism:.2g}; only new seeds tell by how much"
+        f"values and {flatters}; only new seeds tell by how much"
     ]

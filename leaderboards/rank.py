@@ -217,7 +217,8 @@ def _optimism(placed: Sequence[Ranked], sign: float) -> float | None:
     """How much the best of these noisy scores flatters, in score units; None where confirmed.
 
     Parametric bootstrap of the minimum: take the scores seen as the truth, draw their noise again
-    OPTIMISM_DRAWS times (fixed seed), and average how far the best draw lies beyond its own truth.
+    OPTIMISM_DRAWS times (fixed seed, each with its mirror image, each score's draws with the score
+    as their mean), and average how far the best draw lies beyond its own truth: never below zero.
     """
     if len(placed) < 2 or min(placed, key=lambda p: sign * p.score).entry.confirmed:
         return None
@@ -225,13 +226,15 @@ def _optimism(placed: Sequence[Ranked], sign: float) -> float | None:
     if any(error is None for error in errors):
         return None
     truth = np.array([place.score for place in placed])
-    noise = np.array(errors, float) * np.random.default_rng(0).standard_normal(
-        (OPTIMISM_DRAWS, len(placed))
-    )
-    positive = bool((truth > 0).all())
-    seen = truth * np.exp(noise / truth) if positive else truth + noise
+    half = np.random.default_rng(0).standard_normal((OPTIMISM_DRAWS // 2, len(placed)))
+    noise = np.array(errors, float) * np.concatenate([half, -half])
+    if (truth > 0).all():
+        rel = noise / truth
+        seen = truth * np.exp(rel) / np.exp(rel).mean(axis=0)
+    else:
+        seen = truth + noise
     best = (sign * seen).argmin(axis=1)
-    return float(np.mean(sign * (truth[best] - seen[np.arange(len(seen)), best])))
+    return max(0.0, float(np.mean(sign * (truth[best] - seen[np.arange(len(seen)), best]))))
 
 
 def _rest_order(entry: Entry, sign: float) -> tuple[int, float, float, str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leaderboards.board import build
 from leaderboards.entries import distinct, gather
 from leaderboards.rank import (
     Estimates,
@@ -234,6 +235,16 @@ def test_the_best_of_many_noisy_values_is_called_optimistic() -> None:
     # the bootstrap takes the spread-out scores for truths: it says too little, never too much
     assert 0.2 * np.mean(real) < np.mean(said) < np.mean(real)
     assert rank(_confirmed(30.0, 3)).optimism is None
+
+
+def test_a_leader_far_ahead_does_not_flatter() -> None:
+    """Whatever is drawn again, it leads: the mean of its draws is its score."""
+    spread = {"rel_sd": 0.1, "source": "s"}
+    rows = [row(k, score, seed_spread=spread) for k, score in enumerate((1.0, 40.0, 50.0))]
+    found = rank(rows)
+    assert found.optimism == pytest.approx(0.0, abs=1e-12)
+    said = "\n".join(build(rows).claims)
+    assert "flatters by next to nothing" in said
 
 
 def test_higher_is_better_when_the_protocol_says_so() -> None:
