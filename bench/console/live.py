@@ -271,7 +271,14 @@ def _forecast_line(body: dict[str, Any] | None) -> list[str]:
     (device, took), (wall, wall_took), (peak, peak_took) = (
         body[k] for k in ("device_sec", "wall_sec", "peak_gb")
     )
-    return [
+    lines = [
         f"forecast {device:.0f} device-seconds, {clock(wall)}, {peak:.1f} GB a trial; "
         f"took {took:.0f}, {clock(wall_took)}, {peak_took:.1f} GB"
     ]
+    if "trial_share" in body:
+        low, middle, high = body["trial_share"]
+        lines.append(
+            f"trials took {low:.2f} to {high:.2f} of the seconds predicted of each (80 % of the "
+            f"completed ones; median {middle:.2f})"
+        )
+    return lines

@@ -143,6 +143,7 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
     """What would run: cells, space, budget at each rung, cost and disk."""
     plan = prepared.plan
     cells = _table("cell", "setup", "kimg", "M param", "GFLOP/img", "sec a trial", left=2)
+    from bench.sweep.forecast import predict_sec
     from bench.sweep.resolve import cost, resolve
 
     for params in plan["defaults"]:
@@ -154,7 +155,7 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
             f"{config.train.budget_nimg / 1000:.2f}",
             f"{price.parameters / 1e6:.2f}",
             f"{price.forward_flops / 1e9:.3f}",
-            f"{found.trial_seconds[params['architecture']]:.0f}",
+            f"{predict_sec(config, plan):.0f}",
         )
     reach = ", ".join(
         f"{n:.0f} at {r:.0%}" for n, r in zip(found.trials_to_rung, plan["rungs"], strict=True)

@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.run import DISK_FULL, Report
 from bench.streams import derive_seed
 from bench.sweep import budget, footprint, prune, slots, suggest
+from bench.sweep.forecast import predict_sec
 from bench.sweep.history import History, Record, Trial
 from bench.sweep.interrupts import Interrupts
 from bench.sweep.journal import Journal
@@ -223,6 +224,8 @@ class Engine:
     ) -> Record:
         """Put a suggestion into the journal; `fitted` is what it says of memory."""
         price = cost(config.task, config.method)
+        # timings are of the machine that the sweep was planned on
+        seconds = predict_sec(config, self.plan) if self._machine is None else None
         return self.write(
             "suggest",
             trial=number,
@@ -236,6 +239,7 @@ class Engine:
             distributions=distributions,
             cost=asdict(price),
             config=config.to_dict(),
+            **({} if seconds is None else {"predicted_sec": round(seconds, 1)}),
             **fitted,
         )
 

@@ -7,14 +7,15 @@ through on paper, with so many at once, until their trials or budgets end. How m
 not known before: TPE's suggestions pass as if each were the best of BEST_OF random draws, chosen
 after two sweeps of 64 trials at laptop scale (33 of 80 unprotected trials ran to their end; this
 gives 33.0); `between` says what it costs if they pass only as the rule keeps of random ones, and if
-all do. A forecast, not a promise: at the end it is compared with what was.
+all do. A forecast, not a promise: at the end it is compared with what was, and so is every trial
+with the seconds that were predicted of it before it was launched.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,14 @@ class Forecast:
 
     trials: int  # as many as were asked for, or are expected to end within the sweep's budget
     trials_to_rung: list[float]  # how many trials are expected to reach each rung
-    trial_seconds: dict[str, float]  # wall, of one full-budget default trial, by architecture
     core_seconds: float  # device-seconds
     between: list[float]  # device-seconds if the rule pruned all it may, and if nothing was pruned
     wall_seconds: float
     peak_gb: float  # of the trial that needs most, predicted
     peak_gb_of: dict[str, float]  # the same by architecture
     disk_bytes: int
+    paces: dict[str, Any]  # by architecture, as timed: what a trial's seconds are predicted from
+    picture_sec: float
     notes: list[str]  # what a reader of these numbers must know
 
 
@@ -92,18 +94,17 @@ def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
     if plan["trials"] is not None and not any((plan.get("budget") or {}).values()):
         trials = plan["trials"]
     reach = np.mean([r.reached for r in expected], axis=0)
-    names = dict.fromkeys(c.method.backbone for c in defaults)
-    whole = {j.architecture: sum(j.stages) for j in reversed(jobs[: len(defaults)])}
     return Forecast(
         trials=trials,
         trials_to_rung=[float(n) for n in reach],
-        trial_seconds={name: whole[name] for name in names},
         core_seconds=_mean(expected),
         between=[_mean(sweep.many(plan["keep"])), _mean(sweep.many([1.0] * len(plan["keep"])))],
         wall_seconds=float(np.mean([r.wall_sec for r in expected])),
         peak_gb=max(peaks.values()),
         peak_gb_of=peaks,
         disk_bytes=_disk_bytes(configs, float(reach[-1]), plan),
+        paces={name: asdict(pace) for name, pace in paces.items()},
+        picture_sec=picture_sec,
         notes=[
             *([timing.ABSENT] if timing.absent(configs[0]) else []),
             *([FURTHER] if max(r.begun for r in expected) >= MOST else []),
@@ -134,7 +135,7 @@ class _Job:
     """What one configuration takes."""
 
     architecture: str
-    stages: tuple[float, ...]  # wall seconds to each rung and of its evaluation; then of the end
+    stages: tuple[float, ...]
     devices: float  # that it keeps busy
     slot: float  # of a packed GPU
 
@@ -146,6 +147,31 @@ def _job(
     peaks: dict[str, float],
     plan: dict[str, Any],
 ) -> _Job:
+    train = config.train
+    on_gpu = train.device == "cuda"
+    packed = plan.get("pack") is not None and plan.get("device_gb")
+    slot = slots.slot(peaks[config.method.backbone], plan["device_gb"]) if packed else 1.0
+    return _Job(
+        architecture=config.method.backbone,
+        stages=_stages(config, pace, picture_sec, plan),
+        devices=train.workers * (slot if on_gpu else train.threads),
+        slot=slot,
+    )
+
+
+def predict_sec(config: TrialConfig, plan: Mapping[str, Any]) -> float | None:
+    """Wall seconds of a trial that runs to its end, by the plan's timings; None without them."""
+    told = plan.get("forecast") or {}
+    pace = told.get("paces", {}).get(config.method.backbone)
+    if pace is None:
+        return None
+    return sum(_stages(config, timing.Pace.from_dict(pace), told["picture_sec"], plan))
+
+
+def _stages(
+    config: TrialConfig, pace: timing.Pace, picture_sec: float, plan: Mapping[str, Any]
+) -> tuple[float, ...]:
+    """Wall seconds to each rung and of its evaluation, one by one; then of the end."""
     price, train, measure = cost(config.task, config.method), config.train, config.measure
     share = train.batch_size // train.workers
     slow = _crowding(plan, train)
@@ -164,18 +190,10 @@ def _job(
         for last, here in zip(before, train.rungs_nimg, strict=False)
     ]
     stages[0] += TRIAL_SEC + (GROUP_SEC if train.workers > 1 else 0.0)
-    on_gpu = train.device == "cuda"
-    packed = plan.get("pack") is not None and plan.get("device_gb")
-    slot = slots.slot(peaks[config.method.backbone], plan["device_gb"]) if packed else 1.0
-    return _Job(
-        architecture=config.method.backbone,
-        stages=(*stages, look(measure.n_report)),
-        devices=train.workers * (slot if on_gpu else train.threads),
-        slot=slot,
-    )
+    return (*stages, look(measure.n_report))
 
 
-def _crowding(plan: dict[str, Any], train: TrainConfig) -> float:
+def _crowding(plan: Mapping[str, Any], train: TrainConfig) -> float:
     """How many threads share a core, where there are more of them than cores."""
     cores = (plan.get("device") or {}).get("cores")
     if train.device == "cuda" or not cores:
@@ -287,8 +305,9 @@ def _disk_bytes(configs: Sequence[TrialConfig], completed: float, plan: dict[str
 
 def compared(
     told: dict[str, Any] | None, history: History, wall_sec: float
-) -> dict[str, tuple[float, float]] | None:
-    """What was forecast and what was: device_sec, wall_sec, peak_gb.
+) -> dict[str, tuple[float, ...]] | None:
+    """What was forecast and what was: device_sec, wall_sec, peak_gb; and trial_share, the middle
+    80 % of what completed trials took of their predicted seconds: low end, median, high end.
 
     None where there was no forecast, or the sweep was taken up again, so that not all of it is
     what was timed.
@@ -301,4 +320,17 @@ def compared(
         "device_sec": (told["core_seconds"], sum(t.wall_sec * t.devices for t in trials)),
         "wall_sec": (told["wall_seconds"], wall_sec),
         "peak_gb": (told["peak_gb"], max(peaks, default=0.0)),
+        **_shares(history),
     }
+
+
+def _shares(history: History) -> dict[str, tuple[float, ...]]:
+    """What trials took of the seconds that were predicted of them."""
+    shares = [
+        trial.wall_sec / trial.suggestion["predicted_sec"]
+        for trial in history.with_outcome("completed")
+        if trial.suggestion.get("predicted_sec") and not trial.losses
+    ]
+    if not shares:
+        return {}
+    return {"trial_share": tuple(float(q) for q in np.quantile(shares, [0.1, 0.5, 0.9]))}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,10 @@ class Pace:
 
     train: Speed
     forward: Speed
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Mapping[str, float]]) -> Pace:
+        return cls(train=Speed(**told["train"]), forward=Speed(**told["forward"]))
 
     @classmethod
     def assumed(cls) -> Pace:

@@ -208,7 +208,8 @@ class Projector:
                 )
             elif trial.status == "RUNNING" and trial.told and trial.told[0] != "RUNNING":
                 writer.running(trial.run_id)
-            params = fields.params({**suggest["params"], "seed": suggest["seed"]})
+            predicted = {k: suggest[k] for k in ("predicted_gb", "predicted_sec") if k in suggest}
+            params = fields.params({**suggest["params"], "seed": suggest["seed"], **predicted})
             writer.log(trial.run_id, trial.points, params, self._trial_tags(trial))
             if trial.outcome is not None:
                 self._finish(writer, trial, trial.run_id, trial.outcome)

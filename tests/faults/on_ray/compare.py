@@ -24,7 +24,9 @@ def told(path: Path, name: str) -> list[dict[str, Any]]:
         body = {k: v for k, v in row.to_dict().items() if not _timed(k)}
         body["rungs"] = [{k: v for k, v in r.items() if not _timed(k)} for r in body["rungs"]]
         body["suggestion"] = {
-            k: _placeless(v) for k, v in trial.suggestion.items() if k not in ("t", "n")
+            k: _placeless(v)
+            for k, v in trial.suggestion.items()
+            if k not in ("t", "n") and not _timed(k)
         }
         metrics = {k: v for k, v in trial.metrics.items() if not k.startswith("throughput/")}
         found.append({**body, "metrics": metrics, "losses": None})
@@ -89,7 +91,7 @@ def runs(path: Path) -> dict[str, Any]:
             keys[key] += 1
             found[f"{key}#{keys[key]}"] = {
                 "status": run.info.status,
-                "params": dict(run.data.params),
+                "params": {k: v for k, v in run.data.params.items() if not _timed(k)},
                 "metrics": {
                     name: [
                         (m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)

@@ -60,7 +60,9 @@ def test_one_trial_costs_what_its_phases_do(monkeypatch: pytest.MonkeyPatch) -> 
     denoising = 4 * measure.n_denoise * len(measure.denoise_sigmas) * one
     found = told(trials=1)
     whole = training + looking + denoising + TRIAL_SEC
-    assert found.trial_seconds[config.method.backbone] == pytest.approx(whole)
+    of_plan = {**plan(), "forecast": dataclasses.asdict(found)}
+    assert forecast.predict_sec(config, of_plan) == pytest.approx(whole)
+    assert forecast.predict_sec(config, plan()) is None
     assert found.core_seconds == pytest.approx(whole + IMPORT_SEC)
     assert found.wall_seconds == pytest.approx(OPEN_SEC + whole + IMPORT_SEC + CLOSE_SEC)
 
@@ -143,7 +145,7 @@ def test_a_forecast_goes_into_the_journal(only_pictures: None) -> None:
     body = dataclasses.asdict(found)
     assert json.loads(json.dumps(body, allow_nan=False)) == body
     assert found.peak_gb == max(found.peak_gb_of.values())
-    assert set(found.peak_gb_of) == set(found.trial_seconds) == set(SMOKE.sizes)
+    assert set(found.peak_gb_of) == set(found.paces) == set(SMOKE.sizes)
 
 
 def test_what_was_told_beside_what_was(tmp_path: Path) -> None:
@@ -156,6 +158,21 @@ def test_what_was_told_beside_what_was(tmp_path: Path) -> None:
     took = sum(t.wall_sec for t in engine.history.trials.values())
     assert beside["device_sec"] == (9.0, pytest.approx(took))
     assert beside["wall_sec"] == (5.0, 4.0)
+    assert "trial_share" not in beside  # of none seconds were predicted
+    for trial, share in zip(engine.history.trials.values(), (0.5, 1.0, 2.0), strict=True):
+        trial.suggestion["predicted_sec"] = trial.wall_sec / share
+    beside = forecast.compared(body, engine.history, 4.0)
+    assert beside is not None
+    assert beside["trial_share"] == pytest.approx((0.6, 1.0, 1.8))  # ends between 0.5, 1 and 2
     engine.write("session", event="open", host="here", pid=2)
     assert forecast.compared(body, engine.history, 4.0) is None
     assert forecast.compared(None, engine.history, 4.0) is None
+
+
+def test_every_suggestion_says_what_seconds_are_predicted(
+    only_pictures: None, tmp_path: Path
+) -> None:
+    body = {"trials": 2, "forecast": dataclasses.asdict(told(trials=2))}
+    engine = finished(tmp_path, World(smooth), **body)
+    found = [trial.suggestion["predicted_sec"] for trial in engine.history.trials.values()]
+    assert found == [round(WHOLE, 1)] * 2
