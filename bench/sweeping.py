@@ -35,20 +35,22 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # no generic in olde
         return value if isinstance(value, float) else budget.seconds_of(str(value))
 
 
-def budget_options(command: Command) -> Command:
-    """--wall-clock and --gpu-hours, of a whole sweep."""
+def budget_options(wall: str, device: str) -> Callable[[Command], Command]:
+    """--wall-clock and --gpu-hours, with what each means."""
     hours = click.option(
         "--gpu-hours",
         "--cpu-hours",
         "device_hours",
         type=float,
         metavar="HOURS",
-        help="Device hours of all trials: GPUs, or cores where there is no GPU.",
+        help=device,
     )
-    wall = click.option(
-        "--wall-clock", "wall_sec", type=Duration(), help="Of the whole sweep, or added: 90m, 2h."
-    )
-    return wall(hours(command))
+    clock = click.option("--wall-clock", "wall_sec", type=Duration(), help=wall)
+
+    def add(command: Command) -> Command:
+        return clock(hours(command))
+
+    return add
 
 
 def running_options(command: Command) -> Command:
@@ -67,7 +69,10 @@ def running_options(command: Command) -> Command:
 @click.command()
 @click.argument("workload")
 @click.option("--trials", type=int, help="How many to run.  [default: 64, or by the budget]")
-@budget_options
+@budget_options(
+    "Of the whole sweep: 90m, 2h.",
+    "Device hours of all trials: GPUs, or cores where there is no GPU.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Your data; none: simulated.")
 @click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
 @click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
@@ -141,7 +146,7 @@ def run_sweep(
 @click.command()
 @click.argument("name", required=False)
 @click.option("--trials", type=int, help="This many more.")
-@budget_options
+@budget_options("This much more: 90m, 2h.", "This many more, if it was begun with a limit.")
 @click.option("--storage", metavar="URL", help="Take the sweep's record from there.")
 @running_options
 @home_option
