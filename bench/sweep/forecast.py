@@ -84,7 +84,7 @@ def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
     suggest.distributions_of(load_space(plan["space"]), frame.scale.choices, plan["space"], drawn)
     others = [resolve(frame, p, plan["seed"]) for p in drawn]
     configs = [*defaults, *others]
-    paces = timing.paces(configs)
+    paces = timing.paces(configs, plan["concurrency"] * configs[0].train.workers)
     picture_sec = timing.sec_per_picture(configs[0])
     peaks = _peaks(configs, plan.get("memory_gb"))
     jobs = [_job(c, paces[c.method.backbone], picture_sec, peaks, plan) for c in configs]

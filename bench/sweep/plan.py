@@ -13,6 +13,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def make_plan(
     defaults = [
         suggest.offered(space, scale.choices, asked, default_params(scale, a, p)) for a, p in cells
     ]
-    frame = with_equal(frame, wish, defaults)
+    frame = with_equal(frame, wish, machine, defaults)
     configs = [resolve(frame, params, wish.seed) for params in defaults]
     protocol = {**protocol_of(configs[0], workload), **equal_for_all(frame, machine)}
     return {
@@ -220,7 +221,7 @@ def protocol_of(config: TrialConfig, workload: Workload) -> dict[str, Any]:
     }
 
 
-def with_equal(frame: Frame, wish: Wish, defaults: list[dict[str, Any]]) -> Frame:
+def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:
     """The frame with what its trials have to spend; timed here for device-seconds."""
     if wish.equal == "flops":
         return frame
@@ -230,7 +231,7 @@ def with_equal(frame: Frame, wish: Wish, defaults: list[dict[str, Any]]) -> Fram
         [resolve(frame, params, wish.seed) for params in defaults],
         [resolve(frame, params, wish.seed) for params in variants(frame.scale, defaults)],
         lambda config: cost(config.task, config.method).training_flops,
-        timing.sec_per_image,
+        partial(timing.sec_per_image, places=machine.concurrency * machine.workers),
     )
     return dataclasses.replace(frame, equal=chosen)
 

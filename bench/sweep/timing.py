@@ -2,8 +2,10 @@
 
 Of each architecture the default configuration, the cheapest and dearest network and the largest
 batch are timed on the training loop itself, on noise; seconds per image are fitted to them as
-a Speed. On one thread it is CPU time that counts, so what else runs at that moment does not.
-A step larger than STEP_FLOP is timed in part.
+a Speed. On CPUs as many work at once as processes will: they take caches and memory from each other
+(on two cores a step takes up to a tenth longer for it, a pass over 48 pictures up to a half). On
+one thread it is CPU time that counts, so what else runs at that moment does not. A step larger than
+STEP_FLOP is timed in part.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
 STEP_FLOP = {"cpu": 4e10, "cuda": 2e13}  # at most, in one timed step or pass
 STEPS = 2  # timed, after one that is not
+MOST_AT_ONCE = 8  # places that are timed together
 ABSENT_FLOP_PER_SEC = 2e13  # of a GPU that is not here to be timed: assumed, and said
 ABSENT = (
     "there is no GPU here to be timed: seconds assume "
@@ -53,15 +59,16 @@ class Pace:
         return cls(train=speed, forward=speed)
 
 
-def paces(configs: Iterable[TrialConfig]) -> dict[str, Pace]:
-    """The pace of each architecture among configurations; the first of each is its default."""
+def paces(configs: Iterable[TrialConfig], places: int = 1) -> dict[str, Pace]:
+    """The pace of each architecture among configurations, where so many processes work at once;
+    the first of each is its default."""
     by_name: dict[str, list[TrialConfig]] = {}
     for config in configs:
         by_name.setdefault(config.method.backbone, []).append(config)
-    return {name: _pace(own) for name, own in by_name.items()}
+    return {name: _pace(own, places) for name, own in by_name.items()}
 
 
-def _pace(configs: Sequence[TrialConfig]) -> Pace:
+def _pace(configs: Sequence[TrialConfig], places: int) -> Pace:
     if absent(configs[0]):
         return Pace.assumed()
     train: dict[tuple[int, int], float] = {}
@@ -71,7 +78,7 @@ def _pace(configs: Sequence[TrialConfig]) -> Pace:
         share = config.train.batch_size // config.train.workers
         if (price.training_flops, share) in train:
             continue
-        step, passes = _time(config, passes=not _near(forward, price.forward_flops))
+        step, passes = _time(config, places, passes=not _near(forward, price.forward_flops))
         train[price.training_flops, share] = step
         if passes is not None:
             forward[price.forward_flops, _drawn_at_once(config)] = passes
@@ -112,18 +119,29 @@ class _Noise:
         return Batch(target=torch.zeros(len(samples), *self.shape))
 
 
-def _time(config: TrialConfig, *, passes: bool) -> tuple[float, float | None]:
+def _time(config: TrialConfig, places: int, *, passes: bool) -> tuple[float, float | None]:
     """Seconds per image of a step and, if asked, of a pass over as many as are drawn at once."""
     price, limit = cost(config.task, config.method), STEP_FLOP[config.train.device]
     share = config.train.batch_size // config.train.workers
-    training = _training(config, max(1, min(share, int(limit / price.training_flops))))
-    step = _step(training)
+    trainings = _trainings(config, max(1, min(share, int(limit / price.training_flops))), places)
+    step = _step(trainings)
     if not passes:
         return step, None
     drawn = max(1, min(_drawn_at_once(config), int(limit / price.forward_flops)))
-    predictor = training.objective.predictor(training.objective.net, 0)
-    x, sigma = _Noise(config).batch(range(drawn), 0).target, torch.ones(drawn)
-    return step, _best(config.train, lambda: predictor.denoise(x, sigma)) / drawn
+    predictors = [t.objective.predictor(t.objective.net, 0) for t in trainings]
+    sigma = torch.ones(drawn)
+    pictures = [_Noise(config).batch(range(drawn), 0).target for _ in predictors]
+    works = [partial(p.denoise, x, sigma) for p, x in zip(predictors, pictures, strict=True)]
+    return step, _mean(config.train, works) / drawn
+
+
+def _trainings(config: TrialConfig, batch: int, places: int) -> list[Training]:
+    """One for each of the processes that will work at once; on a GPU one, and of networks so
+    large that they are timed in part."""
+    device = config.train.device
+    large = cost(config.task, config.method).training_flops > STEP_FLOP[device]
+    together = 1 if device == "cuda" or large else min(places, MOST_AT_ONCE)
+    return [_training(config, batch) for _ in range(together)]
 
 
 def _training(config: TrialConfig, batch: int) -> Training:
@@ -138,38 +156,51 @@ def _training(config: TrialConfig, batch: int) -> Training:
         workers=1,
         schedule="constant",
     )
-    torch.set_num_threads(config.train.threads)
     return Training(train, build(config), _Noise(config), config.seed, "timing")
 
 
-def _step(training: Training) -> float:
+def _step(trainings: Sequence[Training]) -> float:
     """Seconds per image of a step."""
-    batch = training.config.batch_size
-    return _best(training.config, lambda: training.advance(training.nimg + batch)) / batch
+    batch = trainings[0].config.batch_size
+
+    def work(training: Training) -> None:
+        training.advance(training.nimg + batch)
+
+    return _mean(trainings[0].config, [partial(work, t) for t in trainings]) / batch
 
 
-def _best(train: TrainConfig, work: Callable[[], object]) -> float:
-    """The least seconds of STEPS calls, after one that is not timed."""
+def _mean(train: TrainConfig, works: Sequence[Callable[[], object]]) -> float:
+    """Mean seconds of a call where these work at once: of STEPS each, after one that is not
+    timed."""
     wait = torch.cuda.synchronize if train.device == "cuda" else _nothing
     one_thread = train.device != "cuda" and train.threads == 1
-    clock = time.process_time if one_thread else time.perf_counter
-    work()
-    wait()
-    found = []
-    for _ in range(STEPS):
+    clock = time.thread_time if one_thread else time.perf_counter
+    ready = Barrier(len(works))
+
+    def timed(work: Callable[[], object]) -> float:
+        torch.set_num_threads(train.threads)
+        ready.wait()
         begin = clock()
-        work()
+        for _ in range(STEPS):
+            work()
         wait()
-        found.append(clock() - begin)
-    return min(found)
+        return (clock() - begin) / STEPS
+
+    torch.set_num_threads(train.threads)
+    for work in works:
+        work()
+    wait()
+    with ThreadPoolExecutor(len(works)) as pool:
+        return float(np.mean(list(pool.map(timed, works))))
 
 
 def _nothing() -> None:
     """A CPU has done its work when it says so."""
 
 
-def sec_per_image(config: TrialConfig) -> float:
-    """Device-seconds of training on one image of a whole batch; threads x seconds on a CPU.
+def sec_per_image(config: TrialConfig, places: int = 1) -> float:
+    """Device-seconds of training on one image of a whole batch; threads x seconds on a CPU, where
+    so many processes work at once.
 
     Raises:
         BenchError: the device of the trials is not here.
@@ -179,7 +210,7 @@ def sec_per_image(config: TrialConfig) -> float:
             "--equal gpu-seconds times the networks where the sweep is started, and there is no "
             "GPU here; start it on a node that has one (ray job submit), or use --equal flops"
         )
-    seconds = _step(_training(config, config.train.batch_size))
+    seconds = _step(_trainings(config, config.train.batch_size, places))
     if config.train.device == "cuda":
         torch.cuda.empty_cache()  # the trials' processes need the memory
         return seconds

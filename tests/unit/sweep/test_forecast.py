@@ -29,7 +29,7 @@ def only_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(monkeypatch: pytest.MonkeyPatch, pace: Pace, picture_sec: float) -> None:
-    monkeypatch.setattr(timing, "paces", lambda configs: dict.fromkeys(SMOKE.sizes, pace))
+    monkeypatch.setattr(timing, "paces", lambda configs, places: dict.fromkeys(SMOKE.sizes, pace))
     monkeypatch.setattr(timing, "sec_per_picture", lambda config: picture_sec)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -40,6 +43,31 @@ def test_a_large_step_is_timed_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.clear()
     monkeypatch.setitem(timing.STEP_FLOP, "cpu", 1.0)
     timing.paces([config])
+    assert set(seen) == {1}
+
+
+def test_as_many_work_at_once_as_processes_will(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    mean = timing._mean
+
+    def spied(train: Any, works: Sequence[Callable[[], object]]) -> float:
+        seen.append(len(works))
+        meet = threading.Barrier(len(works))
+
+        def together(work: Callable[[], object]) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                meet.wait(20)  # breaks unless all are at work
+            work()
+
+        return mean(train, [lambda work=work: together(work) for work in works])
+
+    monkeypatch.setattr(timing, "_mean", spied)
+    config = resolve(frame(), plan()["defaults"][0], 0)
+    timing.paces([config], 3)
+    assert set(seen) == {3}
+    seen.clear()
+    monkeypatch.setitem(timing.STEP_FLOP, "cpu", 1.0)  # of so large networks one is enough
+    timing.paces([config], 3)
     assert set(seen) == {1}
 
 
