@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.sweep import timing
+from bench.sweep import host, timing
 from bench.sweep.resolve import resolve
 from tests.unit.sweep.fakes import frame, plan
 
@@ -49,6 +49,7 @@ def test_a_large_step_is_timed_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_as_many_work_at_once_as_processes_will(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     mean = timing._mean
+    monkeypatch.setattr(host, "cores", lambda: 3)
 
     def spied(train: Any, works: Sequence[Callable[[], object]]) -> float:
         seen.append(len(works))
@@ -63,8 +64,11 @@ def test_as_many_work_at_once_as_processes_will(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(timing, "_mean", spied)
     config = resolve(frame(), plan()["defaults"][0], 0)
-    timing.paces([config], 3)
+    timing.paces([config], 64)  # of a cluster, say; here are three cores
     assert set(seen) == {3}
+    seen.clear()
+    timing.paces([config], 2)
+    assert set(seen) == {2}
     seen.clear()
     monkeypatch.setitem(timing.STEP_FLOP, "cpu", 1.0)  # of so large networks one is enough
     timing.paces([config], 3)
