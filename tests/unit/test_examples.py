@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import shutil
@@ -63,8 +64,19 @@ def test_what_users_are_told_to_type_is_understood(command: str) -> None:
     check(command)
 
 
+STRESS = re.findall(r"python -m (tests\.\S+)([^#\n]*)", fenced((ROOT / "README.md").read_text()))
+
+
+@pytest.mark.parametrize(("name", "args"), STRESS)
+def test_what_users_are_told_to_stress_is_understood(name: str, args: str) -> None:
+    package = (ROOT / name.replace(".", "/")).is_dir()
+    module = importlib.import_module(f"{name}.__main__" if package else name)
+    module.main.make_context(name, shlex.split(args))
+
+
 def test_enough_of_them_were_found() -> None:
     assert len(COMMANDS) > 25
+    assert len(STRESS) == 3
     with pytest.raises(click.UsageError):
         check("sweep echo --no-such-option")
 
