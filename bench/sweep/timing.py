@@ -180,17 +180,17 @@ def _mean(train: TrainConfig, works: Sequence[Callable[[], object]]) -> float:
 
     def timed(work: Callable[[], object]) -> float:
         torch.set_num_threads(train.threads)
-        ready.wait()
+        try:
+            work()
+            wait()
+        finally:
+            ready.wait()  # the others do
         begin = clock()
         for _ in range(STEPS):
             work()
         wait()
         return (clock() - begin) / STEPS
 
-    torch.set_num_threads(train.threads)
-    for work in works:
-        work()
-    wait()
     with ThreadPoolExecutor(len(works)) as pool:
         return float(np.mean(list(pool.map(timed, works))))
 
@@ -223,6 +223,7 @@ def sec_per_picture(config: TrialConfig) -> float:
     judge = load_extractor(config.measure.extractor)
     shape = (_drawn_at_once(config), config.task.channels, *config.task.spatial)
     pictures = np.zeros(shape, np.uint8)
+    torch.set_num_threads(config.train.threads)
     extract(judge, pictures)
     begin = time.perf_counter()
     extract(judge, pictures)

@@ -56,8 +56,7 @@ def test_as_many_work_at_once_as_processes_will(monkeypatch: pytest.MonkeyPatch)
         meet = threading.Barrier(len(works))
 
         def together(work: Callable[[], object]) -> None:
-            if threading.current_thread() is not threading.main_thread():
-                meet.wait(20)  # breaks unless all are at work
+            meet.wait(20)  # breaks unless all are at work
             work()
 
         return mean(train, [lambda work=work: together(work) for work in works])
