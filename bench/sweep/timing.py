@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 STEP_FLOP = {"cpu": 4e10, "cuda": 2e13}  # at most, in one timed step or pass
 STEPS = 2  # timed, after one that is not
-MOST_AT_ONCE = 8  # that are timed together, and no more than there are cores here
+MOST_AT_ONCE = 8  # that are timed together, with no more threads than there are cores here
 ABSENT_FLOP_PER_SEC = 2e13  # of a GPU that is not here to be timed: assumed, and said
 ABSENT = (
     "there is no GPU here to be timed: seconds assume "
@@ -141,7 +141,8 @@ def _trainings(config: TrialConfig, batch: int, places: int) -> list[Training]:
     large that they are timed in part."""
     device = config.train.device
     large = cost(config.task, config.method).training_flops > STEP_FLOP[device]
-    together = 1 if device == "cuda" or large else min(places, host.cores(), MOST_AT_ONCE)
+    here = max(1, host.cores() // config.train.threads)
+    together = 1 if device == "cuda" or large else min(places, here, MOST_AT_ONCE)
     return [_training(config, batch) for _ in range(together)]
 
 
