@@ -37,9 +37,9 @@ sys.exit(main())
 HIDDEN = ("home", "other", "scratch", "tmp")  # folders of the base that every node has for itself
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("bench", "backbones", "search_spaces", "leaderboards", "tests")  # a node must be sent it
-STARTED_SEC = 180.0
+STARTED_SEC = 60.0
 UP = "Ray runtime started"  # what `ray start` says at last
-HEALTH = {  # a killed node is known in some 2 s; one that is only slow gets 40, as with Ray's own
+HEALTH = {  # a killed node is known in some 2 s, not 15; to answer it has Ray's own 10 s
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "10000",

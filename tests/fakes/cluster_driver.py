@@ -99,7 +99,7 @@ def check_results(nodes: Cluster, records: Records, numbers: Iterable[int]) -> N
     assert nodes.seen("scratch")  # their own they had
     for number in numbers:
         asked = next(r for r in records if r["kind"] == "suggest" and r["trial"] == number)
-        said, folder = _alone(nodes.base, TrialConfig.from_dict(asked["config"]))
+        said, folder = alone(nodes.base, TrialConfig.from_dict(asked["config"]))
         heard = [r for r in records if r["kind"] == "report" and r["trial"] == number]
         body = {(r["phase"], r["nimg"]): r for r in said if r["phase"] != "progress"}
         for report in (r for r in heard if r["phase"] != "progress"):
@@ -116,7 +116,7 @@ def check_results(nodes: Cluster, records: Records, numbers: Iterable[int]) -> N
 _ALONE: dict[str, tuple[Records, Path]] = {}
 
 
-def _alone(base: Path, config: TrialConfig) -> tuple[Records, Path]:
+def alone(base: Path, config: TrialConfig) -> tuple[Records, Path]:
     """What a trial says, and its folder, when it is run through here; once a configuration."""
     folder = base / "alone" / config.trial_id
     if str(folder) not in _ALONE:

@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 
 from bench.config import TrialConfig
-from bench.run import Report, run_trial
 from tests.fakes.cluster import REPOSITORY, Cluster, cluster
-from tests.fakes.cluster_driver import Driver, check_once, check_results, rungs
+from tests.fakes.cluster_driver import Driver, alone, check_once, check_results, rungs
 
 pytestmark = pytest.mark.slow
 
@@ -116,20 +115,14 @@ def test_a_node_is_killed_under_a_trial_of_two_workers(
         asked = next(r for r in records if r["kind"] == "suggest" and r["trial"] == number)
         config = TrialConfig.from_dict(asked["config"])
         assert config.train.workers == 2
-        cache = next(nodes.base.glob("*/cache/fake0"))
-        alone = dataclasses.replace(
-            config,
-            data=dataclasses.replace(config.data, cache=str(cache)),
-            train=dataclasses.replace(config.train, workers=1),
-        )
-        said: list[Report] = []
-        run_trial(alone, nodes.base / f"oracle-{number}", lambda r, said=said: bool(said.append(r)))
-        here = {r.rung: r.metrics for r in said if r.phase == "rung"}
+        one = dataclasses.replace(config, train=dataclasses.replace(config.train, workers=1))
+        said, _ = alone(nodes.base, one)
+        here = {r["rung"]: r["metrics"] for r in said if r["phase"] == "rung"}
         for report in rungs([r for r in records if r.get("trial") == number]):
             for name, value in here[report["rung"]].items():
                 if name.startswith("train/"):  # one micro-batch a worker, as alone: no rounding
                     assert report["metrics"][name] == value, name
-                elif not name.startswith("throughput/"):  # pictures are drawn in other batches
+                else:  # pictures are drawn in other batches
                     assert report["metrics"][name] == pytest.approx(value, rel=1e-3), name
 
 

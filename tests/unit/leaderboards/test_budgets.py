@@ -81,7 +81,9 @@ def test_the_leader_is_always_compared() -> None:
 def test_the_amount_is_where_most_can_be_read_then_the_largest() -> None:
     base = [(500, 1.0, 100.0), (2000, 4.0, 50.0), (4000, 8.0, 40.0)]
     entries = [SMALL, *(curve(n, [(x, t, y + n) for x, t, y in base]) for n in (3, 4))]
-    assert budgets.at_equal(rank(entries), "nimg").amount == 4000  # type: ignore[union-attr]
+    found = budgets.at_equal(rank(entries), "nimg")
+    assert found is not None
+    assert found.amount == 4000
     found = budgets.at_equal(rank([*entries, LARGE]), "nimg")
     assert found is not None
     assert (found.amount, found.n) == (1000, 4)

@@ -115,7 +115,9 @@ def test_a_process_that_never_comes_up_is_not_tried_for_ever(
     scheduler = EngineScheduler(running, tmp_path / "trials", None)
     for _ in range(MISSES - 1):
         scheduler.on_trial_error(None, Dead(1, exceptions.ActorUnavailableError("closed", None)))
-        assert running.next().number == 1  # type: ignore[union-attr]
+        again = running.next()
+        assert again is not None
+        assert again.number == 1
     scheduler.on_trial_error(None, Dead(1, exceptions.ActorUnavailableError("closed", None)))
     trial = running.engine.history.trials[1]
     assert trial.outcome == "failed"
@@ -164,7 +166,9 @@ def test_one_node_without_the_storage_loses_a_trial_and_all_without_it_stop(
     scheduler.on_trial_error(None, Dead(0, error))
     assert running.error is None
     assert running.engine.history.trials[0].cause == str(away)
-    assert running.next().number == 0  # type: ignore[union-attr]
+    again = running.next()
+    assert again is not None
+    assert again.number == 0
     running.pids[0] = 78
     scheduler.storage = "/proc/nowhere"
     scheduler.on_trial_error(None, Dead(0, error))
