@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from backbones.base import Backbone
+    from backbones.backbone import Backbone
 
 TABLE: dict[str, str] = {
     "adm": "backbones.adm",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from backbones.base import Backbone, check_whole
+from backbones.backbone import Backbone, check_whole
 from backbones.blocks import BlockStyle, torch_default, zeros
 from backbones.embeddings import POSITIONAL_RANGE, LateClassEmbedding, Positional
 from backbones.unet import Design, UNet, UNetArgs

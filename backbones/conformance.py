@@ -15,8 +15,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from backbones import inspect
-from backbones.base import Backbone
+from backbones import counting
+from backbones.backbone import Backbone
 
 Make = Callable[..., Backbone]
 RESOLUTION = 16
@@ -25,7 +25,7 @@ SEPARATION = 0.02  # of the output's size; the table's own networks reach 0.06 a
 
 
 class ConformanceError(ValueError):
-    """A backbone breaks the contract of backbones.base."""
+    """A backbone breaks the contract of backbones.backbone."""
 
 
 def check(make: Make, resolution: int = RESOLUTION) -> list[str]:
@@ -141,14 +141,14 @@ def evaluation(make: Make, resolution: int) -> None:
     _require(same, "two calls in eval mode differ: dropout or state that changes")
 
 
-def counting(make: Make, resolution: int) -> None:
+def totals(make: Make, resolution: int) -> None:
     """The blocks' parameters add up; training costs more FLOPs than a forward pass."""
     net = _seeded(make, resolution, 1)
-    total = inspect.parameters(net)
-    parts = sum(block.parameters for block in inspect.blocks(net))
+    total = counting.parameters(net)
+    parts = sum(block.parameters for block in counting.blocks(net))
     _require(parts == total, f"the blocks have {parts} parameters, the network {total}")
-    forward = inspect.forward_flops(net, resolution, net.in_channels)
-    training = inspect.training_flops(net, resolution, net.in_channels)
+    forward = counting.forward_flops(net, resolution, net.in_channels)
+    training = counting.training_flops(net, resolution, net.in_channels)
     _require(0 < forward < training, f"FLOPs: {forward} forward, {training} in training")
 
 
@@ -161,7 +161,7 @@ CHECKS: dict[str, Callable[[Make, int], None]] = {
     "seeding": seeding,
     "saving": saving,
     "evaluation": evaluation,
-    "counting": counting,
+    "totals": totals,
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from backbones.base import Backbone
+from backbones.backbone import Backbone
 from backbones.blocks import BlockStyle, Filter, xavier
 from backbones.embeddings import POSITIONAL_RANGE, JoinedEmbedding, Positional
 from backbones.unet import Design, UNet, UNetArgs

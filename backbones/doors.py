@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from backbones.base import Backbone, check_whole
+from backbones.backbone import Backbone, check_whole
 
 
 def load(name: str, table: Mapping[str, str]) -> ModuleType:
@@ -60,7 +60,7 @@ def build(
     if not isinstance(net, Backbone):
         raise ValueError(
             f"{name} built a {type(net).__name__}, not a Backbone; "
-            "derive the network from backbones.base.Backbone"
+            "derive the network from backbones.backbone.Backbone"
         )
     return net
 

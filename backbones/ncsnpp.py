@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from backbones.base import Backbone
+from backbones.backbone import Backbone
 from backbones.blocks import xavier
 from backbones.ddpmpp import song_style
 from backbones.embeddings import FOURIER_RANGE, Fourier, JoinedEmbedding

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones.base import Backbone, check_dropout, check_resolution, check_whole
+from backbones.backbone import Backbone, check_dropout, check_resolution, check_whole
 from backbones.blocks import (
     BlockStyle,
     Filter,

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.claim import Held, claimed
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.files import disk_full, whole
@@ -31,7 +30,8 @@ from bench.train import checkpoint
 from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.objective import build
 from bench.train.parallel import ALONE, WorkerLost, World
-from bench.workloads.base import Evaluation, Task, build_task
+from bench.trial_lock import Held, claimed
+from bench.workloads.workload import Evaluation, Task, build_task
 
 DISK_FULL = "the disk is full"
 SMALLER = "the batch did not fit: micro-batches of {}; dropout masks differ from a full batch's"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboards import agreement, budgets, claims
+from leaderboards import agreement, claims, other_budgets
 from leaderboards.cells import Cell, cells
 from leaderboards.entries import Entry, count_outcomes, distinct
 from leaderboards.rank import ALPHA, Ranked, Ranking, rankings
@@ -186,6 +186,6 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
             for a in agreement.agreements(ranking.rows)
         ],
         "other_budgets": [
-            {**dataclasses.asdict(o), "changes": o.changes} for o in budgets.others(ranking)
+            {**dataclasses.asdict(o), "changes": o.changes} for o in other_budgets.others(ranking)
         ],
     }

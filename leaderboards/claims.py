@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboards import agreement, budgets
+from leaderboards import agreement, other_budgets
 from leaderboards.entries import CONFIRM_SEEDS
-from leaderboards.places import scrubbed, without_places
 from leaderboards.rank import Ranking
 from leaderboards.rows import Row
+from leaderboards.scrubbing import scrubbed, without_places
 
 UNITS = {"nimg": "kimg of training", "gpu-seconds": "device-seconds of training"}
 SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
@@ -115,7 +115,7 @@ def verdict(ranking: Ranking) -> list[str]:
     if placed:
         lines += [spread_line(ranking), *_optimism(ranking)]
         lines.append(agreement.line(agreement.agreements(ranking.rows)))
-    other = budgets.line(budgets.others(ranking))
+    other = other_budgets.line(other_budgets.others(ranking))
     if other is not None:
         lines.append(other)
     return lines

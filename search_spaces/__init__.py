@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TABLE = {"echo": "search_spaces.echo:space"}
+TABLE = {"echo": "search_spaces.echo_space:space"}
 
 Range = tuple[float, float]
 

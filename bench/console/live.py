@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.console.clock import clock
-from bench.sweep.history import History, Record, Trial
+from bench.sweep.record.history import History, Record, Trial
 
 if TYPE_CHECKING:
-    from bench.sweep.engine import Engine
+    from bench.sweep.running.engine import Engine
 
 SHOWN = 6  # rows of either table in the live view
 WIDTH = 120  # columns at most
@@ -93,7 +93,7 @@ def _fraction(trial: Trial) -> float:
 
 def _expected_spend(plan: Record) -> float:
     """Budget a whole sweep is expected to use, in full-budget trials."""
-    from bench.sweep.forecast import expected_reach
+    from bench.sweep.planning.forecast import expected_reach
 
     reach = expected_reach(plan["trials"] or 0, len(plan["cells"]), plan["keep"], plan["prune"])
     steps = [b - a for a, b in zip([0.0, *plan["rungs"]], plan["rungs"], strict=False)]

@@ -7,9 +7,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from bench.errors import BenchError
-from bench.sweep.history import History, Trial
-from bench.sweep.home import Home
-from bench.sweep.projection import REFERENCE
+from bench.sweep.record.history import History, Trial
+from bench.sweep.record.home import Home
+from bench.sweep.record.publishing import REFERENCE
 
 HEAD = 24  # pixels for the captions
 

@@ -10,15 +10,15 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from bench.console import claims
+from bench.console import opening_lines
 from bench.console.clock import clock
-from bench.sweep import journal
+from bench.sweep.record import journal
 
 if TYPE_CHECKING:  # `bench list` and `bench status` need no torch
-    from bench.sweep.forecast import Forecast
-    from bench.sweep.history import History
-    from bench.sweep.home import Home
-    from bench.sweep.session import Prepared
+    from bench.sweep.planning.forecast import Forecast
+    from bench.sweep.record.history import History
+    from bench.sweep.record.home import Home
+    from bench.sweep.running.session import Prepared
 
 
 SHOW_CAUSE = ("failed", "diverged", "out-of-memory")
@@ -127,24 +127,25 @@ def _plain(value: Any) -> str:
 
 def space(workload: str, scale: str) -> RenderableType:
     from bench.errors import unknown
-    from bench.sweep.plan import load_space
-    from bench.workloads import base
+    from bench.sweep.planning.plan_making import load_space
+    from bench.workloads.workload import load as load_workload
 
-    job = base.load(workload)
+    job = load_workload(workload)
     if scale not in job.scales:
         raise unknown(f"scale of {workload}", scale, job.scales)
-    from bench.sweep.suggest import describe, distributions_of
+    from bench.sweep.deciding.suggest import describe, distributions_of
 
     found = distributions_of(load_space(job.space), job.scales[scale].choices, job.space)
-    return "\n".join(claims.space_lines(describe(found)))
+    return "\n".join(opening_lines.space_lines(describe(found)))
 
 
 def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableType:
     """What would run: cells, space, budget at each rung, cost and disk."""
     plan = prepared.plan
     cells = _table("cell", "setup", "kimg", "M param", "GFLOP/img", "sec a trial", left=2)
-    from bench.sweep.forecast import predict_sec
-    from bench.sweep.resolve import cost, resolve
+    from bench.sweep.cost.price import cost
+    from bench.sweep.deciding.resolve import resolve
+    from bench.sweep.planning.forecast import predict_sec
 
     for params in plan["defaults"]:
         config = resolve(prepared.frame, params, plan["seed"])
@@ -167,7 +168,7 @@ def dry_run(prepared: Prepared, found: Forecast, free_bytes: int) -> RenderableT
         cells,
         "",
         "search space:",
-        *claims.space_lines({k: _load(d) for k, d in prepared.distributions.items()}),
+        *opening_lines.space_lines({k: _load(d) for k, d in prepared.distributions.items()}),
         "",
         f"trials expected to reach each rung: {reach}",
         *_fits(plan, found),

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.readers.base import Mode, Part, Reader, Source, UnreadableError
+from bench.data.readers.reader import Mode, Part, Reader, Source, UnreadableError
 from bench.data.resize import is_coloured, to_square
 from bench.data.subjects import hash_order
 

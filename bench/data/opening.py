@@ -22,7 +22,7 @@ from bench.data.cache import CachedImages, building, load_cache
 from bench.data.decoding import Plan, Progress, colour_mode, decode
 from bench.data.fingerprint import content_digests
 from bench.data.parts import assign
-from bench.data.readers.base import Part, Reader
+from bench.data.readers.reader import Part, Reader
 from bench.data.resize import RESIZER
 from bench.data.subjects import group, hash_order
 from bench.errors import BenchError

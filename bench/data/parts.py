@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.readers.base import PARTS, Part
+from bench.data.readers.reader import PARTS, Part
 from bench.data.subjects import hash_order
 from bench.errors import BenchError
 

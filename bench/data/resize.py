@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from bench.data.readers.base import Frame
+from bench.data.readers.reader import Frame
 
 RESIZER = "centre-square, pillow bicubic (antialiased), uint8"
 

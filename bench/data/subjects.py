@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bench.data.readers.base import Source
+from bench.data.readers.reader import Source
 from bench.errors import BenchError
 
 # "pat12", "patient_12", "subject-3", "sub-01" in a folder or file name; not "spat12".

@@ -13,7 +13,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from bench.diffusion.preconditioning.base import Preconditioning
+from bench.diffusion.preconditioning.scheme import Preconditioning
 from bench.errors import BenchError
 
 

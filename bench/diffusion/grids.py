@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from bench.diffusion.preconditioning.base import Preconditioning
+    from bench.diffusion.preconditioning.scheme import Preconditioning
 
 GridKind = Literal["edm", "own"]
 GRID_KINDS: tuple[str, ...] = get_args(GridKind)

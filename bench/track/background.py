@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from bench.track.fields import Record
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
 
 GATHER_SEC = 1.0  # records are gathered this long, so that one call tells several

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from leaderboards.places import base_name, scrubbed, without_places
 from leaderboards.rows import Row
+from leaderboards.scrubbing import base_name, scrubbed, without_places
 
 Record = Mapping[str, Any]
 Point = tuple[str, float, int, int]  # key, value, timestamp in ms, step in images

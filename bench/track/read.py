@@ -40,9 +40,11 @@ def sweeps(store: Store, workload: str, name: str | None = None) -> list[Sweep]:
     runs = [] if experiment is None else _all_runs(mlflow, experiment.experiment_id)
     parents = [run for run in runs if run.data.tags.get("bench.kind") == "sweep"]
     if experiment is None:
-        from bench.workloads import base  # heavy, so only where something is wrong
+        from bench.workloads.workload import (
+            load as load_workload,  # heavy, so only where something is wrong
+        )
 
-        base.load(workload)
+        load_workload(workload)
     if not parents:
         raise BenchError(
             f"MLflow at {store.shown} holds no sweep of {workload!r}; run `bench sweep "

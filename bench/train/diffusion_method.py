@@ -19,7 +19,7 @@ from bench.config import TrialConfig
 from bench.diffusion import preconditioning, sampling
 from bench.diffusion.denoiser import Denoiser, loss
 from bench.diffusion.grids import sigma_grid
-from bench.diffusion.preconditioning.base import Preconditioning
+from bench.diffusion.preconditioning.scheme import Preconditioning
 from bench.streams import normal, uniform
 from bench.train.loop import Diverged
 from bench.train.objective import Batch, Terms

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.workloads.base import Scale, SeedSpread, Size, Workload
+from bench.workloads.workload import Scale, SeedSpread, Size, Workload
 from search_spaces import Choices
 
 PRECONDITIONINGS = ("edm", "vp", "ve")

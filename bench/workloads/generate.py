@@ -25,7 +25,7 @@ from bench.metrics.frechet import FrechetReference, frechet_distance
 from bench.metrics.memorisation import matched_indices
 from bench.streams import permutation
 from bench.train.objective import Batch
-from bench.workloads.base import Clock, Evaluation
+from bench.workloads.workload import Clock, Evaluation
 
 REFERENCE_SEED = 0  # which real images stand for a part: the same for every trial and sweep
 GAUSSIAN = "gaussian.safetensors"

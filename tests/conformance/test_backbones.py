@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import backbones
-from backbones.base import Backbone
+from backbones.backbone import Backbone
 from backbones.conformance import CHECKS, RESOLUTION, ConformanceError, Make, check
 from backbones.embeddings import Sinusoidal
 
@@ -28,7 +28,7 @@ OWN = """
 from dataclasses import dataclass
 import torch
 from torch import nn
-from backbones.base import Backbone
+from backbones.backbone import Backbone
 from backbones.embeddings import Sinusoidal
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from scipy.ndimage import zoom
 
 from bench.data.opening import open_data
 from bench.data.readers import TABLE, detect, load
-from bench.data.readers.base import UnreadableError
+from bench.data.readers.reader import UnreadableError
 from bench.data.simulate_echo import SimulationSize
 from bench.errors import BenchError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.config import TrialConfig
 from bench.run import run_trial
-from bench.sweep import journal
+from bench.sweep.record import journal
 from tests.fakes.cluster import REPOSITORY, Cluster
 from tests.fakes.trials import timeless
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from bench.config import DataConfig, TaskConfig
 from bench.storage import layout
-from bench.sweep.drive import WORKERS
-from bench.sweep.engine import Engine
 from bench.sweep.ray_adapter.cluster import PACKAGES, cluster_up, room
 from bench.sweep.ray_adapter.driver import STEPS, run_on_tune
+from bench.sweep.running.drive import WORKERS
+from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from tests.fakes.trials import write_cache
 from tests.unit.sweep import fakes

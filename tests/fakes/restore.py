@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bench.config import TrialConfig
 from bench.streams import normal, uniform
 from bench.train.objective import Batch, Terms
-from bench.workloads.base import Clock, Evaluation, Workload
+from bench.workloads.workload import Clock, Evaluation, Workload
 
 HERE = Path(__file__)
 NOISE = 0.5

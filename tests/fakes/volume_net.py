@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from backbones.base import Backbone
+from backbones.backbone import Backbone
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from bench.track.background import BackgroundProjector
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store, check, resolve
 from tests.integration.test_mlflow import Server, free_port
 from tests.unit.track.dump import dump

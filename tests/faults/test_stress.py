@@ -38,8 +38,8 @@ def test_a_few_kills_with_ray(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_notices_a_finished_trial_that_is_run_again(tmp_path: Path) -> None:
     """The check itself, on a journal that was tampered with."""
-    from bench.sweep.home import Home
-    from bench.sweep.journal import Journal
+    from bench.sweep.record.home import Home
+    from bench.sweep.record.journal import Journal
     from tests.faults.on_ray import compare
     from tests.unit.sweep.fakes import World, finished, smooth
 

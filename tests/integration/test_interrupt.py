@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.sweep import journal
-from bench.sweep.history import History
+from bench.sweep.record import journal
+from bench.sweep.record.history import History
 from tests.integration.test_sweep import COMMAND, bench, environment
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 
 from bench.track import read, ui
 from bench.track.background import BackgroundProjector
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store, check, client, resolve
 from leaderboards.board import build
 from leaderboards.text import to_json

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bench.sweep import journal
-from bench.sweep.history import History
+from bench.sweep.record import journal
+from bench.sweep.record.history import History
 
 pytestmark = pytest.mark.slow
 

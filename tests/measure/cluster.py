@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.sweep import journal
+from bench.sweep.record import journal
 from tests.fakes.cluster import REPOSITORY, Cluster, cluster
 
 LIMIT_SEC = 300.0

@@ -22,12 +22,12 @@ from unittest import mock
 import numpy as np
 
 from bench.run import Report
-from bench.sweep import suggest
-from bench.sweep.engine import Engine
-from bench.sweep.journal import Journal
-from bench.sweep.resolve import resolve
+from bench.sweep.deciding import suggest
+from bench.sweep.deciding.resolve import resolve
+from bench.sweep.record.journal import Journal
+from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
-from search_spaces.echo import space
+from search_spaces.echo_space import space
 from tests.unit.sweep import fakes
 
 DRAWN = 200  # different suggestions; the rest repeats their parameters

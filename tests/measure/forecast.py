@@ -16,9 +16,11 @@ import click
 import numpy as np
 
 from bench.config import TrialConfig
-from bench.sweep import forecast, journal, timing
-from bench.sweep.history import History, Record, Trial
-from bench.sweep.resolve import cost
+from bench.sweep.cost import timing
+from bench.sweep.cost.price import cost
+from bench.sweep.planning import forecast
+from bench.sweep.record import journal
+from bench.sweep.record.history import History, Record, Trial
 
 
 def quantiles(values: Sequence[float]) -> str:

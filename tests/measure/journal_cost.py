@@ -16,8 +16,8 @@ import click
 import numpy as np
 
 from bench.run import Report
-from bench.sweep.history import History
-from bench.sweep.journal import Journal
+from bench.sweep.record.history import History
+from bench.sweep.record.journal import Journal
 
 METRICS = {f"throughput/metric_{i}": 1.0 / (i + 1) for i in range(12)}
 REPORT = Report(phase="progress", nimg=1000, metrics=METRICS, seconds={"train": 1.0, "save": 0.1})

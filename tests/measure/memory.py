@@ -19,8 +19,8 @@ from pathlib import Path
 import click
 
 from bench.config import DataConfig, TaskConfig, TrialConfig
-from bench.sweep import footprint
-from bench.sweep.resolve import Frame, default_params, resolve
+from bench.sweep.cost import footprint
+from bench.sweep.deciding.resolve import Frame, default_params, resolve
 from bench.workloads.echo import LAPTOP
 
 CASES = (  # architecture, width, resolution, batch, precision

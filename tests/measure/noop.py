@@ -51,12 +51,12 @@ def run(place: Path, trials: int, profile: bool) -> dict[str, Any]:
     """The sweep `bench sweep` would run, but for what its trials do."""
     import cProfile
 
-    from bench.sweep import session
-    from bench.sweep.home import Home
-    from bench.sweep.machine import find_machine
-    from bench.sweep.plan import Wish
-    from bench.sweep.projection import Publisher
+    from bench.sweep.cost.machine import find_machine
+    from bench.sweep.planning.plan_making import Wish
     from bench.sweep.ray_adapter.driver import ray_up, run_on_tune
+    from bench.sweep.record.home import Home
+    from bench.sweep.record.publishing import Publisher
+    from bench.sweep.running import session
     from bench.track import store as stores
     from bench.track.background import BackgroundProjector
 

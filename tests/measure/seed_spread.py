@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from bench.sweep.home import Home
-from bench.sweep.rows import rows
+from bench.sweep.record.board_rows import rows
+from bench.sweep.record.home import Home
 
 
 @click.command()

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.claim import claimed
 from bench.errors import BenchError
+from bench.trial_lock import claimed
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from bench.claim import claimed
+from bench.trial_lock import claimed
 with claimed(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.sweep.journal import Journal
+from bench.sweep.record.journal import Journal
 from tests.unit.sweep.fakes import World, finished, smooth
 
 SMOKE = ("--scale", "smoke")
@@ -52,7 +52,7 @@ def bench(home: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke scale's simulated data, drawn once."""
-    from bench.workloads.base import load
+    from bench.workloads.workload import load
 
     folder = tmp_path_factory.mktemp("drawn")
     job = load("echo")
@@ -151,7 +151,7 @@ def test_an_impossible_sweep_is_refused(
         ("x = (", "cannot be imported: SyntaxError"),
         ("def space(t, c): t.suggest_float('lr', 1e-4, 1e-2)", "'architecture' by name"),
         (
-            "from search_spaces.echo import space as echo\n"
+            "from search_spaces.echo_space import space as echo\n"
             "def space(t, c):\n    echo(t, c)\n    t.suggest_float('droput', 0, 1)",
             "unknown parameter 'droput'; did you mean 'dropout'?",
         ),
@@ -277,7 +277,9 @@ def test_a_sweep_that_runs_elsewhere_is_not_resumed(
 
     where = {"data": {"cache": str(home)}}
     engine = open_engine(home / "sweeps", plan(trials=2, frame=where))
-    monkeypatch.setattr("bench.sweep.plan.reopen", lambda plan, cache: (None, frame()))
+    monkeypatch.setattr(
+        "bench.sweep.planning.plan_making.reopen", lambda plan, cache: (None, frame())
+    )
     said = bench("resume", "fake-1")
     engine.journal.close()
     assert (said.code, said.err.count("\n")) == (2, 1)

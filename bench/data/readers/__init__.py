@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from bench.data.readers.base import Reader
+from bench.data.readers.reader import Reader
 from bench.errors import BenchError, unknown
 
 # Detection goes down this table: a layout comes before the looser ones that would also match it.

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.data.readers import video_file
-from bench.data.readers.base import Frame, Listing, Mode, Part, Source, Warn
+from bench.data.readers.reader import Frame, Listing, Mode, Part, Source, Warn
 from bench.errors import BenchError
 
 LOOKS_FOR = "EchoNet-Dynamic (FileList.csv beside Videos/)"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bench.data.readers.base import Frame, Listing, Mode, Source, UnreadableError, Warn, walk
+from bench.data.readers.reader import Frame, Listing, Mode, Source, UnreadableError, Warn, walk
 
 SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}

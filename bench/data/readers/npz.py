@@ -17,7 +17,16 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from bench.data.readers.base import Frame, Listing, Mode, Part, Source, UnreadableError, Warn, walk
+from bench.data.readers.reader import (
+    Frame,
+    Listing,
+    Mode,
+    Part,
+    Source,
+    UnreadableError,
+    Warn,
+    walk,
+)
 
 SUFFIXES = frozenset({".npz"})
 LOOKS_FOR = "an .npz with train_images, val_images and test_images, or images"

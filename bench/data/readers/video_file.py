@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from bench.data.readers.base import Frame, Mode, UnreadableError, Warn
+from bench.data.readers.reader import Frame, Mode, UnreadableError, Warn
 
 SUFFIXES = frozenset(
     {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.data.readers import video_file
-from bench.data.readers.base import Frame, Listing, Mode, Source, Warn, walk
 from bench.data.readers.images import SUFFIXES as IMAGE_SUFFIXES
+from bench.data.readers.reader import Frame, Listing, Mode, Source, Warn, walk
 
 LOOKS_FOR = f"videos at any depth ({' '.join(sorted(video_file.SUFFIXES))})"
 

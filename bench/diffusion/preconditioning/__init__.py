@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from bench.diffusion.preconditioning.base import Preconditioning
+    from bench.diffusion.preconditioning.scheme import Preconditioning
 
 TABLE: dict[str, str] = {
     "edm": "bench.diffusion.preconditioning.edm",

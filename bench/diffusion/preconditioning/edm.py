@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bench.diffusion.grids import edm_grid
-from bench.diffusion.preconditioning.base import Array, Coefficients, Preconditioning
+from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
 
 if TYPE_CHECKING:
     from torch import Tensor

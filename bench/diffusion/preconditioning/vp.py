@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from bench.diffusion.grids import require_steps
-from bench.diffusion.preconditioning.base import Array, Coefficients, Preconditioning
+from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.sweep.engine import Engine
-from bench.sweep.history import Trial
+from bench.sweep.record.history import Trial
+from bench.sweep.running.engine import Engine
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from bench.sweep.history import Trial
 from bench.sweep.ray_adapter.guard import Guard
+from bench.sweep.record.history import Trial
 
 Told = Callable[[Trial], Mapping[str, Any]]
 

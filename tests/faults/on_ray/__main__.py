@@ -25,10 +25,10 @@ from typing import Any
 
 import click
 
-from bench.sweep import journal
-from bench.sweep.engine import LOSSES
-from bench.sweep.history import History
-from bench.sweep.home import Home
+from bench.sweep.record import journal
+from bench.sweep.record.history import History
+from bench.sweep.record.home import Home
+from bench.sweep.running.engine import LOSSES
 from tests.faults.on_ray import compare, phases
 from tests.faults.on_ray.driver import NAME
 

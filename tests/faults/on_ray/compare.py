@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.sweep import journal
-from bench.sweep.history import OUTCOMES, History
-from bench.sweep.home import Home
-from bench.sweep.rows import rows
+from bench.sweep.record import journal
+from bench.sweep.record.board_rows import rows
+from bench.sweep.record.history import OUTCOMES, History
+from bench.sweep.record.home import Home
 from bench.track import store as stores
 
 TIMED = ("wall_sec", "train_sec", "sample_sec", "measure_sec", "peak_mem_gb")

@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.sweep import drive, journal, session
-from bench.sweep.home import Home
-from bench.sweep.plan import Wish
-from bench.sweep.projection import Publisher, replay
+from bench.sweep.planning.plan_making import Wish
+from bench.sweep.record import journal
+from bench.sweep.record.home import Home
+from bench.sweep.record.publishing import Publisher, replay
+from bench.sweep.running import drive, session
 from bench.track import store as stores
 from bench.track.background import BackgroundProjector
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from tests.faults.on_ray import phases
 
 NAME = "stress"

@@ -90,9 +90,9 @@ def mark_trial() -> None:
 
 def mark_driver() -> None:
     """Phases of the driver."""
-    from bench.sweep import suggest
-    from bench.sweep.journal import Journal
-    from bench.track.projection import Projector
+    from bench.sweep.deciding import suggest
+    from bench.sweep.record.journal import Journal
+    from bench.track.mlflow_projection import Projector
 
     mark(suggest, "suggest", "suggest")
     mark(Journal, "append", "journal")

@@ -27,11 +27,11 @@ from typing import Any
 
 import click
 
-from bench.sweep import journal
-from bench.sweep.home import Home
-from bench.sweep.projection import replay
+from bench.sweep.record import journal
+from bench.sweep.record.home import Home
+from bench.sweep.record.publishing import replay
 from bench.track import store as stores
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.train import checkpoint
 from tests.faults.on_ray import compare, phases
 from tests.faults.stress import life

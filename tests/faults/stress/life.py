@@ -15,16 +15,16 @@ import torch
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import Report
-from bench.sweep.engine import Engine
-from bench.sweep.home import Home
-from bench.sweep.journal import Journal
-from bench.sweep.projection import Publisher, replay
+from bench.sweep.record.home import Home
+from bench.sweep.record.journal import Journal
+from bench.sweep.record.publishing import Publisher, replay
+from bench.sweep.running.engine import Engine
 from bench.track import store as stores
 from bench.track.background import BackgroundProjector
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.train import checkpoint
 from bench.workloads.echo import SMOKE
-from search_spaces.echo import space
+from search_spaces.echo_space import space
 from tests.faults.on_ray import phases
 from tests.unit.sweep import fakes
 
@@ -37,7 +37,8 @@ def preload() -> None:
     """What every life would load and count anew, once in the process they are forked from."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
-    from bench.sweep.resolve import cost, default_params, resolve
+    from bench.sweep.cost.price import cost
+    from bench.sweep.deciding.resolve import default_params, resolve
 
     for architecture, size in SMOKE.sizes.items():
         for setup in SMOKE.choices.preconditionings:
@@ -48,7 +49,7 @@ def preload() -> None:
 
 
 def plan(seed: int, trials: int, concurrency: int) -> dict[str, Any]:
-    from bench.sweep.resolve import default_params
+    from bench.sweep.deciding.resolve import default_params
 
     return fakes.plan(
         sweep=NAME,

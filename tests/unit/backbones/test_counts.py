@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import backbones
-from backbones.inspect import parameters
+from backbones.counting import parameters
 
 RGB32 = {"resolution": 32, "in_channels": 3, "out_channels": 3}
 RGB64 = {"resolution": 64, "in_channels": 3, "out_channels": 3}

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import backbones
-from backbones.base import Backbone
+from backbones.backbone import Backbone
 from backbones.blocks import SelfAttention
+from backbones.counting import blocks, forward_flops, parameters, training_flops
 from backbones.ddpmpp import song_style
-from backbones.inspect import blocks, forward_flops, parameters, training_flops
 
 SMALL: dict[str, Any] = {"width": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention": (8,)}
 GREY32 = {"resolution": 32, "in_channels": 1, "out_channels": 1}

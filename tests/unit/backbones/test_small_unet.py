@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import backbones
+from backbones.counting import blocks, parameters
 from backbones.embeddings import Sinusoidal
-from backbones.inspect import blocks, parameters
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import backbones
 from backbones.blocks import ResidualBlock, SelfAttention
-from backbones.inspect import blocks
+from backbones.counting import blocks
 
 SMALL: dict[str, Any] = {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (8,)}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.console.claims import opening
+from bench.console.opening_lines import opening
 
 PLAN: dict[str, Any] = {
     "sweep": "echo-1",

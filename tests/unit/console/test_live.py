@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.config import TrialConfig
 from bench.console.clock import clock
 from bench.console.live import LiveView, PlainLines, summary_lines, watching
-from bench.sweep.engine import Engine
+from bench.sweep.running.engine import Engine
 from tests.unit.sweep.fakes import World, drive, open_engine, plan, smooth
 
 TOLD = {"data": {"simulated": True, "name": "none"}, "protocol": {"metric": "fd_randconv"}}

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from bench.console import tables
 from bench.errors import BenchError
-from bench.sweep.home import Home
-from bench.sweep.journal import Journal
+from bench.sweep.record.home import Home
+from bench.sweep.record.journal import Journal
 
 PLAN = {
     "sweep": "echo-1",

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.data.cache import CachedImages
-from bench.data.inspect import describe, thumbnails
+from bench.data.description import describe, thumbnails
 from bench.data.opening import open_data
 from bench.data.simulate_echo import SimulationSize
 from bench.errors import BenchError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.data.parts import assign
-from bench.data.readers.base import PARTS, Part
+from bench.data.readers.reader import PARTS, Part
 from bench.errors import BenchError
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.data.readers import images, npz
-from bench.data.readers.base import Source, UnreadableError
+from bench.data.readers.reader import Source, UnreadableError
 
 
 def _read(path: Path, mode: str = "L") -> tuple[np.ndarray, list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.readers.base import Source
+from bench.data.readers.reader import Source
 from bench.data.subjects import Grouping, group, guess
 from bench.errors import BenchError
 

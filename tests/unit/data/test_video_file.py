@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.data.readers import video_file
-from bench.data.readers.base import UnreadableError
+from bench.data.readers.reader import UnreadableError
 
 
 def _clip(frames: int = 20) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderboards import budgets
+from leaderboards import other_budgets
 from leaderboards.claims import verdict
 from leaderboards.rank import rank
 from leaderboards.rows import Row
@@ -31,7 +31,7 @@ LARGE = curve(2, [(250, 2.0, 120.0), (500, 4.0, 90.0), (1000, 8.0, 60.0)], gflop
 
 
 def test_another_leader_at_equal_images() -> None:
-    found = budgets.at_equal(rank([SMALL, LARGE]), "nimg")
+    found = other_budgets.at_equal(rank([SMALL, LARGE]), "nimg")
     assert found is not None
     assert (found.amount, found.n) == (1000, 2)
     assert (found.leader, found.usual) == (LARGE.label, SMALL.label)
@@ -40,17 +40,17 @@ def test_another_leader_at_equal_images() -> None:
 
 
 def test_the_same_leader_at_equal_seconds() -> None:
-    found = budgets.at_equal(rank([SMALL, LARGE]), "gpu-seconds")
+    found = other_budgets.at_equal(rank([SMALL, LARGE]), "gpu-seconds")
     assert found is not None
     assert (found.amount, found.changes) == (8.0, False)
 
 
 def test_between_rungs_it_is_a_power_law_and_never_beyond() -> None:
     points = [(100.0, 80.0), (400.0, 20.0)]
-    assert budgets._read(points, 200.0) == pytest.approx(40.0)
-    assert budgets._read(points, 400.0) == 20.0
+    assert other_budgets._read(points, 200.0) == pytest.approx(40.0)
+    assert other_budgets._read(points, 400.0) == 20.0
     late = curve(3, [(3000, 1.0, 95.0), (6000, 2.0, 90.0)])
-    found = budgets.at_equal(rank([SMALL, LARGE, late]), "nimg")
+    found = other_budgets.at_equal(rank([SMALL, LARGE, late]), "nimg")
     assert found is not None
     # the large one says nothing of 4000 images, nor the late one of 1000
     assert (found.amount, found.n, found.of) == (4000, 2, 3)
@@ -73,7 +73,7 @@ def test_the_leader_is_always_compared() -> None:
     """A wide network ends at 400 images, before the leader's first rung: it is left out, not the
     leader."""
     wide = curve(3, [(100, 2.0, 200.0), (200, 4.0, 150.0), (400, 8.0, 99.0)], gflops_per_img=10.0)
-    found = budgets.at_equal(rank([SMALL, LARGE, wide]), "nimg")
+    found = other_budgets.at_equal(rank([SMALL, LARGE, wide]), "nimg")
     assert found is not None
     assert (found.usual, found.amount, found.n, found.of) == (SMALL.label, 1000, 2, 3)
 
@@ -81,10 +81,10 @@ def test_the_leader_is_always_compared() -> None:
 def test_the_amount_is_where_most_can_be_read_then_the_largest() -> None:
     base = [(500, 1.0, 100.0), (2000, 4.0, 50.0), (4000, 8.0, 40.0)]
     entries = [SMALL, *(curve(n, [(x, t, y + n) for x, t, y in base]) for n in (3, 4))]
-    found = budgets.at_equal(rank(entries), "nimg")
+    found = other_budgets.at_equal(rank(entries), "nimg")
     assert found is not None
     assert found.amount == 4000
-    found = budgets.at_equal(rank([*entries, LARGE]), "nimg")
+    found = other_budgets.at_equal(rank([*entries, LARGE]), "nimg")
     assert found is not None
     assert (found.amount, found.n) == (1000, 4)
 
@@ -106,16 +106,18 @@ def test_several_seeds_are_one_curve_with_less_error() -> None:
 
     ranking = rank([SMALL, *large(3)])
     place = next(p for p in ranking.ranked if p.entry.entry_id == "large")
-    assert budgets._curve(place, "nimg")[-1] == pytest.approx((1000, 66.0))
+    assert other_budgets._curve(place, "nimg")[-1] == pytest.approx((1000, 66.0))
     one = next(p for p in rank([SMALL, *large(1)]).ranked if p.entry.entry_id == "large")
-    assert budgets._rel_sd(ranking, place) < budgets._rel_sd(rank([SMALL, *large(1)]), one)
+    assert other_budgets._rel_sd(ranking, place) < other_budgets._rel_sd(
+        rank([SMALL, *large(1)]), one
+    )
 
 
 def test_the_error_on_select_is_that_of_its_own_samples() -> None:
     noisy = curve(2, [(250, 2.0, 120.0), (500, 4.0, 90.0), (1000, 8.0, 60.0)], gflops_per_img=4.0)
     for rung in noisy.rungs:
         rung["se"] = 0.2 * rung["value"]
-    found = budgets.at_equal(rank([SMALL, noisy]), "nimg")
+    found = other_budgets.at_equal(rank([SMALL, noisy]), "nimg")
     assert found is not None
     assert found.changes
     assert not found.sure  # 60 against 70.7, but a fifth of 60 is drawing samples
@@ -124,12 +126,12 @@ def test_the_error_on_select_is_that_of_its_own_samples() -> None:
 def test_the_kind_of_the_sweep_itself_is_not_told() -> None:
     protocol = {**SMALL.protocol, "equal": "nimg", "budget": 1.0}
     rows = [Row.from_dict({**r.to_dict(), "protocol": protocol}) for r in (SMALL, LARGE)]
-    assert [o.kind for o in budgets.others(rank(rows))] == ["gpu-seconds", "flops"]
+    assert [o.kind for o in other_budgets.others(rank(rows))] == ["gpu-seconds", "flops"]
 
 
 def test_nothing_is_said_without_curves() -> None:
-    assert budgets.line(budgets.others(rank([row(1), row(2, 40.0)]))) is None
+    assert other_budgets.line(other_budgets.others(rank([row(1), row(2, 40.0)]))) is None
     old = curve(1, [(500, 1.0, 9.0), (900, 2.0, 8.0)])
     for rung in old.rungs:
         del rung["train_sec"]  # journals from before seconds were kept
-    assert budgets.at_equal(rank([old, LARGE]), "gpu-seconds") is None
+    assert other_budgets.at_equal(rank([old, LARGE]), "gpu-seconds") is None

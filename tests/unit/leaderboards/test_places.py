@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leaderboards.places import base_name, scrubbed, without_places
+from leaderboards.scrubbing import base_name, scrubbed, without_places
 
 
 @pytest.mark.parametrize(

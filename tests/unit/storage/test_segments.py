@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.storage import segments
 from bench.storage.place import Place, StorageError
 from bench.storage.segments import SegmentMirror, rebuild
-from bench.sweep.journal import Journal, read
+from bench.sweep.record.journal import Journal, read
 
 
 class Sweep:

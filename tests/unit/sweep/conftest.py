@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.sweep.journal import Journal
+from bench.sweep.record.journal import Journal
 
 
 @pytest.fixture(scope="module", autouse=True)

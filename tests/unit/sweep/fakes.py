@@ -10,11 +10,11 @@ from typing import Any
 
 from bench.config import DataConfig, TaskConfig, TrialConfig
 from bench.run import Report
-from bench.sweep.engine import Engine
-from bench.sweep.journal import Journal, Record
-from bench.sweep.resolve import Frame, default_params
+from bench.sweep.deciding.resolve import Frame, default_params
+from bench.sweep.record.journal import Journal, Record
+from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
-from search_spaces.echo import space
+from search_spaces.echo_space import space
 
 SECONDS = {"train": 0.0, "sample": 0.0, "measure": 0.0}
 

@@ -11,10 +11,10 @@ import pytest
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import Report
-from bench.sweep import budget
-from bench.sweep.engine import LOSSES, Engine
-from bench.sweep.history import History, Trial
-from bench.sweep.journal import Journal, Record
+from bench.sweep.cost import budget
+from bench.sweep.record.history import History, Trial
+from bench.sweep.record.journal import Journal, Record
+from bench.sweep.running.engine import LOSSES, Engine
 from tests.unit.sweep.fakes import World, drive, frame, open_engine, plan, smooth
 
 STEP_SEC = 10.0  # of the clock below, from one report to the next

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.sweep import calibrate, prune
-from bench.sweep.history import History
-from bench.sweep.home import Home
+from bench.sweep.deciding import calibration, prune
+from bench.sweep.record.history import History
+from bench.sweep.record.home import Home
 from tests.unit.sweep.fakes import World, finished, smooth
 from tests.unit.sweep.test_history import report, suggest
 
@@ -29,14 +29,14 @@ def values(rng: np.random.Generator, n: int, *noise: float) -> Any:
 
 
 def judged(table: Any, rel_error: float = 0.05, protected: int = 24) -> tuple[Any, ...]:
-    return calibrate.judge(table, FRACTIONS, rel_error, protected)
+    return calibration.judge(table, FRACTIONS, rel_error, protected)
 
 
 def test_rungs_that_rank_as_the_end_does_keep_the_least() -> None:
     rungs = judged(values(np.random.default_rng(1), 40, 0.0, 0.0), 0.0)
     for rung in rungs:
         assert (rung.spearman, rung.kendall) == (pytest.approx(1), pytest.approx(1))
-        assert (rung.keep, rung.lost) == (calibrate.SHARES[0], 0.0)
+        assert (rung.keep, rung.lost) == (calibration.SHARES[0], 0.0)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -72,7 +72,7 @@ def test_a_resampled_sweep_is_run_by_the_rule_that_prunes() -> None:
                         gone.add(number)
         going = np.ones((1, 20), bool)
         for rung in range(2):
-            place, seen = calibrate._places(table[None, :, rung], going)
+            place, seen = calibration._places(table[None, :, rung], going)
             going &= place <= np.maximum(1, np.ceil(keep[rung] * seen))
             going[:, :protected] = True
         assert set(np.flatnonzero(~going[0])) == gone
@@ -88,13 +88,13 @@ def test_the_best_survive_in_fresh_sweeps_as_often_as_is_said(noise: tuple[float
             table = values(rng, 64, *noise)
             going = np.ones((1, 64), bool)
             for i in range(2):
-                place, seen = calibrate._places(table[None, :, i], going)
+                place, seen = calibration._places(table[None, :, i], going)
                 going &= place <= np.maximum(1, np.ceil(keep[i] * seen))
                 going[:, :24] = True
             final = table[free, 2]
             kept.append((going[0, free] & (final <= final.min() * 1.05)).any())
     # 12 calibrations, each a little lucky or not: their mean has a standard error near 0.02
-    assert np.mean(kept) > calibrate.SURVIVE - 0.05
+    assert np.mean(kept) > calibration.SURVIVE - 0.05
 
 
 def test_a_second_rung_is_judged_on_what_the_first_let_pass() -> None:
@@ -113,10 +113,10 @@ def test_a_second_rung_is_judged_on_what_the_first_let_pass() -> None:
 def test_whatever_the_noise(seed: int, sd: float, protected: int) -> None:
     rungs = judged(values(np.random.default_rng(seed), 12, sd, sd / 2), 0.05, protected)
     for i, rung in enumerate(rungs):
-        assert calibrate.SHARES[0] <= rung.keep <= 1
+        assert calibration.SHARES[0] <= rung.keep <= 1
         assert -1 <= rung.spearman_low <= rung.spearman_high <= 1
         # each rung has its part of the loss, and one that prunes nothing loses nothing more
-        assert rung.lost <= (1 - calibrate.SURVIVE) * (i + 1) / 2 + 1e-9
+        assert rung.lost <= (1 - calibration.SURVIVE) * (i + 1) / 2 + 1e-9
 
 
 def test_constant_values_establish_nothing() -> None:
@@ -139,15 +139,15 @@ def unpruned(folder: Path, **changes: Any) -> Any:
 
 def test_measured_stored_and_used_by_a_plan_of_the_same_protocol(tmp_path: Path) -> None:
     history, home = unpruned(tmp_path), Home(tmp_path)
-    found = calibrate.measure(history)
+    found = calibration.measure(history)
     assert found.trials == 16
     assert [r.fraction for r in found.rungs] == history.plan["rungs"][:-1]
     # the formula of these trials falls alike from rung to rung: the first knows the last
-    assert found.keep == [calibrate.SHARES[0]] * 2
-    calibrate.store(home, found)
+    assert found.keep == [calibration.SHARES[0]] * 2
+    calibration.store(home, found)
     plan = {**history.plan, "prune": True}
-    assert calibrate.load(home, plan) == found
-    used = calibrate.applied(home, plan)
+    assert calibration.load(home, plan) == found
+    used = calibration.applied(home, plan)
     assert used["keep"] == found.keep
     assert "measured on 16 unpruned trials (fake-1)" in used["notes"][-1]
     for change in (
@@ -155,34 +155,34 @@ def test_measured_stored_and_used_by_a_plan_of_the_same_protocol(tmp_path: Path)
         {"scale_digest": "4567"},
         {"space": "/my/own.py", "space_digest": "89ab"},
     ):
-        other = calibrate.applied(home, {**plan, **change})
+        other = calibration.applied(home, {**plan, **change})
         assert other["keep"] == plan["keep"]
         assert "the preset's own; bench calibrate echo" in other["notes"][-1]
-    assert calibrate.applied(home, {**plan, "prune": False}) == {**plan, "prune": False}
+    assert calibration.applied(home, {**plan, "prune": False}) == {**plan, "prune": False}
 
 
 def test_a_sweep_that_pruned_is_refused(tmp_path: Path) -> None:
     history = finished(tmp_path, World(smooth), trials=20).history
     with pytest.raises(BenchError, match="pruned trials"):
-        calibrate.measure(history)
+        calibration.measure(history)
 
 
 def test_a_sweep_whose_trials_were_chosen_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no sample of the space; take one run with --sampler"):
-        calibrate.measure(unpruned(tmp_path, startup_trials=12))
+        calibration.measure(unpruned(tmp_path, startup_trials=12))
     random = unpruned(tmp_path / "random", startup_trials=12, sampler="random")
-    assert calibrate.measure(random).trials == 16
+    assert calibration.measure(random).trials == 16
 
 
 def test_too_few_trials_are_refused(tmp_path: Path) -> None:
     history = finished(tmp_path, World(smooth), trials=4, prune=False, startup_trials=4).history
     with pytest.raises(BenchError, match="4 completed trials; a calibration needs 8"):
-        calibrate.measure(history)
+        calibration.measure(history)
 
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     history = unpruned(tmp_path)
-    path = calibrate.store(Home(tmp_path), calibrate.measure(history))
+    path = calibration.store(Home(tmp_path), calibration.measure(history))
     path.write_text("{")
     with pytest.raises(BenchError, match="is damaged; delete it"):
-        calibrate.load(Home(tmp_path), history.plan)
+        calibration.load(Home(tmp_path), history.plan)

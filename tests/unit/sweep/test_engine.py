@@ -9,10 +9,10 @@ import pytest
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
-from bench.sweep import session
-from bench.sweep.history import History
-from bench.sweep.journal import Journal, Record, read
-from bench.sweep.role import PROTECTED, TRIES
+from bench.sweep.deciding.role import PROTECTED, TRIES
+from bench.sweep.record.history import History
+from bench.sweep.record.journal import Journal, Record, read
+from bench.sweep.running import session
 from tests.unit.sweep.fakes import (
     World,
     drive,

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from bench.config import TaskConfig, TrialConfig
 from bench.errors import BenchError
-from bench.sweep import equal, timing
-from bench.sweep.equal import Equal
-from bench.sweep.plan import variants
-from bench.sweep.resolve import cost, default_params, resolve
-from bench.sweep.speed import Speed, fit
+from bench.sweep.cost import equal, timing
+from bench.sweep.cost.equal import Equal
+from bench.sweep.cost.price import cost
+from bench.sweep.cost.speed import Speed, fit
+from bench.sweep.deciding.resolve import default_params, resolve
+from bench.sweep.planning.plan_making import variants
 from bench.workloads.echo import LAPTOP, SMOKE
 from tests.unit.sweep.fakes import frame
 

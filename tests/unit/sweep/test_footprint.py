@@ -12,9 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import backbones
 from bench.config import TrialConfig, canonical
-from bench.sweep import footprint
-from bench.sweep.footprint import _Alive
-from bench.sweep.resolve import cost
+from bench.sweep.cost import footprint
+from bench.sweep.cost.footprint import _Alive
+from bench.sweep.cost.price import cost
 from tests.measure.memory import config
 
 

@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 import torch
 
-from bench.sweep import budget, forecast, slots, timing
-from bench.sweep.forecast import CLOSE_SEC, GAP_SEC, IMPORT_SEC, OPEN_SEC, TRIAL_SEC, Forecast
-from bench.sweep.resolve import cost, resolve
-from bench.sweep.speed import Speed
-from bench.sweep.timing import Pace
+from bench.sweep.cost import budget, slots, timing
+from bench.sweep.cost.price import cost
+from bench.sweep.cost.speed import Speed
+from bench.sweep.cost.timing import Pace
+from bench.sweep.deciding.resolve import resolve
+from bench.sweep.planning import forecast
+from bench.sweep.planning.forecast import (
+    CLOSE_SEC,
+    GAP_SEC,
+    IMPORT_SEC,
+    OPEN_SEC,
+    TRIAL_SEC,
+    Forecast,
+)
 from tests.unit.sweep.fakes import SMOKE, World, finished, frame, plan, smooth
 
 FREE = Speed(step=0.0, image=0.0, flop=0.0)

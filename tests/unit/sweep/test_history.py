@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.sweep.history import History
+from bench.sweep.record.history import History
 
 PARAMS = {"architecture": "adm", "preconditioning": "edm"}
 

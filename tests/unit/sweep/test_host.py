@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.sweep import host
+from bench.sweep.cost import host
 
 
 def test_what_is_here_is_no_less_than_something() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.sweep import interrupts
-from bench.sweep.interrupts import Interrupts
-from bench.sweep.journal import Record, read
+from bench.sweep.record.journal import Record, read
+from bench.sweep.running import interrupts
+from bench.sweep.running.interrupts import Interrupts
 from tests.unit.sweep.fakes import open_engine, plan
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
-from bench.sweep import journal
-from bench.sweep.journal import Journal, read
+from bench.sweep.record import journal
+from bench.sweep.record.journal import Journal, read
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.sweep import budget, equal
-from bench.sweep.engine import Engine
-from bench.sweep.history import History
-from bench.sweep.journal import Journal, read
-from bench.sweep.rows import rows
+from bench.sweep.cost import budget, equal
+from bench.sweep.record.board_rows import rows
+from bench.sweep.record.history import History
+from bench.sweep.record.journal import Journal, read
+from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from leaderboards import board, text
-from search_spaces.echo import space
+from search_spaces.echo_space import space
 from tests.unit.sweep.fakes import frame
 
 SAMPLE = Path(__file__).parent / "samples" / "format-1.jsonl"  # before budgets and storage

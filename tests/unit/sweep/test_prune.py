@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from bench.sweep.history import History
-from bench.sweep.prune import stops
+from bench.sweep.deciding.prune import stops
+from bench.sweep.record.history import History
 from tests.unit.sweep.test_history import outcome, report, suggest
 
 KEEPS = [(1, 2), (1, 3), (1, 4), (3, 4)]

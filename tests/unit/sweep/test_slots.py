@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.sweep import slots
+from bench.sweep.cost import slots
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from optuna.trial import TrialState
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
-from bench.sweep import suggest as suggesting
-from bench.sweep.engine import Engine
-from bench.sweep.history import History
-from bench.sweep.journal import read
-from bench.sweep.plan import check_space
-from bench.sweep.suggest import as_optuna, cells, offered, restore_study, suggest
+from bench.sweep.deciding import suggest as suggesting
+from bench.sweep.deciding.suggest import as_optuna, cells, offered, restore_study, suggest
+from bench.sweep.planning.plan_making import check_space
+from bench.sweep.record.history import History
+from bench.sweep.record.journal import read
+from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
-from search_spaces.echo import space
+from search_spaces.echo_space import space
 from tests.unit.sweep.fakes import World, cliff, finished, frame, plan, smooth, valley
 
 CHOICES = SMOKE.choices

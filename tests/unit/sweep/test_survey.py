@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
-from bench.sweep.machine import cluster_machine
+from bench.sweep.cost.machine import cluster_machine
 from bench.sweep.ray_adapter.survey import summed
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.sweep.home import Home
-from bench.sweep.journal import Journal
+from bench.sweep.record.home import Home
+from bench.sweep.record.journal import Journal
 
 
 def test_only_a_sweep_or_one_being_begun_has_its_name(tmp_path: Path) -> None:

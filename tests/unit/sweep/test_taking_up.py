@@ -12,12 +12,14 @@ import pytest
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import DISK_FULL
-from bench.sweep import budget, drive, footprint, host, session, suggest
-from bench.sweep.engine import Engine
-from bench.sweep.home import Home
-from bench.sweep.journal import Journal
-from bench.sweep.machine import TRIAL_GB, Machine, find_machine
-from bench.sweep.plan import Wish
+from bench.sweep.cost import budget, footprint, host
+from bench.sweep.cost.machine import TRIAL_GB, Machine, find_machine
+from bench.sweep.deciding import suggest
+from bench.sweep.planning.plan_making import Wish
+from bench.sweep.record.home import Home
+from bench.sweep.record.journal import Journal
+from bench.sweep.running import drive, session
+from bench.sweep.running.engine import Engine
 from tests.unit.sweep import fakes
 from tests.unit.sweep.fakes import World, end, frame, open_engine, smooth
 
@@ -74,7 +76,7 @@ def test_more_is_asked_once_the_lost_drivers_last_word_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, clock = lost_after(tmp_path, reports=2), Clock()
-    monkeypatch.setattr("bench.sweep.prune.stops", lambda *told: True)
+    monkeypatch.setattr("bench.sweep.deciding.prune.stops", lambda *told: True)
 
     def more(engine: Engine) -> None:
         given = session.more_of(engine.plan, 2, None, None)

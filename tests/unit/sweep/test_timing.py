@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.sweep import host, timing
-from bench.sweep.resolve import resolve
+from bench.sweep.cost import host, timing
+from bench.sweep.deciding.resolve import resolve
 from tests.unit.sweep.fakes import frame, plan
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store, check, resolve
 from tests.unit.track.records import journal
 

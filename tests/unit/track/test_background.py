@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.track import background, projection
+from bench.track import background, mlflow_projection
 from bench.track.background import BackgroundProjector
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
 from tests.unit.track.dump import dump
 from tests.unit.track.records import journal, plan, trial_records
@@ -61,7 +61,7 @@ class Flaky:
 def test_a_store_that_dies_is_said_once_and_tried_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection, "Writer", Flaky)
+    monkeypatch.setattr(mlflow_projection, "Writer", Flaky)
     Flaky.up = False
     said: list[str] = []
     thread = BackgroundProjector(store, say=said.append, gather_sec=0.0, retry_sec=0.05)
@@ -82,7 +82,7 @@ def test_a_store_still_dead_at_the_end_names_the_command(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(projection, "Writer", Flaky)
+        patch.setattr(mlflow_projection, "Writer", Flaky)
         Flaky.up = False
         said: list[str] = []
         thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
@@ -111,7 +111,7 @@ def test_a_hanging_store_does_not_hold_up_the_end(
 def test_a_record_that_is_none_is_refused_not_raised(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection, "Writer", Flaky)
+    monkeypatch.setattr(mlflow_projection, "Writer", Flaky)
     Flaky.up = True
     said: list[str] = []
     thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.track import writer
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store, client, resolve
 from tests.unit.track.dump import dump
 from tests.unit.track.records import journal

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.sweep.history import History
-from bench.sweep.projection import replay
-from bench.sweep.rows import rows
+from bench.sweep.record.board_rows import rows
+from bench.sweep.record.history import History
+from bench.sweep.record.publishing import replay
 from bench.track import read
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
 from leaderboards.board import build
 from leaderboards.text import to_json

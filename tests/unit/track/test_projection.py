@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.track import read
-from bench.track.projection import Projector
+from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
 from leaderboards.board import build
 from leaderboards.text import to_json

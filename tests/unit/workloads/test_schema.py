@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from bench.config import MethodConfig, TaskConfig, TrialConfig
 from bench.errors import BenchError
 from bench.run import Report, run_trial
-from bench.workloads import base
+from bench.workloads.workload import load as load_workload
 from tests.fakes import restore
 from tests.fakes.trials import NETS, tiny
 
@@ -94,7 +94,7 @@ def test_initialisation_of_a_users_method_is_seeded(tmp_path: Path) -> None:
 )
 def test_unknown_workload(change: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="workload") as caught:
-        base.load(change["workload"])
+        load_workload(change["workload"])
     assert said in str(caught.value)
     end = run_trial(replace(tiny(), **change), tmp_path)
     assert end.outcome == "failed"

@@ -1,0 +1,78 @@
+"""`bench show`: look at a part of the program, or at what a trial made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.options import home_option, make_console
+
+
+@click.group()
+def show() -> None:
+    """Look at a part: a backbone, a search space, a trial's pictures, a loss log."""
+
+
+@show.command()
+@click.argument("name")
+@click.option("--resolution", type=int, default=64, show_default=True)
+@click.option("--channels", type=int, default=1, show_default=True)
+@click.option("--classes", type=int, default=0, show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One argument of it.")
+@click.option("--json", "as_json", is_flag=True)
+def backbone(
+    name: str,
+    resolution: int,
+    channels: int,
+    classes: int,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Block structure, parameters and FLOPs of a backbone."""
+    from bench.console import network_table
+
+    args = network_table.parse_settings(settings)
+    found = network_table.describe(name, resolution, channels, classes, args)
+    if as_json:
+        click.echo(network_table.to_json(found))
+    else:
+        make_console().print(network_table.table(found))
+
+
+@show.command()
+@click.argument("name")
+@click.option("--scale", default="laptop", show_default=True)
+def space(name: str, scale: str) -> None:
+    """The parameters of a workload's search space."""
+    from bench.console import tables
+
+    make_console().print(tables.space(name, scale))
+
+
+@show.command()
+@click.argument("name", required=False)
+@click.option("--trial", type=int, help="Which trial.  [default: the best on select]")
+@home_option
+def samples(name: str | None, trial: int | None, home: Path | None) -> None:
+    """A trial's pictures beside real ones, as a PNG on this disk."""
+    from bench.console.samples import beside_real, choose
+    from bench.sweep.record.home import Home
+
+    where = Home.find(home)
+    history = where.history(name or where.latest())
+    click.echo(beside_real(where, history, choose(history, trial)))
+
+
+@show.command("loss-log")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True)
+def loss_log(file: Path, as_json: bool) -> None:
+    """Raw statistics of a bare training log ("step: 12, loss: 0.3" lines): sigma unknown."""
+    from bench.console import loss_table
+
+    found = loss_table.read(file)
+    if as_json:
+        click.echo(loss_table.to_json(found))
+    else:
+        make_console().print(loss_table.table(found))

@@ -1,0 +1,38 @@
+"""`bench smoke`: a small sweep for CI; the exit code is the verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.board_printing import rows_from_journal, rows_from_mlflow
+from bench.commands.sweep_command import sweep
+
+ENDED = ("completed", "pruned")  # how a trial of a sound program ends
+
+
+@click.command()
+@click.option("--trials", type=int, default=4, show_default=True)
+@click.pass_context
+def smoke(context: click.Context, trials: int) -> None:
+    """A small sweep in a folder that is thrown away; the exit code is the verdict."""
+    import tempfile
+
+    from bench.sweep.record.home import Home
+    from leaderboards import board as boards
+    from leaderboards import text
+
+    with tempfile.TemporaryDirectory(prefix="bench-smoke-") as folder:
+        where = Path(folder)
+        context.invoke(sweep, workload="echo", trials=trials, scale="smoke", home=where)
+        rows, device = rows_from_journal(Home(where), None, ())
+        told, same = rows_from_mlflow(Home(where), None, (), None)
+        ours, theirs = (boards.build(r, device=d) for r, d in ((rows, device), (told, same)))
+    failed = [f"trial {r.trial} {r.outcome}: {r.cause}" for r in rows if r.outcome not in ENDED]
+    if text.to_json(ours) != text.to_json(theirs):
+        failed.append("the board from MLflow is not the journal's")
+    for line in failed:
+        click.echo(f"smoke: {line}", err=True)
+    click.echo(f"smoke: {'failed' if failed else 'passed'}")
+    context.exit(1 if failed else 0)

@@ -1,0 +1,76 @@
+"""`bench sweep`: run trials over everything a search space varies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.options import home_option, make_console, open_store, say, tracking_option
+from bench.commands.running_trials import (
+    budget_options,
+    print_forecast,
+    print_opening,
+    run_sweep,
+    running_options,
+)
+
+
+@click.command()
+@click.argument("workload")
+@click.option("--trials", type=int, help="How many to run.  [default: 64, or by the budget]")
+@budget_options(
+    "Of the whole sweep: 90m, 2h.",
+    "Device hours of all trials: GPUs, or cores where there is no GPU.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Your data; none: simulated.")
+@click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
+@click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
+@click.option("--space", metavar="FILE.py", help="Your own search space.")
+@click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--equal",
+    default="flops",
+    show_default=True,
+    help="What each trial may spend alike: flops, nimg or gpu-seconds.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    help="Of each trial, in training TFLOP, kimg or device-seconds.  [default: by the scale]",
+)
+@click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
+@click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
+@click.option(
+    "--workers-per-trial", "workers", type=int, default=1, help="Train one trial on many."
+)
+@click.option("--pack", is_flag=True, help="Several trials on a GPU, by predicted memory.")
+@click.option("--storage", metavar="URL", help="Where checkpoints go: a shared path or a URL.")
+@click.option("--name", help="The sweep's name.  [default: WORKLOAD-NUMBER]")
+@click.option("--dry-run", is_flag=True, help="Print plan, space, budgets and cost; run nothing.")
+@running_options
+@home_option
+@tracking_option
+def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: Any) -> None:
+    """Run a sweep of trials over architectures, setups, optimisation and widths."""
+    from bench.sweep.planning.plan_making import Wish
+    from bench.sweep.record.home import Home
+    from bench.sweep.running import session
+
+    console, where = make_console(), Home.find(home)
+    name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
+    offline = wish.pop("offline")
+    wish["prune"] = not wish.pop("no_prune")
+    asked = Wish(workload=workload, **wish)
+    session.check_names(asked, where, name)
+    store = open_store(tracking_uri, where, check=not (dry or offline))
+    for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
+        say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
+    prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
+    print_opening(console, prepared)
+    if dry:
+        print_forecast(console, prepared, where)
+        return
+    run_sweep(prepared, where, console, store, real=real, address=asked.address)

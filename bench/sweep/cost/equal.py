@@ -1,0 +1,133 @@
+"""What every trial of a sweep has to spend alike: training FLOPs, images or device-seconds.
+
+By FLOPs a wider network sees fewer images, by images it costs more, by seconds it depends on the
+device: contract 4 makes the choice explicit. For device-seconds, a few steps of each architecture
+are timed once, when the plan is made, at its widths and another batch size. The speeds fitted to
+them are kept in the plan: how long a trial trains stays a function of the journal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, unknown
+from bench.sweep.cost.speed import Speed, fit
+
+if TYPE_CHECKING:
+    from bench.config import TrialConfig
+
+UNITS = {"flops": "TFLOP", "nimg": "kimg", "gpu-seconds": "device-seconds"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equal:
+    """A trial's training budget; `amount` in UNITS of its kind."""
+
+    kind: str = "flops"
+    amount: float
+    speed: Mapping[str, Speed] = field(default_factory=dict)  # by architecture
+    derived: str = ""  # from what the amount was made, where the user gave none
+
+    def __post_init__(self) -> None:
+        if self.kind not in UNITS:
+            raise unknown("--equal", self.kind, UNITS)
+        if not 0 < self.amount < float("inf"):
+            raise BenchError(f"--budget must be positive and finite, got {self.amount}")
+
+    def images(self, architecture: str, training_flops: int, batch: int) -> float:
+        """How many images a network of this architecture and cost trains on."""
+        if self.kind == "nimg":
+            return round(self.amount * 1000, 6)  # 0.57 kimg are 570 images, not 569.99...
+        if self.kind == "flops":
+            return self.amount * 1e12 / training_flops
+        if architecture not in self.speed:
+            raise BenchError(
+                f"{architecture} was not timed when this plan was made, so device-seconds say "
+                "nothing of it; start a new sweep whose space has it"
+            )
+        return self.amount / self.speed[architecture].sec_per_image(training_flops, batch)
+
+    @property
+    def text(self) -> str:
+        return f"{self.amount:.3g} {UNITS[self.kind]}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of it."""
+        lines = []
+        if self.derived:
+            lines.append(
+                f"each trial trains for {self.text}: {self.derived}; --budget sets it, and only "
+                "sweeps of one budget are ranked together"
+            )
+        if self.kind == "gpu-seconds":
+            lines.append(
+                "device-seconds (GPU-seconds, or core-seconds where there is no GPU) are predicted "
+                "from steps timed on the machine that made the plan, with nothing beside them"
+            )
+        return lines
+
+    def record(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def of_plan(plan: Mapping[str, Any]) -> Equal | None:
+    """A plan's own; None in journals from before there was a choice: by FLOPs, as their preset."""
+    body = plan.get("equal")
+    if not body:
+        return None
+    speed = {name: Speed(**own) for name, own in body["speed"].items()}
+    return Equal(**{**body, "speed": speed})
+
+
+def choose(
+    kind: str,
+    amount: float | None,
+    defaults: Sequence[TrialConfig],
+    variants: Sequence[TrialConfig],
+    flops: Callable[[TrialConfig], int],
+    seconds: Callable[[TrialConfig], float],
+) -> Equal:
+    """The budget asked for, or what the preset's FLOPs are in its unit for the median default.
+
+    `defaults` are the cells' default configurations under the preset's FLOPs; `variants` those to
+    time beside them: other widths, another batch size. What an image costs in training: `flops`
+    gives its FLOPs, `seconds` its device-seconds, timed here and now.
+
+    Raises:
+        BenchError: the device of the trials is not here to be timed.
+    """
+    derived = "what the preset's FLOPs buy the median default configuration"
+    if kind == "nimg":
+        if amount is not None:
+            return Equal(kind=kind, amount=amount)
+        usual = statistics.median(c.train.budget_nimg for c in defaults) / 1000
+        return Equal(kind=kind, amount=usual, derived=derived)
+    speed = timed([*defaults, *variants], flops, seconds)
+    if amount is not None:
+        return Equal(kind=kind, amount=amount, speed=speed)
+    usual = statistics.median(
+        c.train.budget_nimg * speed[c.method.backbone].sec_per_image(flops(c), c.train.batch_size)
+        for c in defaults
+    )
+    # one digit: a timing varies by more, and budgets that differ are not ranked together
+    return Equal(kind=kind, amount=float(f"{usual:.1g}"), speed=speed, derived=derived)
+
+
+def timed(
+    configs: Iterable[TrialConfig],
+    flops: Callable[[TrialConfig], int],
+    seconds: Callable[[TrialConfig], float],
+) -> dict[str, Speed]:
+    """The speed of each architecture, of its configurations that differ in FLOPs or batch."""
+    points: dict[str, dict[tuple[int, int], float]] = {}
+    for config in configs:
+        own = points.setdefault(config.method.backbone, {})
+        key = flops(config), config.train.batch_size
+        if key not in own:
+            own[key] = seconds(config)
+    return {name: fit(own) for name, own in points.items()}

@@ -1,0 +1,236 @@
+"""How long each architecture takes for a training step and a pass without gradients, timed here.
+
+Of each architecture the default configuration, the cheapest and dearest network and the largest
+batch are timed on the training loop itself, on noise; seconds per image are fitted to them as
+a Speed. On CPUs as many work at once as processes will: they take caches and memory from each other
+(on two cores a step takes up to a tenth longer for it, a pass over 48 pictures up to a half). On
+one thread it is CPU time that counts, so what else runs at that moment does not. A step larger than
+STEP_FLOP is timed in part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from bench.errors import BenchError
+from bench.metrics.extractors import extract, load_extractor
+from bench.sweep.cost import host
+from bench.sweep.cost.price import cost
+from bench.sweep.cost.speed import Speed, fit
+from bench.train.loop import Training
+from bench.train.objective import Batch, build
+
+if TYPE_CHECKING:
+    from bench.config import TrainConfig, TrialConfig
+
+STEP_FLOP = {"cpu": 4e10, "cuda": 2e13}  # at most, in one timed step or pass
+STEPS = 2  # timed, after one that is not
+MOST_AT_ONCE = 8  # that are timed together, with no more threads than there are cores here
+ABSENT_FLOP_PER_SEC = 2e13  # of a GPU that is not here to be timed: assumed, and said
+ABSENT = (
+    "there is no GPU here to be timed: seconds assume "
+    f"{ABSENT_FLOP_PER_SEC / 1e12:.0f} TFLOP/s of training and sampling"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Seconds of one architecture, of one process."""
+
+    train: Speed
+    forward: Speed
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Mapping[str, float]]) -> Pace:
+        return cls(train=Speed(**told["train"]), forward=Speed(**told["forward"]))
+
+    @classmethod
+    def assumed(cls) -> Pace:
+        speed = Speed(step=0.0, image=0.0, flop=1 / ABSENT_FLOP_PER_SEC)
+        return cls(train=speed, forward=speed)
+
+
+def paces(configs: Iterable[TrialConfig], places: int = 1) -> dict[str, Pace]:
+    """The pace of each architecture among configurations, where so many processes work at once;
+    the first of each is its default."""
+    by_name: dict[str, list[TrialConfig]] = {}
+    for config in configs:
+        by_name.setdefault(config.method.backbone, []).append(config)
+    return {name: _pace(own, places) for name, own in by_name.items()}
+
+
+def _pace(configs: Sequence[TrialConfig], places: int) -> Pace:
+    if absent(configs[0]):
+        return Pace.assumed()
+    train: dict[tuple[int, int], float] = {}
+    forward: dict[tuple[int, int], float] = {}
+    for config in _telling(configs):
+        price = cost(config.task, config.method)
+        share = config.train.batch_size // config.train.workers
+        if (price.training_flops, share) in train:
+            continue
+        step, passes = _time(config, places, passes=not _near(forward, price.forward_flops))
+        train[price.training_flops, share] = step
+        if passes is not None:
+            forward[price.forward_flops, _drawn_at_once(config)] = passes
+    return Pace(train=fit(train), forward=fit(forward))
+
+
+def _telling(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """Those that differ most in what a step costs; the first alone where steps take very long."""
+
+    def flops(config: TrialConfig) -> int:
+        return cost(config.task, config.method).training_flops
+
+    first = configs[0]
+    small = min(configs, key=lambda c: (flops(c), c.train.batch_size))
+    if flops(first) > STEP_FLOP[first.train.device]:
+        return [small]
+    large = max(configs, key=lambda c: (flops(c), -c.train.batch_size))
+    many = max(configs, key=lambda c: (c.train.batch_size, -flops(c)))
+    return [small, large, first, many]
+
+
+def _near(points: dict[tuple[int, int], float], flops: int) -> bool:
+    """Whether two passes were timed, or one of as many FLOPs."""
+    return len(points) == 2 or any(found == flops for found, _ in points)
+
+
+def _drawn_at_once(config: TrialConfig) -> int:
+    return min(config.sample.batch_size, config.measure.n_select)
+
+
+class _Noise:
+    """Batches without anything in them: what is read from the data costs little beside a step."""
+
+    def __init__(self, config: TrialConfig) -> None:
+        self.shape = (config.task.channels, *config.task.spatial)
+
+    def batch(self, samples: Sequence[int], seed: int) -> Batch:
+        return Batch(target=torch.zeros(len(samples), *self.shape))
+
+
+def _time(config: TrialConfig, places: int, *, passes: bool) -> tuple[float, float | None]:
+    """Seconds per image of a step and, if asked, of a pass over as many as are drawn at once."""
+    price, limit = cost(config.task, config.method), STEP_FLOP[config.train.device]
+    share = config.train.batch_size // config.train.workers
+    trainings = _trainings(config, max(1, min(share, int(limit / price.training_flops))), places)
+    step = _step(trainings)
+    if not passes:
+        return step, None
+    drawn = max(1, min(_drawn_at_once(config), int(limit / price.forward_flops)))
+    predictors = [t.objective.predictor(t.objective.net, 0) for t in trainings]
+    sigma = torch.ones(drawn)
+    pictures = [_Noise(config).batch(range(drawn), 0).target for _ in predictors]
+    works = [partial(p.denoise, x, sigma) for p, x in zip(predictors, pictures, strict=True)]
+    return step, _mean(config.train, works) / drawn
+
+
+def _trainings(config: TrialConfig, batch: int, places: int) -> list[Training]:
+    """One for each of the processes that will work at once; on a GPU one, and of networks so
+    large that they are timed in part."""
+    device = config.train.device
+    large = cost(config.task, config.method).training_flops > STEP_FLOP[device]
+    here = max(1, host.cores() // config.train.threads)
+    together = 1 if device == "cuda" or large else min(places, here, MOST_AT_ONCE)
+    return [_training(config, batch) for _ in range(together)]
+
+
+def _training(config: TrialConfig, batch: int) -> Training:
+    """The training of one process, a batch at a time and nothing else."""
+    train = dataclasses.replace(
+        config.train,
+        budget_nimg=batch,
+        rungs_nimg=(batch,),
+        report_nimg=batch,
+        batch_size=batch,
+        micro_batch=batch,
+        workers=1,
+        schedule="constant",
+    )
+    return Training(train, build(config), _Noise(config), config.seed, "timing")
+
+
+def _step(trainings: Sequence[Training]) -> float:
+    """Seconds per image of a step."""
+    batch = trainings[0].config.batch_size
+
+    def work(training: Training) -> None:
+        training.advance(training.nimg + batch)
+
+    return _mean(trainings[0].config, [partial(work, t) for t in trainings]) / batch
+
+
+def _mean(train: TrainConfig, works: Sequence[Callable[[], object]]) -> float:
+    """Mean seconds of a call where these work at once: of STEPS each, after one that is not
+    timed."""
+    wait = torch.cuda.synchronize if train.device == "cuda" else _nothing
+    one_thread = train.device != "cuda" and train.threads == 1
+    clock = time.thread_time if one_thread else time.perf_counter
+    ready = Barrier(len(works))
+
+    def timed(work: Callable[[], object]) -> float:
+        torch.set_num_threads(train.threads)
+        try:
+            work()
+            wait()
+        finally:
+            ready.wait()  # the others do
+        begin = clock()
+        for _ in range(STEPS):
+            work()
+        wait()
+        return (clock() - begin) / STEPS
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return float(np.mean(list(pool.map(timed, works))))
+
+
+def _nothing() -> None:
+    """A CPU has done its work when it says so."""
+
+
+def sec_per_image(config: TrialConfig, places: int = 1) -> float:
+    """Device-seconds of training on one image of a whole batch; threads x seconds on a CPU, where
+    so many processes work at once.
+
+    Raises:
+        BenchError: the device of the trials is not here.
+    """
+    if absent(config):
+        raise BenchError(
+            "--equal gpu-seconds times the networks where the sweep is started, and there is no "
+            "GPU here; start it on a node that has one (ray job submit), or use --equal flops"
+        )
+    seconds = _step(_trainings(config, config.train.batch_size, places))
+    if config.train.device == "cuda":
+        torch.cuda.empty_cache()  # the trials' processes need the memory
+        return seconds
+    return seconds * config.train.threads
+
+
+def sec_per_picture(config: TrialConfig) -> float:
+    """Seconds the extractor takes for one picture; on the CPU, whatever trains."""
+    judge = load_extractor(config.measure.extractor)
+    shape = (_drawn_at_once(config), config.task.channels, *config.task.spatial)
+    pictures = np.zeros(shape, np.uint8)
+    torch.set_num_threads(config.train.threads)
+    extract(judge, pictures)
+    begin = time.perf_counter()
+    extract(judge, pictures)
+    return (time.perf_counter() - begin) / len(pictures)
+
+
+def absent(config: TrialConfig) -> bool:
+    """Whether the device of a trial is not here to be timed."""
+    return config.train.device == "cuda" and not torch.cuda.is_available()

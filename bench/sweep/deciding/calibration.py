@@ -1,0 +1,246 @@
+"""How far the ranking at each rung agrees with the final one, and what pruning may make of it.
+
+Measured on a sweep that pruned nothing (pruned, the trials that looked worst early have no final
+value, and the agreement would be that of the rest). Each rung gets Spearman's and Kendall's rank
+correlation with the last, with bootstrap intervals over trials, and the share that goes on there:
+the smallest with which, in SURVIVE of resampled sweeps, one of the trials that end within error of
+the best gets past all rungs. A resampled sweep is run by the pruning rule itself: protected trials
+report first and are only seen (the best is that of the others: a protected one is never lost), the
+others come one by one and are judged among those seen so far, at a later rung only those that
+passed the earlier ones. The permitted loss is shared alike by the rungs. Where an agreement is not
+established, nothing is pruned. (Contract 11.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.files import whole
+from bench.streams import stream
+from bench.sweep.deciding.role import PROTECTED
+from bench.sweep.record.history import History
+from bench.sweep.record.home import Home
+from leaderboards.agreement import spearman
+
+SURVIVE = 0.95  # of resampled sweeps in which one of the eventual best passes all rungs
+SHARES = tuple(round(0.25 + 0.05 * i, 2) for i in range(16))  # never fewer than a quarter; to 1
+ESTABLISHED = 0.4  # low end of Spearman's interval: below it too few survive, by simulation
+DRAWS = 1000
+MIN_TRIALS = 8
+REL_ERROR = 0.05  # of a last value, where no spread between seeds was measured
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """One rung's agreement with the last; intervals are 95 % bootstrap intervals over trials."""
+
+    fraction: float
+    spearman: float
+    spearman_low: float
+    spearman_high: float
+    kendall: float
+    kendall_low: float
+    kendall_high: float
+    keep: float  # share of those that report here which goes on; 1: do not prune here
+    lost: float  # of resampled sweeps: no trial as good as the best got past this rung
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Of one workload, preset, space and protocol."""
+
+    workload: str
+    scale: str
+    scale_digest: str
+    protocol_digest: str
+    simulated: bool  # the data it was measured on
+    space: str  # by name; a user's own by its content
+    sweep: str
+    trials: int
+    rel_error: float  # within which two last values are not told apart
+    rungs: tuple[Rung, ...]  # all but the last
+
+    @property
+    def keep(self) -> list[float]:
+        return [rung.keep for rung in self.rungs]
+
+    @property
+    def text(self) -> str:
+        shares = ", ".join(f"{k:.0%}" for k in self.keep)
+        return f"pruning keeps {shares}: measured on {self.trials} unpruned trials ({self.sweep})"
+
+
+def measure(history: History) -> Calibration:
+    """The agreement in a finished sweep.
+
+    Raises:
+        BenchError: it pruned or did not draw at random, or too few of its trials completed.
+    """
+    plan = history.plan
+    if plan["prune"]:
+        raise BenchError(
+            f"sweep {plan['sweep']} pruned trials, so its early rungs cannot be judged by it; "
+            "take one of --sampler random, or let bench calibrate run its own"
+        )
+    if plan["sampler"] != "random" and plan["startup_trials"] < len(history.trials):
+        raise BenchError(
+            f"most trials of sweep {plan['sweep']} were chosen by what others did, so they are no "
+            "sample of the space; take one run with --sampler random, or let bench calibrate run "
+            "its own"
+        )
+    last = len(plan["rungs"]) - 1
+    done = [
+        t
+        for t in history.with_outcome("completed")
+        if len(t.rungs) == last + 1 and t.suggestion["origin"] != "confirm"
+    ]
+    if len(done) < MIN_TRIALS:
+        raise BenchError(
+            f"sweep {plan['sweep']} has {len(done)} completed trials; a calibration needs "
+            f"{MIN_TRIALS}"
+        )
+    values = np.array([[t.rungs[i] for i in range(last + 1)] for t in done])
+    spread = plan.get("seed_spread") or {}
+    rel_error = 2 * float(spread.get("rel_sd", REL_ERROR / 2))
+    return Calibration(
+        workload=plan["workload"],
+        scale=plan["scale"],
+        scale_digest=plan["scale_digest"],
+        protocol_digest=plan["protocol_digest"],
+        simulated=plan["data"]["simulated"],
+        space=_space(plan),
+        sweep=plan["sweep"],
+        trials=len(done),
+        rel_error=rel_error,
+        rungs=judge(values, plan["rungs"], rel_error, PROTECTED * len(plan["cells"])),
+    )
+
+
+def judge(
+    values: Values, fractions: Sequence[float], rel_error: float, protected: int
+) -> tuple[Rung, ...]:
+    """All rungs but the last, of values [trials, rungs]; lower is better.
+
+    `protected` trials of a sweep are never stopped, though their values count.
+    """
+    n, draw = len(values), stream(0, "calibrate")
+    sweeps = draw.integers(0, n, (DRAWS, protected + n))  # protected first, then in order
+    going = np.ones_like(sweeps, bool)
+    final = values[sweeps, -1]
+    best = final[:, protected:].min(1, keepdims=True)
+    good = final <= best + rel_error * np.abs(best)
+    good[:, :protected] = False  # they get through whatever is kept
+    rungs, last = [], values.shape[1] - 1
+    for i in range(last):
+        early, again = values[:, i], sweeps[:, protected:]
+        rho, tau = spearman(early, values[:, -1]), kendall(early, values[:, -1])
+        rhos = [spearman(early[rows], values[rows, -1]) for rows in again]
+        taus = [kendall(early[rows], values[rows, -1]) for rows in again]
+        low, high = _interval(rhos)
+        permitted, keep = (1 - SURVIVE) * (i + 1) / last, 1.0
+        if low > ESTABLISHED:
+            place, seen = _places(early[sweeps], going)
+            for keep in SHARES:
+                on = going & (place <= np.maximum(1, np.ceil(keep * seen)))
+                on[:, :protected] = True
+                if 1 - (on & good).any(1).mean() <= permitted:
+                    break
+            going = on
+        rungs.append(
+            Rung(
+                fraction=fractions[i],
+                spearman=rho or 0.0,
+                spearman_low=low,
+                spearman_high=high,
+                kendall=tau or 0.0,
+                kendall_low=_interval(taus)[0],
+                kendall_high=_interval(taus)[1],
+                keep=keep,
+                lost=float(1 - (going & good).any(1).mean()),
+            )
+        )
+    return tuple(rungs)
+
+
+def _places(early: Values, going: NDArray[np.bool_]) -> tuple[Any, Any]:
+    """Of each trial [sweeps, trials]: its place among those seen so far, and how many those are."""
+    place = np.empty(early.shape, int)
+    for t in range(early.shape[1]):
+        ahead = going[:, :t] & (early[:, :t] < early[:, t : t + 1])
+        place[:, t] = 1 + ahead.sum(1)
+    return place, going.cumsum(1)
+
+
+def kendall(first: Values, second: Values) -> float | None:
+    """Kendall's tau-b; None where one side is constant."""
+    from scipy.stats import kendalltau  # half a second to import
+
+    found = float(kendalltau(first, second).statistic)
+    return None if math.isnan(found) else found
+
+
+def _interval(found: Sequence[float | None]) -> tuple[float, float]:
+    """The middle 95 %; a resampled sweep without any order counts as one without agreement."""
+    low, high = np.quantile([value or 0.0 for value in found], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def store(home: Home, found: Calibration) -> Path:
+    path = _path(home, found.workload, found.scale, found.space, found.protocol_digest)
+    with whole(path) as part:
+        part.write_text(json.dumps(dataclasses.asdict(found), indent=1) + "\n")
+    return path
+
+
+def load(home: Home, plan: dict[str, Any]) -> Calibration | None:
+    """What was measured under a plan's own preset, space and protocol (data, budget and rungs in
+    it).
+
+    Raises:
+        BenchError: the file is damaged.
+    """
+    path = _path(home, plan["workload"], plan["scale"], _space(plan), plan["protocol_digest"])
+    if not path.exists():
+        return None
+    try:
+        body = json.loads(path.read_text())
+        rungs = tuple(Rung(**rung) for rung in body.pop("rungs"))
+        found = Calibration(rungs=rungs, **body)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BenchError(f"{path} is damaged; delete it, or run bench calibrate again") from error
+    return found if found.scale_digest == plan["scale_digest"] else None
+
+
+def applied(home: Home, plan: dict[str, Any]) -> dict[str, Any]:
+    """A plan with what pruning keeps as it was measured, if it was; its notes say which."""
+    if not plan["prune"]:
+        return plan
+    found = load(home, plan)
+    if found is None:
+        own = ", ".join(f"{k:.0%}" for k in plan["keep"])
+        note = (
+            f"pruning keeps {own}: the preset's own; bench calibrate {plan['workload']} measures "
+            "what these rungs know"
+        )
+        return {**plan, "notes": [*plan["notes"], note]}
+    return {**plan, "keep": found.keep, "notes": [*plan["notes"], found.text]}
+
+
+def _space(plan: dict[str, Any]) -> str:
+    return str(plan.get("space_digest") or plan["space"])
+
+
+def _path(home: Home, workload: str, scale: str, space: str, protocol: str) -> Path:
+    return home.path / "calibration" / f"{workload}-{scale}-{space}-{protocol[:8]}.json"

@@ -1,0 +1,41 @@
+"""Where a trial comes from, read off the journal: defaults, protected trials of a cell, then TPE.
+
+Contract 11: the authors' configurations come first, one for each architecture x preconditioning
+cell, and two trials of every cell run to their end whatever they report, so that a verdict on an
+architecture or a preconditioning never rests on trials that were stopped early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.sweep.record.history import History
+
+PROTECTED = 2  # trials of a cell that run to the end whatever they report (contract 11)
+TRIES = 4  # protected trials a cell may use up when its trials fail or diverge
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a trial is in its sweep."""
+
+    origin: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # its parameters that are given
+    protected: bool = False  # never pruned
+
+
+def role(plan: Mapping[str, Any], history: History, number: int) -> Role:
+    """The role of trial `number`, about to be suggested. A pure function."""
+    if plan["sampler"] == "random":
+        return Role("random")
+    cells = [tuple(c) for c in plan["cells"]]
+    if number < len(cells):
+        return Role("default", plan["defaults"][number], plan["prune"])
+    for architecture, setup in cells:
+        sure, tried = history.cell_counts((architecture, setup))
+        if sure < PROTECTED and tried < TRIES:
+            fixed = {"architecture": architecture, "preconditioning": setup}
+            return Role("cell", fixed, plan["prune"])
+    return Role("tpe")

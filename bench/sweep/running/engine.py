@@ -1,0 +1,374 @@
+"""The sweep engine: what to suggest, what to prune, what ended; journal first, always.
+
+No Ray here. Whoever runs trials (the Ray adapter, a test, a stress command) asks `next`, tells
+`started`, `reported` and `ended`, and obeys the answers. Everything asked is answered from the
+history alone, and everything told is in the journal before it changes the history.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bench.config import TrialConfig
+from bench.errors import BenchError
+from bench.run import DISK_FULL, Report
+from bench.streams import derive_seed
+from bench.sweep.cost import budget, footprint, slots
+from bench.sweep.cost.price import cost
+from bench.sweep.deciding import prune, suggest
+from bench.sweep.deciding.resolve import Frame, label, resolve
+from bench.sweep.deciding.role import role
+from bench.sweep.planning.forecast import predict_sec
+from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.journal import Journal
+from bench.sweep.running.interrupts import Interrupts
+from search_spaces import Choices, Space
+
+if TYPE_CHECKING:
+    from bench.sweep.cost.machine import Machine
+
+LOSSES = 3  # of a trial's process or node without getting any further between: then it has failed
+UNFIT = 32  # suggestions in a row that do not fit the memory: then the space does not
+
+Listener = Callable[[Record], None]
+
+
+class Engine:
+    """The one writer of a sweep. Thread-safe: the live view reads while the driver writes."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        frame: Frame,
+        space: Space,
+        choices: Choices,
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
+        self.journal, self.frame = journal, frame
+        self.space, self.choices, self.listeners = space, choices, listeners
+        self.history = History(journal.records)
+        self.lock = threading.RLock()
+        self.interrupts = Interrupts()
+        self.running: set[int] = set()
+        self.stopping = False
+        self._concurrency: int | None = None
+        self._machine: Machine | None = None
+        self._waiting = [t.number for t in self.history.left_open]
+
+    @property
+    def plan(self) -> Record:
+        return self.history.plan
+
+    @property
+    def concurrency(self) -> int:
+        """How many trials may run at once: the plan's, or what a cluster holds now."""
+        return self._concurrency or int(self.plan["concurrency"])
+
+    @concurrency.setter
+    def concurrency(self, count: int) -> None:
+        self._concurrency = count
+
+    def settle(self, machine: Machine) -> None:
+        """What is to be run, and where now: room and memory are those of this machine, should
+        the plan have been made on another."""
+        self._waiting = [t.number for t in self.history.left_open]
+        if not self.plan.get("fixed_concurrency", True):
+            self._concurrency = machine.concurrency
+        if machine.other_than(self.plan.get("device") or {}):
+            self._machine = machine
+
+    @property
+    def _memory_gb(self) -> float | None:
+        """What a trial may use; None: not known."""
+        if self._machine is not None:
+            return self._machine.memory_gb
+        found: float | None = self.plan.get("memory_gb")
+        return found
+
+    @property
+    def _packed(self) -> int | None:
+        """The GPUs that trials are packed on; None: they are not packed."""
+        devices: int | None = self.plan.get("pack")
+        return devices if devices is None or self._machine is None else self._machine.gpus
+
+    def write(self, kind: str, **body: Any) -> Record:
+        """Append to the journal, fold, then tell the listeners."""
+        with self.interrupts.held():
+            with self.lock:
+                record = self.journal.append(kind, **body)
+                self.history.apply(record)
+            for listener in self.listeners:
+                listener(record)
+        return record
+
+    def take_up(self) -> None:
+        """After a driver was lost between a report and what follows from it: say that first.
+
+        Nothing comes between the two in a journal but the opening of sessions, so the history is
+        still the one the driver would have decided on.
+        """
+        last = next((r for r in reversed(self.journal.records) if r["kind"] != "session"), None)
+        if last is not None and last["kind"] == "report":
+            if last["cause"] == DISK_FULL:  # there may be space again
+                self._end(last["trial"], "interrupted", DISK_FULL)
+            else:
+                self._conclude(last["trial"], last)
+        self._waiting = [t.number for t in self.history.left_open]
+
+    @property
+    def planned(self) -> bool:
+        """As many trials as were asked for have been suggested."""
+        trials = self.plan["trials"]
+        return trials is not None and len(self.history.trials) >= trials
+
+    @property
+    def complete(self) -> bool:
+        """Every trial of the plan has come to an end that stands, or the budget is spent."""
+        if self.running:
+            return False
+        return (self.planned and not self.history.left_open) or self._too_little_left()
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing more will be handed out, not even should a running trial be lost."""
+        return self.stopping or (not self.running and not self._anything_left)
+
+    @property
+    def _anything_left(self) -> bool:
+        """Whether a trial could be handed out now, were there room."""
+        left = bool(self._waiting) or not self.planned
+        return left and not self._too_little_left()
+
+    def _too_little_left(self) -> bool:
+        return budget.too_little_left(self.history, self.journal.now())
+
+    def spent(self) -> budget.Spent:
+        """What the sweep has spent by now."""
+        with self.lock:
+            return budget.spent(self.history, self.journal.now())
+
+    def next(self) -> Trial | None:
+        """The next trial to run: an unfinished one first, then a new suggestion."""
+        with self.interrupts.held(), self.lock:
+            unfit = 0
+            while not self.stopping and self._anything_left and self._room():
+                if self._waiting:
+                    number = self._waiting.pop(0)
+                else:
+                    number = len(self.history.trials)
+                    self._suggest(number)
+                trial = self.history.trials[number]
+                if not trial.suggestion.get("unfit"):
+                    self.running.add(number)
+                    return trial
+                self._end(number, "out-of-memory", trial.suggestion["unfit"])
+                unfit += 1
+                if unfit >= UNFIT:
+                    self.stopping = True
+                    raise BenchError(
+                        f"{unfit} suggestions in a row do not fit in "
+                        f"{self._memory_gb:.1f} GB; narrow the space, or give trials more"
+                    )
+            return None
+
+    def _room(self) -> bool:
+        """Whether one more may run beside those that do."""
+        if len(self.running) >= self.concurrency:
+            return False
+        devices = self._packed  # as many as their slots leave room for
+        taken = sum(self.history.trials[n].suggestion.get("slot", 0.0) for n in self.running)
+        return devices is None or taken < devices
+
+    def _suggest(self, number: int) -> None:
+        again = {c["number"]: c["of"] for c in self.plan["confirm"]}
+        if number in again:
+            self._confirm(number, self.history.trials[again[number]])
+            return
+        its = role(self.plan, self.history, number)
+        params, distributions = suggest.suggest(
+            self.plan, self.history, number, self.space, self.choices, its.fixed
+        )
+        # fitted first: how it is split into micro-batches is part of which entry it is
+        config, fitted = self._fit(resolve(self.frame, params, self.plan["seed"]))
+        config = self._seeded(config)
+        self._propose(number, config, params, distributions, its.origin, its.protected, fitted)
+
+    def _confirm(self, number: int, of: Trial) -> None:
+        """The same entry from a new seed, run to its end."""
+        told = of.suggestion
+        config = self._seeded(TrialConfig.from_dict(told["config"]))
+        fitted: dict[str, Any] = {k: told[k] for k in ("predicted_gb", "slot") if k in told}
+        params, distributions = told["params"], told["distributions"]
+        self._propose(number, config, params, distributions, "confirm", True, fitted)
+
+    def _seeded(self, config: TrialConfig) -> TrialConfig:
+        """A configuration drawn before gets a new seed and joins its entry."""
+        entry, trials = config.entry_id, self.history.trials.values()
+        same = sum(t.suggestion["entry_id"] == entry for t in trials)
+        if not same:
+            return config
+        seed = derive_seed(self.plan["seed"], "trial", same) % 2**31
+        return dataclasses.replace(config, seed=seed)
+
+    def _propose(
+        self,
+        number: int,
+        config: TrialConfig,
+        params: dict[str, Any],
+        distributions: dict[str, str],
+        origin: str,
+        protected: bool,
+        fitted: dict[str, Any],
+    ) -> Record:
+        """Put a suggestion into the journal; `fitted` is what it says of memory."""
+        price = cost(config.task, config.method)
+        # timings are of the machine that the sweep was planned on
+        seconds = predict_sec(config, self.plan) if self._machine is None else None
+        return self.write(
+            "suggest",
+            trial=number,
+            trial_id=config.trial_id,
+            entry_id=config.entry_id,
+            seed=config.seed,
+            label=label(params),
+            origin=origin,
+            protected=protected,
+            params=params,
+            distributions=distributions,
+            cost=asdict(price),
+            config=config.to_dict(),
+            **({} if seconds is None else {"predicted_sec": round(seconds, 1)}),
+            **fitted,
+        )
+
+    def _fit(self, config: TrialConfig) -> tuple[TrialConfig, dict[str, Any]]:
+        """The configuration in micro-batches that fit, and what the suggestion says of memory."""
+        limit = self._memory_gb
+        if limit is None:
+            return config, {}
+        found = footprint.fit(config, limit)
+        need = footprint.predict(found or config).peak_gb
+        told: dict[str, Any] = {"predicted_gb": round(need, 3)}
+        if found is None:
+            told["unfit"] = (
+                f"infeasible, not launched: needs {need:.1f} GB by prediction even one image at "
+                f"a time, a trial may use {limit:.1f} GB"
+            )
+        if self._packed is not None:
+            machine = self._machine
+            device_gb: Any = machine.device_gb if machine else self.plan["device_gb"]
+            told["slot"] = slots.slot(need, device_gb)
+        return found or config, told
+
+    def started(self, number: int, host: str, pid: int) -> None:
+        self.write("start", trial=number, host=host, pid=pid)
+
+    def reported(self, number: int, report: Report) -> bool:
+        """Take a report; True tells the runner to stop the trial now."""
+        trial = self.history.trials[number]
+        if trial.outcome is not None:
+            return True  # a late word of a trial that was stopped
+        with self.interrupts.held():
+            if not self._news(trial, report):
+                # told again by a resumed trial: what follows from it was decided then
+                return self._cut_off(number, self.journal.now())
+            return self._conclude(number, self.write("report", trial=number, **asdict(report)))
+
+    def _news(self, trial: Trial, report: Report) -> bool:
+        """Whether a report says more than was heard before its trial was taken up again."""
+        if report.phase == "rung":
+            return report.rung not in trial.rungs
+        return report.phase == "end" or report.nimg > trial.nimg
+
+    def _cut_off(self, number: int, now: float) -> bool:
+        """Interrupt a trial when the sweep's budget is spent; whether it is."""
+        if not budget.limited(self.history) or not budget.spent(self.history, now).over:
+            return False
+        self._end(number, "interrupted", budget.SPENT)
+        return True
+
+    def _conclude(self, number: int, report: Record) -> bool:
+        """Write what follows from a report just written; whether the trial is over."""
+        if report["phase"] == "end":
+            if report["cause"] == DISK_FULL:
+                self.stop_full(number, DISK_FULL)
+            self._end(number, report["outcome"] or "failed", report["cause"])
+            return True
+        rung, trial = report["rung"], self.history.trials[number]
+        if rung is None or not prune.stops(self.plan, self.history, trial, rung):
+            return self._cut_off(number, report["t"])
+        keep, at = self.plan["keep"][rung], self.plan["rungs"][rung]
+        self._end(number, "pruned", f"not among the best {keep:.0%} at {at:.0%} of the budget")
+        return True
+
+    def ended(self, number: int, outcome: str, cause: str) -> None:
+        """The runner lost a trial (a dead process, a stop): say so once."""
+        if self.history.trials[number].outcome is None:
+            self._end(number, outcome, cause)
+
+    def never_started(self, number: int, cause: str) -> None:
+        """A trial that was handed out cannot be started."""
+        self._end(number, "failed", cause)
+
+    def lost(self, number: int, cause: str) -> bool:
+        """A running trial's process or node is gone; True if it goes on from its last checkpoint.
+
+        It does unless it was lost LOSSES times without getting any further: then the cause is
+        most likely its own.
+        """
+        with self.interrupts.held(), self.lock:
+            trial = self.history.trials[number]
+            if trial.outcome is not None:
+                return False
+            before = trial.losses if trial.nimg <= trial.lost_at_nimg else 0
+            if before + 1 >= LOSSES:
+                self._end(number, "failed", f"lost {LOSSES} times at nimg {trial.nimg}: {cause}")
+                return False
+            self.running.discard(number)
+            self.write("outcome", trial=number, outcome="interrupted", cause=cause, lost=True)
+            self._waiting.insert(0, number)
+            return True
+
+    def stop_full(self, number: int, cause: str) -> None:
+        """A disk is full; every other trial would end the same way.
+
+        Raises:
+            BenchError: always, once the trial's wait is in the journal.
+        """
+        self.ended(number, "interrupted", cause)
+        self.stopping = True
+        raise BenchError(
+            f"{cause}: trial {number} waits for space; free some, then "
+            f"bench resume {self.plan['sweep']}"
+        )
+
+    def give_up_waiting(self, cause: str) -> None:
+        """Trials that a lost driver left without a word, and this one had no budget for, wait."""
+        for trial in self.history.left_open:
+            if trial.outcome is None:
+                self._end(trial.number, "interrupted", cause)
+
+    def _end(self, number: int, outcome: str, cause: str) -> None:
+        self.running.discard(number)
+        self.write("outcome", trial=number, outcome=outcome, cause=cause)
+
+    def stop_when_spent(self) -> bool:
+        """At the end of the sweep's budget: what runs now waits where its last checkpoint is.
+
+        For a runner to ask between reports, which may be far apart.
+        """
+        if not self.stopping and budget.limited(self.history) and self.spent().over:
+            self.stop(budget.SPENT)
+        return self.stopping
+
+    def stop(self, cause: str) -> None:
+        """Hand out nothing more; what runs now is interrupted and waits for `bench resume`."""
+        self.stopping = True
+        with self.interrupts.held():
+            for number in sorted(self.running):
+                self.ended(number, "interrupted", cause)
+            self.running.clear()

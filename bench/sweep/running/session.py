@@ -1,0 +1,333 @@
+"""A driver's session with one sweep: begin it or take it up again, run it, close it.
+
+Everything that can be wrong is found in `prepare`, before a folder of the sweep exists.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data.cache import CachedImages, load_cache
+from bench.errors import BenchError
+from bench.files import sync_folder, whole
+from bench.metrics.memorisation import matched_indices
+from bench.pictures import save_grid
+from bench.storage import layout
+from bench.sweep.cost import budget, equal, footprint
+from bench.sweep.cost import machine as machines
+from bench.sweep.cost.machine import Machine
+from bench.sweep.deciding import calibration
+from bench.sweep.deciding.resolve import Frame, resolve
+from bench.sweep.planning import plan_making as planning
+from bench.sweep.planning.forecast import Forecast, forecast
+from bench.sweep.planning.plan_making import Wish
+from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.home import Home
+from bench.sweep.record.journal import Journal
+from bench.sweep.record.publishing import REFERENCE
+from bench.sweep.running.engine import Engine, Listener
+from bench.workloads import generate
+from bench.workloads.workload import load as load_workload
+from search_spaces import Space
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+SHOWN = 64  # pictures of the report part, as many as a trial's grid has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A sweep that could be begun now; nothing of it is on disk but the shared data cache."""
+
+    plan: dict[str, Any]
+    frame: Frame
+    space: Space
+    distributions: dict[str, str]
+    data: CachedImages
+    forecast: Forecast
+
+
+def find_machine(wish: Wish) -> Machine:
+    """The machine, or the cluster, as the wish would use it.
+
+    Raises:
+        BenchError: it cannot be used so; a cluster of several nodes without storage.
+    """
+    if wish.address is None:
+        return machines.find_machine(wish.concurrency, wish.workers, wish.pack)
+    found = _survey(wish.address)
+    if found.nodes > 1 and wish.storage is None:
+        raise BenchError(
+            f"{found.text}: trials may move between nodes, so their checkpoints need a place that "
+            "all reach; give one with --storage (a shared path, or a URL such as s3://bucket/bench)"
+        )
+    return machines.cluster_machine(found, wish.concurrency, wish.workers, wish.pack)
+
+
+@lru_cache(maxsize=1)
+def _survey(address: str) -> Any:
+    from bench.sweep.ray_adapter.survey import survey
+
+    return survey(address)
+
+
+def machine_of(engine: Engine, address: str | None) -> Machine:
+    """The machine as a sweep that was begun uses it.
+
+    Raises:
+        BenchError: it has not what the sweep runs on.
+    """
+    plan = engine.plan
+    wish = Wish(
+        workload=plan["workload"],
+        trials=1,
+        concurrency=plan["concurrency"] if plan.get("fixed_concurrency", True) else None,
+        workers=plan.get("workers", 1),
+        pack=plan.get("pack") is not None,
+        storage=plan.get("storage"),
+        address=address,
+    )
+    machine = find_machine(wish)
+    if plan["frame"]["device"] == "cuda" and not machine.gpus:
+        raise BenchError(
+            f"sweep {plan['sweep']!r} runs on GPUs and there is none here; resume it where it ran"
+        )
+    return machine
+
+
+def check_names(wish: Wish, home: Home, name: str | None) -> None:
+    """Everything in a wish that can be judged without touching a disk or the data.
+
+    Raises:
+        BenchError: an unknown workload, scale or space, a bad or taken name.
+    """
+    workload = load_workload(wish.workload)
+    planning.choose_scale(workload, wish, find_machine(wish))
+    planning.load_space(wish.space or workload.space)
+    if name is not None and not NAME.fullmatch(name):
+        raise BenchError(f"--name {name!r}: a name is letters, digits, '-', '_' and '.', as echo-1")
+    if name is not None and home.taken(name):
+        raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
+
+
+def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None]) -> Prepared:
+    """Decide and check all of a new sweep.
+
+    Raises:
+        BenchError: any mistake in the wish, its data, space or budget.
+    """
+    check_names(wish, home, name)
+    workload = load_workload(wish.workload)
+    machine = find_machine(wish)
+    scale = planning.choose_scale(workload, wish, machine)
+    space = planning.load_space(wish.space or workload.space)
+    home.make()
+    name = name or home.free_name(workload.name)
+    if wish.storage is not None:
+        layout.check(wish.storage, home.path, new_sweep=name)
+    said("reading the data" if wish.data else "drawing the simulated data")
+    data = workload.open_data(wish.data, scale, home.path, wish.group_by)
+    frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
+    if wish.equal == "gpu-seconds":
+        said("timing the networks")
+    plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
+    frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
+    plan = calibration.applied(home, plan)
+    distributions = planning.check_space(plan, frame, space, scale.choices)
+    _need_memory(plan, frame)
+    first = resolve(frame, plan["defaults"][0], wish.seed)
+    generate.prepare(first.data.cache, first)
+    found = forecast(plan, frame)
+    plan = {**plan, "forecast": dataclasses.asdict(found)}
+    return Prepared(
+        plan=plan, frame=frame, space=space, distributions=distributions, data=data, forecast=found
+    )
+
+
+def _need_memory(plan: Record, frame: Frame) -> None:
+    """Raises BenchError when not even one of the default configurations fits."""
+    limit = plan["memory_gb"]
+    if limit is None:
+        return
+    configs = [resolve(frame, params, plan["seed"]) for params in plan["defaults"]]
+    if any(footprint.fit(config, limit) is not None for config in configs):
+        return
+    least = min(footprint.predict(config).peak_gb for config in configs)
+    raise BenchError(
+        f"no default configuration fits: the smallest needs {least:.1f} GB by prediction, and each "
+        f"of {plan['concurrency']} trials at once may use {limit:.1f} GB; lower --concurrency or "
+        "take a smaller --scale"
+    )
+
+
+def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
+    """Write the plan; the sweep exists from here on."""
+    with home.beginning():
+        return _begin(prepared, home, listeners)
+
+
+def _begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
+    plan = prepared.plan
+    folder = home.folder(plan["sweep"])
+    if folder.exists() and not home.taken(plan["sweep"]):
+        shutil.rmtree(folder)  # of a driver that was killed before it wrote a first record
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        raise BenchError(
+            f"a sweep {plan['sweep']!r} was begun meanwhile; start again, or choose a --name"
+        ) from None
+    journal = Journal(home.journal(plan["sweep"]))
+    engine = Engine(
+        journal,
+        prepared.frame,
+        prepared.space,
+        prepared.frame.scale.choices,
+        (*listeners, _tidier(folder)),
+    )
+    try:
+        sync_folder(folder.parent)
+        engine.write("plan", **plan)
+        _save_reference(prepared.data, folder)
+    except (BenchError, OSError) as error:
+        journal.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, BenchError):
+            raise
+        raise BenchError(f"cannot write in {folder}: {error.strerror}; nothing is kept") from error
+    return engine
+
+
+def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
+    """Take a sweep up again where its journal ends; the listeners hear it from its start.
+
+    Raises:
+        BenchError: no such sweep, another driver has it, or its preset or data changed.
+    """
+    history = home.history(name)
+    _, frame = planning.reopen(history.plan, _cache(history.plan, home))
+    space = planning.load_space(history.plan["space"])
+    journal = Journal(home.journal(name))
+    tidy = _tidier(home.folder(name))
+    if not (home.folder(name) / REFERENCE).exists():  # the driver was lost right after the plan
+        _save_reference(load_cache(Path(frame.data.cache)), home.folder(name))
+    for record in journal.records:
+        for listener in (*listeners, tidy):
+            listener(record)
+    return Engine(journal, frame, space, frame.scale.choices, (*listeners, tidy))
+
+
+def _cache(plan: Record, home: Home) -> Path:
+    """Where a sweep's decoded data lie: where its plan says, or brought here from its storage."""
+    told = Path(plan["frame"]["data"]["cache"])
+    if told.is_dir() or plan.get("storage") is None:
+        return told
+    return layout.fetch_cache(plan["storage"], told.name, home.path / "cache")
+
+
+def bring_back(name: str, url: str, home: Home) -> int:
+    """A sweep that was begun on another machine, as its storage knows it; records added here.
+
+    Raises:
+        BenchError: the storage does not have it, or another driver has.
+    """
+    home.make()
+    return layout.bring_back(url, name, home.journal(name))
+
+
+def _save_reference(data: CachedImages, folder: Path) -> None:
+    """Pictures of the report part, to be seen beside a trial's own."""
+    rows = matched_indices(data.parts["report"], SHOWN)
+    with whole(folder / REFERENCE) as path:
+        save_grid(np.asarray(data.images[rows]), path)
+
+
+def _tidier(folder: Path) -> Listener:
+    """Deletes what an ended trial needs no more: its checkpoints, and without a score all weights.
+
+    Once its end is in the journal and not before: until then the checkpoint is the way back.
+    """
+
+    def tidy(record: Record) -> None:
+        if record["kind"] == "outcome" and record["outcome"] != "interrupted":
+            kept = record["outcome"] == "completed"
+            place = folder / "trials" / f"{record['trial']:04d}"
+            for path in place.glob("checkpoint-*.safetensors" if kept else "*.safetensors"):
+                path.unlink(missing_ok=True)
+
+    return tidy
+
+
+def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
+    """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
+    plan, trials = engine.plan, engine.history.trials.values()
+    start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan["confirm"]), 0)
+    asked = [
+        {"number": start + i * seeds + k, "of": number}
+        for i, number in enumerate(of)
+        for k in range(seeds)
+    ]
+    engine.write(
+        "extend",
+        plan={
+            "trials": start + len(asked),
+            "confirm": [*plan["confirm"], *asked],
+            "budget": None,  # what was asked now is run, whatever the sweep itself had to spend
+            "given_up": [
+                t.number for t in trials if t.open and t.suggestion["origin"] != "confirm"
+            ],
+        },
+    )
+    return len(asked)
+
+
+def more_of(
+    plan: Record, trials: int | None, wall_sec: float | None, device_hours: float | None
+) -> Record:
+    """The plan of a sweep of which more is asked: so many trials more, so much more of its budgets.
+
+    Raises:
+        BenchError: a number that is not positive, or a kind of budget the sweep does not have.
+    """
+    limits = History([plan]).limits
+    hours = "--gpu-hours" if plan["frame"]["device"] == "cuda" else "--cpu-hours"
+    given = {"--trials": trials, "--wall-clock": wall_sec, hours: device_hours}
+    for name, value in given.items():
+        if value is not None and name not in limits:
+            raise BenchError(
+                f"{name} adds to a sweep's own, and {plan['sweep']} has no such limit; it has "
+                f"{', '.join(limits)}"
+            )
+    if trials is not None and trials < 1:
+        raise BenchError(f"--trials must be at least 1, got {trials}")
+    return {
+        "trials": None if plan["trials"] is None else plan["trials"] + (trials or 0),
+        "budget": budget.more(plan, wall_sec, device_hours),
+        "given_up": [],
+    }
+
+
+def best_entries(history: History, top: int) -> list[Trial]:
+    """One completed trial of each of the `top` entries that are best on `select`.
+
+    Raises:
+        BenchError: no trial completed.
+    """
+    final = len(history.plan["rungs"]) - 1
+    done = [t for t in history.with_outcome("completed") if final in t.rungs]
+    entries: dict[str, Trial] = {}
+    for trial in sorted(done, key=lambda t: t.rungs[final]):
+        entries.setdefault(trial.suggestion["entry_id"], trial)
+    if not entries:
+        raise BenchError(f"sweep {history.plan['sweep']} has no completed trial to confirm")
+    return list(entries.values())[:top]

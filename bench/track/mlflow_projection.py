@@ -1,0 +1,263 @@
+"""The projection of a sweep's journal into MLflow: one parent run, one nested run a trial.
+
+Given the same records in the same order, the same runs come out, however often and in however many
+pieces they are given: runs are found again by their tags, times come from the records, and a trial
+whose records are all there already is left alone. So a live projection, one that broke off and was
+completed later, and one rebuilt from nothing agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.track import fields
+from bench.track.board_runs import project_entries
+from bench.track.fields import Point, Record, milliseconds
+from bench.track.store import Store
+from bench.track.writer import Writer
+from leaderboards.rows import Row
+from leaderboards.scrubbing import without_places
+
+LAST_PHASES = ("final", "end")
+
+
+@dataclass(kw_only=True)
+class _Trial:
+    """A trial as its records tell it, and what of it MLflow has not been told yet."""
+
+    suggest: Record
+    digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+    dirty: bool = True
+    nimg: int = 0
+    points: list[Point] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)  # metrics of the final report
+    artifacts: tuple[Record, ...] = ()
+    outcome: Record | None = None
+    row: Row | None = None
+    run_id: str | None = None
+    told: tuple[str, str] | None = None  # (status, digest) as MLflow has them
+
+    @property
+    def status(self) -> str:
+        return "RUNNING" if self.outcome is None else fields.STATUS[self.outcome["outcome"]]
+
+    def take(self, record: Record) -> None:
+        """Add a record: suggest, start, report or outcome."""
+        self.digest.update(fields.canonical(record).encode() + b"\n")
+        self.dirty = True
+        kind = record["kind"]
+        if kind in ("start", "report"):
+            self.outcome = None  # an interrupted trial goes on
+        if kind == "report":
+            self.nimg = int(record["nimg"])
+            new = fields.report_points(record)
+            self.points += new
+            if record["phase"] in LAST_PHASES:
+                self.said |= {key for key, *_ in new}
+        if record.get("artifacts"):
+            self.artifacts = tuple(record["artifacts"])
+        if record.get("row") is not None:
+            self.row = Row.from_dict(record["row"])
+        if kind == "outcome":
+            self.outcome = record
+            if self.row is not None and record["outcome"] != "interrupted":  # it goes on
+                t = milliseconds(record["t"])
+                self.points += fields.row_points(self.row, t, self.nimg, self.said)
+
+
+class Projector:
+    """Projects the records of one sweep. Not thread-safe: one owner, which may be a thread.
+
+    `project` takes records in journal order, from the first on; what it could not deliver is kept
+    and delivered by the next call. `share_real` lets pictures of real images be uploaded. Values
+    that look like paths stay out of parameters and of the plan. `notes` says what was left out.
+    """
+
+    def __init__(self, store: Store, *, share_real: bool = False) -> None:
+        self.store, self.share_real = store, share_real
+        self.notes: list[str] = []
+        self._plan: dict[str, Any] = {}
+        self._trials: dict[int, _Trial] = {}
+        self._end: Record | None = None
+        self._plan_dirty = False
+        self._writer: Writer | None = None
+        self._experiment = self._parent = ""
+        self._found: dict[str, Any] = {}  # the runs MLflow already has, by what they are
+
+    def project(self, records: Iterable[Record] = ()) -> None:
+        """Take records and tell MLflow all that it does not know. Raises what MLflow raises."""
+        for record in records:
+            self.take(record)
+        if not self._plan:
+            return
+        try:
+            self._tell_all(self._writer or self._open())
+        except Exception:
+            self._writer = None  # what was not answered may have been done: look before the next
+            raise
+
+    def _tell_all(self, writer: Writer) -> None:
+        if self._plan_dirty:
+            self._tell_plan(writer)
+        for trial in self._trials.values():
+            if trial.dirty:
+                self._tell(writer, trial)
+        if self._end is not None:
+            self._tell_end(writer, self._end)
+
+    def rows(self) -> list[Row]:
+        """The rows seen so far, by trial number."""
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        return [trial.row for trial in trials if trial.row is not None]
+
+    @property
+    def sweep_id(self) -> str:
+        """Of the sweep's name and start: two users of a server may draw the same name."""
+        key = f"{self._plan['sweep']}/{milliseconds(self._plan['t'])}"
+        return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+
+    def take(self, record: Record) -> None:
+        """Take one record in, telling nobody yet. Raises KeyError or ValueError if it is none."""
+        kind = record["kind"]
+        if kind == "plan":
+            if self._plan and self._plan["sweep"] != record["sweep"]:
+                raise ValueError(f"a projector of {self._plan['sweep']!r} got another sweep's plan")
+            self._plan, self._plan_dirty = dict(record), True
+        elif kind == "extend":  # more was asked of the same sweep
+            self._plan, self._plan_dirty = {**self._plan, **record.get("plan", {})}, True
+        elif kind == "suggest":
+            self._trials[record["trial"]] = _Trial(suggest=record)
+        if kind in ("suggest", "start", "report", "outcome"):
+            self._end = None
+            self._trials[record["trial"]].take(record)
+        elif kind == "end":
+            self._end = record
+
+    def _open(self) -> Writer:
+        """Find the sweep's runs, or make the parent."""
+        writer = Writer(self.store)
+        self._experiment = writer.experiment(str(self._plan["workload"]))
+        self._found = self._known(writer)
+        parent = self._found.get("sweep/")
+        self._parent = parent.info.run_id if parent is not None else self._create_parent(writer)
+        self._writer = writer
+        return writer
+
+    def _create_parent(self, writer: Writer) -> str:
+        return writer.create(
+            self._experiment,
+            str(self._plan["sweep"]),
+            milliseconds(self._plan["t"]),
+            {"bench.kind": "sweep", **self._identity()},
+        )
+
+    def _known(self, writer: Writer) -> dict[str, Any]:
+        told = {self._parent, *(trial.run_id for trial in self._trials.values())}
+        return writer.known(self._experiment, self.sweep_id, told)
+
+    def _identity(self) -> dict[str, str]:
+        return {"bench.sweep": str(self._plan["sweep"]), "bench.sweep_id": self.sweep_id}
+
+    def _shared_tags(self) -> dict[str, str]:
+        """What holds for every run of the sweep."""
+        plan = self._plan
+        data = plan.get("data") or {}
+        return {
+            "bench.workload": str(plan["workload"]),
+            "bench.scale": str(plan.get("scale", "")),
+            "bench.data": fields.data_kind(data.get("simulated")),
+            "bench.data_digest": str(data.get("digest", "")),
+            "bench.protocol_digest": str(plan.get("protocol_digest", "")),
+            "bench.versions": fields.canonical(plan.get("versions") or {})[: fields.CHUNK],
+        }
+
+    def _tell_plan(self, writer: Writer) -> None:
+        plan = self._plan
+        facts: dict[str, Any] = {name: plan[name] for name in ("seed", "scale") if name in plan}
+        facts |= {name: fields.public(plan.get(name) or {}) for name in ("data", "protocol")}
+        tags = {
+            "mlflow.note.content": fields.description(plan),
+            **self._shared_tags(),
+            **fields.chunked("bench.plan", fields.stored(fields.public(plan))),
+        }
+        writer.log(self._parent, params=fields.params(facts), tags=tags)
+        writer.running(self._parent)
+        self._plan_dirty = False
+
+    def _tell(self, writer: Writer, trial: _Trial) -> None:
+        """One trial: its run, what is new in it, its end."""
+        suggest, digest = trial.suggest, trial.digest.hexdigest()
+        if trial.run_id is None and (known := self._found.get(f"trial/{suggest['trial_id']}")):
+            trial.run_id = known.info.run_id
+            trial.told = known.info.status, known.data.tags.get("bench.digest", "")
+        if trial.told != (trial.status, digest):
+            if trial.run_id is None:
+                trial.run_id = writer.create(
+                    self._experiment,
+                    fields.trial_name(suggest),
+                    milliseconds(suggest["t"]),
+                    {
+                        "bench.kind": "trial",
+                        "bench.trial_id": str(suggest["trial_id"]),
+                        "mlflow.parentRunId": self._parent,
+                        **self._identity(),
+                    },
+                )
+            elif trial.status == "RUNNING" and trial.told and trial.told[0] != "RUNNING":
+                writer.running(trial.run_id)
+            predicted = {k: suggest[k] for k in ("predicted_gb", "predicted_sec") if k in suggest}
+            params = fields.params({**suggest["params"], "seed": suggest["seed"], **predicted})
+            writer.log(trial.run_id, trial.points, params, self._trial_tags(trial))
+            if trial.outcome is not None:
+                self._finish(writer, trial, trial.run_id, trial.outcome)
+                writer.tag(trial.run_id, "bench.digest", digest)  # last: all before it is there
+            trial.told = trial.status, digest
+        trial.points, trial.dirty = [], False
+
+    def _finish(self, writer: Writer, trial: _Trial, run_id: str, outcome: Record) -> None:
+        gone = writer.upload(run_id, trial.artifacts, share_real=self.share_real)
+        if gone:
+            number = trial.suggest["trial"]
+            self.notes.append(f"trial {number}: {', '.join(gone)} gone from disk, not uploaded")
+        writer.end(run_id, trial.status, milliseconds(outcome["t"]))
+
+    def _trial_tags(self, trial: _Trial) -> dict[str, str]:
+        suggest, outcome = trial.suggest, trial.outcome
+        tags = {
+            **self._shared_tags(),
+            "bench.trial": str(suggest["trial"]),
+            "bench.entry_id": str(suggest["entry_id"]),
+            "bench.origin": str(suggest["origin"]),
+            "bench.outcome": str(outcome["outcome"]) if outcome else "running",
+            "bench.cause": without_places(str(outcome["cause"]))[: fields.CHUNK] if outcome else "",
+        }
+        if trial.row is not None:
+            tags |= {
+                "bench.architecture": trial.row.architecture,
+                "bench.preconditioning": trial.row.preconditioning,
+                **fields.chunked("bench.row", fields.stored(trial.row.to_dict())),
+            }
+        return tags
+
+    def _tell_end(self, writer: Writer, end: Record) -> None:
+        """The sweep is over: its entries for the charts, its claims, its status."""
+        self._known(writer)  # one run each
+        summary = dict(end.get("summary") or {})
+        t = milliseconds(end["t"])
+        claims = project_entries(
+            writer,
+            workload=str(self._plan["workload"]),
+            rows=self.rows(),
+            device=fields.public(self._plan.get("device")),
+            end_ms=t,
+            tags=self._identity() | self._shared_tags(),
+        )
+        note = fields.description(self._plan, claims)[: fields.CHUNK]
+        points = fields.summary_points(summary, t)
+        writer.log(self._parent, points, tags={"mlflow.note.content": note})
+        killed = summary.get("outcome") == "interrupted"
+        writer.end(self._parent, "KILLED" if killed else "FINISHED", t)
+        self._end = None
