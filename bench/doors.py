@@ -1,4 +1,8 @@
-"""The one door to a family's table: a name in it, or a user's own `file.py:attr`."""
+"""The one door to a family of parts: a name in its table, or a user's own "file.py:attr".
+
+Every table is written in one dialect, name -> "module:attr". What comes from outside the table has
+to pass the family's conformance suite before it is used; the verdict is one line, said once.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +10,64 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bench.errors import BenchError, unknown
 
+VERDICTS: dict[str, str] = {}  # what conformance said of each part from outside, in this process
 
-def load(kind: str, table: Mapping[str, str], name: str) -> Any:
-    """What `name` stands for: the table's "module:attr", or the attribute of a user's file.
 
-    Raises:
-        BenchError: the name is unknown (with the nearest match) or the file cannot be used.
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Parts of one kind: `kind` names them in errors, `table` holds ours.
+
+    suite: "module:function" of the conformance suite, (part, name) -> how many checks it passed;
+        it raises BenchError or ValueError for a part that breaks the contract. Empty: none.
     """
-    if ".py:" in name:
-        return at(name, kind)
-    if name not in table:
-        raise unknown(kind, name, table)
-    return at(table[name], kind)
+
+    kind: str
+    table: Mapping[str, str]
+    suite: str = ""
+
+    def load(self, name: str) -> Any:
+        """What `name` stands for: the table's, or a user's own.
+
+        Raises:
+            BenchError: the name is unknown (with the nearest match), the file cannot be used, or
+                what is in it breaks the contract.
+        """
+        if not is_outside(name):
+            if name not in self.table:
+                raise unknown(self.kind, name, self.table)
+            return at(self.table[name], self.kind)
+        part = at(name, self.kind)
+        if name not in VERDICTS and self.suite:
+            check: Callable[[Any, str], int] = at(self.suite)
+            try:
+                passed = check(part, name)
+            except ValueError as error:
+                raise BenchError(f"{self.kind} {name} breaks its contract: {error}") from error
+            VERDICTS[name] = f"{self.kind} {name} passes {passed} conformance checks"
+        return part
+
+
+def is_outside(name: str) -> bool:
+    """Whether a name is a user's own file and not one of a table."""
+    return name.partition(":")[0].endswith(".py")
 
 
 def at(place: str, kind: str = "module") -> Any:
     """What stands at "module:attr" (or the module, without an attr), or at "file.py:attr"."""
-    if ".py:" in place:
-        path, _, attr = place.rpartition(":")
+    if is_outside(place):
+        path, _, attr = place.rpartition(":") if ".py:" in place else (place, "", "")
         return _attribute(from_file(Path(path), kind), attr, kind, path)
     module, _, attr = place.partition(":")
-    found: Any = importlib.import_module(module)
-    return getattr(found, attr) if attr else found
+    part: Any = importlib.import_module(module)
+    return getattr(part, attr) if attr else part
 
 
 def from_file(path: Path, kind: str) -> ModuleType:
@@ -51,7 +84,10 @@ def from_file(path: Path, kind: str) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except KeyboardInterrupt:
+        del sys.modules[name]
+        raise
+    except BaseException as error:  # sys.exit() in a user's file is a mistake in it, not our end
         del sys.modules[name]
         cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"{kind} file {path} cannot be imported: {cause}") from error
@@ -64,3 +100,8 @@ def _attribute(module: ModuleType, attr: str, kind: str, where: str) -> Any:
     if not hasattr(module, attr):
         raise BenchError(f"{kind} {where} has no {attr!r}; it must define it at the top level")
     return getattr(module, attr)
+
+
+def load(kind: str, table: Mapping[str, str], name: str) -> Any:
+    """What `name` stands for in a table, or in a user's file."""
+    return Family(kind=kind, table=table).load(name)

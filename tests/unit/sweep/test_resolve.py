@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import backbones
 from bench.config import MethodConfig, TrialConfig
 from bench.errors import BenchError
-from bench.sweep.cost.price import cost
-from bench.sweep.deciding.resolve import COSTLESS, Frame, default_params, resolve
+from bench.sweep.cost.price import COSTLESS, cost
+from bench.sweep.deciding.resolve import Frame, default_params, resolve
 from bench.workloads.echo import LAPTOP, SMOKE
 from tests.unit.sweep.fakes import frame, plan
 
