@@ -15,6 +15,8 @@ from torch import nn
 from backbones.backbone import Backbone, check_whole
 from backbones.blocks import BlockStyle, torch_default, zeros
 from backbones.embeddings import POSITIONAL_RANGE, LateClassEmbedding, Positional
+from backbones.inputs import Inputs
+from backbones.sizes import Size, learning_rates, widths
 from backbones.unet import Design, UNet, UNetArgs
 
 
@@ -33,20 +35,40 @@ class Args(UNetArgs):
         check_whole(1, channels_per_head=self.channels_per_head)
 
 
-def _embedding(args: UNetArgs, n_classes: int) -> nn.Module:
+SIZES = {
+    "smoke": Size(
+        args={"multipliers": (1, 2), "attention": (8,), "blocks": 1, "channels_per_head": 16},
+        widths=widths(6, 8, 12),
+        lr=learning_rates(2e-3),
+    ),
+    "laptop": Size(
+        args={"multipliers": (1, 2, 2), "attention": (8,), "blocks": 1, "channels_per_head": 16},
+        widths=widths(12, 16, 24),
+        lr=learning_rates(1e-3, 3e-3),
+    ),
+    "gpu": Size(
+        args={"multipliers": (1, 2, 3, 4), "blocks": 2, "attention": (32, 16, 8)},
+        widths=widths(64, 96, 128),
+        lr=learning_rates(2e-4),
+    ),
+    "paper": Size(
+        args={"multipliers": (1, 2, 3, 4)}, widths=widths(128, 192, 256), lr=learning_rates(1e-4)
+    ),
+}
+
+
+def _embedding(args: UNetArgs, inputs: Inputs) -> nn.Module:
     return LateClassEmbedding(
         Positional(args.width, endpoint=False),
         args.width,
         4 * args.width,
-        n_classes=n_classes,
-        augment_dim=args.augment_dim,
+        n_classes=inputs.n_classes,
+        vector_dim=inputs.vector_dim,
     )
 
 
-def build(
-    *, resolution: int, in_channels: int, out_channels: int, n_classes: int, args: Args
-) -> Backbone:
-    """A new ADM; ValueError if the multipliers do not fit the resolution."""
+def build(inputs: Inputs, args: Args) -> Backbone:
+    """A new ADM; ValueError if the multipliers do not fit the sides."""
     design = Design(
         style=BlockStyle(
             scale_shift=True,
@@ -65,11 +87,4 @@ def build(
         image_pyramid=False,
         attention_in_every_up_block=True,
     )
-    return UNet(
-        design,
-        args,
-        resolution=resolution,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        n_classes=n_classes,
-    )
+    return UNet(design, inputs, args)

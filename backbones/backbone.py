@@ -2,8 +2,11 @@
 
 The contract. A backbone is the raw network F of a preconditioned denoiser (Karras et al. 2022,
 arXiv 2206.00364, eq. 7): it sees the scaled image, a number for the noise level and, if it was
-built with classes, a class. It knows nothing of sigma, losses or samplers.
+built for them, a class and numbers of the case. It knows nothing of sigma, losses or samplers.
 
+- It is built for one `Inputs` and keeps it as `self.inputs`. Any aspect must do, as long as the
+  sides are multiples of `divisor`. What it cannot use (volumes, classes, numbers) it refuses when
+  it is built, with a ValueError; it never ignores it in silence.
 - `c_noise` arrives inside `c_noise_range`, the range that the network's noise embedding resolves;
   whoever wraps the network maps its own noise scale into it.
 - The network computes in the dtype of its weights and returns that dtype (autocast apart).
@@ -14,84 +17,139 @@ built with classes, a class. It knows nothing of sigma, losses or samplers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from torch import Tensor, nn
+
+from backbones.inputs import Inputs
 
 
 class Backbone(nn.Module):
-    """Base class of all networks: sizes, the range of c_noise, input checks."""
+    """Base class of all networks: their inputs, the range of c_noise, checks of what comes in."""
 
     def __init__(
         self,
+        inputs: Inputs,
         *,
-        resolution: int,
-        in_channels: int,
-        out_channels: int,
-        n_classes: int,
         c_noise_range: tuple[float, float],
         divisor: int = 1,
+        spatial_dims: tuple[int, ...] = (2,),
     ) -> None:
-        """`divisor`: height and width of the images must be multiples of it."""
+        """ValueError if the inputs are of other dimensions than the network is for.
+
+        divisor: every side must be a multiple of it.
+        spatial_dims: (2,) for a network of pictures, (3,) of volumes, (2, 3) of both.
+        """
         super().__init__()
-        self.resolution = resolution
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.n_classes = n_classes
+        if len(inputs.spatial) not in spatial_dims:
+            names = {2: "pictures (H, W)", 3: "volumes (D, H, W)"}
+            kinds = " or ".join(names[dims] for dims in spatial_dims)
+            raise ValueError(f"the network is for {kinds}, not for {size_text(inputs.spatial)}")
+        self.inputs = inputs
         self.c_noise_range = c_noise_range
         self.divisor = divisor
 
-    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
-        """x [N, C, H, W], c_noise [N], cond [N] int64 or None -> [N, C_out, H, W].
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        cond: Tensor | None = None,
+        vector: Tensor | None = None,
+    ) -> Tensor:
+        """One image or volume of `out_channels` for each that comes in.
 
-        `cond` is the class, 0 to n_classes - 1; -1 for one image, or None for all, means
-        "no class", which is how classifier-free guidance asks for the unconditional output.
+        x: [N, inputs.in_channels, *spatial].
+        c_noise: [N].
+        cond: int64 [N], the class, 0 to n_classes - 1; -1 for one case, or None for all, means
+            "no class", which is how classifier-free guidance asks for the unconditional output.
+        vector: float [N, inputs.vector_dim]; zeros for one case, or None for all, mean that
+            nothing is known.
+
+        Returns [N, inputs.out_channels, *spatial].
         """
         raise NotImplementedError
 
-    def check_inputs(self, x: Tensor, c_noise: Tensor, cond: Tensor | None) -> None:
+    def check_inputs(
+        self, x: Tensor, c_noise: Tensor, cond: Tensor | None, vector: Tensor | None
+    ) -> None:
         """ValueError if shapes or classes cannot be right; reads no values off an accelerator."""
-        n, channels, height, width = x.shape
-        if channels != self.in_channels:
+        inputs, n = self.inputs, x.shape[0]
+        if x.dim() != 2 + len(inputs.spatial):
             raise ValueError(
-                f"images have {channels} channels, the network was built for {self.in_channels}"
+                f"x must have {2 + len(inputs.spatial)} dimensions (cases, channels, sides), "
+                f"not shape {tuple(x.shape)}"
             )
-        if height % self.divisor or width % self.divisor:
+        if x.shape[1] != inputs.in_channels:
             raise ValueError(
-                f"image sides must be multiples of {self.divisor} (the network halves them), "
-                f"not {height}x{width}; crop or pad them"
+                f"images have {x.shape[1]} channels, the network was built for {inputs.in_channels}"
+            )
+        if any(side % self.divisor for side in x.shape[2:]):
+            raise ValueError(
+                f"image sides must be multiples of {self.divisor} (the network divides them), "
+                f"not {size_text(x.shape[2:])}; crop or pad them"
             )
         if c_noise.shape != (n,):
             raise ValueError(f"c_noise must have shape ({n},), not {tuple(c_noise.shape)}")
+        if vector is not None and vector.shape != (n, inputs.vector_dim):
+            raise ValueError(
+                f"vector must have shape ({n}, {inputs.vector_dim}), the second being the "
+                f"vector_dim the network was built with, not {tuple(vector.shape)}"
+            )
         if cond is None:
             return
-        if self.n_classes == 0:
+        n_classes = inputs.n_classes
+        if n_classes == 0:
             raise ValueError("classes given to a network without; build it with n_classes")
         if cond.shape != (n,):
             raise ValueError(f"cond must have shape ({n},), not {tuple(cond.shape)}")
-        if cond.device.type == "cpu" and n and not -1 <= cond.min() <= cond.max() < self.n_classes:
+        if cond.device.type == "cpu" and n and not -1 <= cond.min() <= cond.max() < n_classes:
             raise ValueError(
-                f"classes must be in 0..{self.n_classes - 1} (or -1: no class), "
+                f"classes must be in 0..{n_classes - 1} (or -1: no class), "
                 f"not {int(cond.min())}..{int(cond.max())}"
             )
 
 
-def check_resolution(resolution: int, levels: int) -> int:
-    """The divisor 2^(levels-1) of a U-Net with that many levels; ValueError if it does not fit."""
+def size_text(spatial: Iterable[int]) -> str:
+    """'32x48', for people."""
+    return "x".join(map(str, spatial))
+
+
+def level_divisor(spatial: tuple[int, ...], levels: int) -> int:
+    """What every side must be a multiple of in a U-Net of that many levels: 2^(levels-1).
+
+    ValueError for the first side that is not.
+    """
     divisor = 2 ** (levels - 1)
-    if resolution % divisor:
-        raise ValueError(
-            f"{levels} levels halve the image {levels - 1} times, so its side must be a multiple "
-            f"of {divisor}, not {resolution}; take {_multiples(resolution, divisor)} "
-            "or fewer multipliers"
-        )
+    for side in spatial:
+        if side % divisor:
+            raise ValueError(
+                f"{levels} levels halve the image {levels - 1} times, so each side must be a "
+                f"multiple of {divisor}, not {side}; take {_multiples(side, divisor)} "
+                "or fewer levels"
+            )
     return divisor
 
 
 def check_whole(least: int, **values: object) -> None:
-    """ValueError unless every value, or every element of a tuple, is an integer >= `least`."""
-    for name, value in values.items():
-        for number in value if isinstance(value, tuple) else (value,):
-            if not isinstance(number, int) or isinstance(number, bool) or number < least:
-                raise ValueError(f"{name} must be a whole number from {least} up, not {number!r}")
+    """ValueError unless every value is an integer >= `least`."""
+    for name, number in values.items():
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise ValueError(f"{name} must be a whole number from {least} up, not {number!r}")
+
+
+def whole_numbers(name: str, values: Any, *, empty: bool = False) -> tuple[int, ...]:
+    """A list or tuple as a tuple; ValueError unless it holds integers >= 1, and at least one.
+
+    empty: it may hold none.
+    """
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{name} must be a list of whole numbers, not {values!r}")
+    for number in values:
+        check_whole(1, **{name: number})
+    if not values and not empty:
+        raise ValueError(f"{name} must have one number or more, one for each level")
+    return tuple(values)
 
 
 def check_dropout(dropout: float) -> None:
@@ -100,6 +158,6 @@ def check_dropout(dropout: float) -> None:
         raise ValueError(f"dropout must be a share in [0, 1), not {dropout!r}")
 
 
-def _multiples(resolution: int, divisor: int) -> str:
-    below = resolution // divisor * divisor
+def _multiples(side: int, divisor: int) -> str:
+    below = side // divisor * divisor
     return f"{below} or {below + divisor}" if below else f"{divisor}"

@@ -1,6 +1,7 @@
-"""What a network is made of: parameters, FLOPs per image, block by block, without running it.
+"""What a network is made of: parameters, FLOPs of one case, block by block, without running it.
 
-Everything is traced on torch's meta device: shapes only, no memory, no time to speak of. A
+A case is one image or volume of the network's own `inputs`, with its class and numbers if it has
+any. All is traced on torch's meta device: shapes only, no memory, no time to speak of. A
 multiply-add counts as two FLOPs; elementwise work, norms and resampling count as none, as usual.
 """
 
@@ -15,17 +16,24 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from backbones.backbone import Backbone
+from backbones.inputs import Inputs
+
+TOKENS_DIM = 3  # [N, tokens, channels], as transformers have them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One block, in the order it runs. Channels and resolution are 0 where there is no image."""
+    """One block, in the order it runs.
+
+    channels_in, channels_out: of an image, a volume or tokens; 0 where it is none of them.
+    spatial: sides of its output in pixels; () where it is no image and no volume.
+    """
 
     name: str
     kind: str
     channels_in: int
     channels_out: int
-    resolution: int  # of its output, in pixels
+    spatial: tuple[int, ...]
     attention: bool
     parameters: int
 
@@ -35,17 +43,44 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def forward_flops(net: Backbone, resolution: int, in_channels: int) -> int:
-    """FLOPs of one forward pass for one image of that size."""
+def example(
+    inputs: Inputs, n: int, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """(x, c_noise, cond, vector) of n cases, as Backbone.forward takes them, the same every time.
+
+    x: float32 [n, in_channels, *spatial], unit normal. c_noise: float32 [n], rising in [0, 1),
+    which lies in or near every network's range. cond: int64 [n], the classes in turn, or None.
+    vector: float32 [n, vector_dim], unit normal, or None. No global generator is touched; on the
+    meta device nothing is drawn.
+    """
+    device = torch.device(device)
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        if device.type == "meta":
+            return torch.empty(shape, device=device)
+        return torch.randn(shape, generator=generator, device="cpu").to(device)
+
+    counted = torch.arange(n, device=device)
+    return (
+        normal(n, inputs.in_channels, *inputs.spatial),
+        counted / n,
+        counted % inputs.n_classes if inputs.n_classes else None,
+        normal(n, inputs.vector_dim) if inputs.vector_dim else None,
+    )
+
+
+def forward_flops(net: Backbone) -> int:
+    """FLOPs of one forward pass for one case."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        _trace(net, resolution, in_channels)
+        _trace(net)
     return int(counter.get_total_flops())
 
 
-def training_flops(net: Backbone, resolution: int, in_channels: int) -> int:
-    """FLOPs of forward and backward for one image: gradients of all weights, not of the image."""
+def training_flops(net: Backbone) -> int:
+    """FLOPs of forward and backward for one case: gradients of all weights, not of the image."""
     with FlopCounterMode(display=False) as counter:
-        _trace(net, resolution, in_channels).sum().backward()
+        _trace(net).sum().backward()
     return int(counter.get_total_flops())
 
 
@@ -55,21 +90,21 @@ def blocks(net: Backbone) -> list[Block]:
     A block is a module with an attribute `kind` (a word for what it does); in a network that has
     none, every child that is not a mere container.
     """
-    found: list[Block] = []
+    rows: list[Block] = []
+    image_dim = 2 + len(net.inputs.spatial)
     handles = []
     for name, module in _units(net):
 
         def note(
             module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name
         ) -> None:
-            image_in, image_out = inputs[0].dim() == 4, output.dim() == 4
-            found.append(
+            rows.append(
                 Block(
                     name=name,
                     kind=str(getattr(module, "kind", type(module).__name__)),
-                    channels_in=inputs[0].shape[1] if image_in else 0,
-                    channels_out=output.shape[1] if image_out else 0,
-                    resolution=output.shape[-1] if image_out else 0,
+                    channels_in=_channels(inputs[0], image_dim),
+                    channels_out=_channels(output, image_dim),
+                    spatial=tuple(output.shape[2:]) if output.dim() == image_dim else (),
                     attention=_has_attention(module),
                     parameters=parameters(module),
                 )
@@ -78,11 +113,17 @@ def blocks(net: Backbone) -> list[Block]:
         handles.append(module.register_forward_hook(note))
     try:
         with torch.no_grad():
-            _trace(net, net.resolution, net.in_channels)
+            _trace(net)
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return rows
+
+
+def _channels(tensor: Tensor, image_dim: int) -> int:
+    if tensor.dim() == image_dim:
+        return tensor.shape[1]
+    return tensor.shape[-1] if tensor.dim() == TOKENS_DIM else 0
 
 
 def _has_attention(module: nn.Module) -> bool:
@@ -102,12 +143,11 @@ def _children(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]
             yield f"{prefix}{name}", child
 
 
-def _trace(net: Backbone, resolution: int, in_channels: int) -> Tensor:
+def _trace(net: Backbone) -> Tensor:
     state = {
         name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
         for name, tensor in [*net.named_parameters(), *net.named_buffers()]
     }
     dtype = next(net.parameters()).dtype
-    x = torch.empty(1, in_channels, resolution, resolution, dtype=dtype, device="meta")
-    c_noise = torch.empty(1, device="meta")
-    return functional_call(net, state, (x, c_noise))
+    x, c_noise, cond, vector = example(net.inputs, 1, "meta")
+    return functional_call(net, state, (x.to(dtype), c_noise, cond, vector))

@@ -14,12 +14,36 @@ from torch import nn
 from backbones.backbone import Backbone
 from backbones.blocks import BlockStyle, Filter, xavier
 from backbones.embeddings import POSITIONAL_RANGE, JoinedEmbedding, Positional
+from backbones.inputs import Inputs
+from backbones.sizes import Size, learning_rates, widths
 from backbones.unet import Design, UNet, UNetArgs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(UNetArgs):
     """The authors' configuration for CIFAR-10 at 32 pixels; at 64, multipliers (1, 2, 2, 2)."""
+
+
+SIZES = {
+    "smoke": Size(
+        args={"multipliers": (1, 2), "attention": (8,), "blocks": 1},
+        widths=widths(6, 8, 12),
+        lr=learning_rates(2e-3),
+    ),
+    "laptop": Size(
+        args={"multipliers": (1, 2, 2), "attention": (8,), "blocks": 1},
+        widths=widths(12, 16, 24),
+        lr=learning_rates(1e-3, 3e-3),
+    ),
+    "gpu": Size(
+        args={"multipliers": (1, 2, 2, 2), "blocks": 3, "attention": (16,)},
+        widths=widths(64, 96, 128),
+        lr=learning_rates(4e-4),
+    ),
+    "paper": Size(
+        args={"multipliers": (1, 2, 2, 2)}, widths=widths(96, 128, 192), lr=learning_rates(2e-4)
+    ),
+}
 
 
 def song_style(kernel: Filter) -> BlockStyle:
@@ -37,21 +61,19 @@ def song_style(kernel: Filter) -> BlockStyle:
     )
 
 
-def _embedding(args: UNetArgs, n_classes: int) -> nn.Module:
+def _embedding(args: UNetArgs, inputs: Inputs) -> nn.Module:
     return JoinedEmbedding(
         Positional(args.width, endpoint=True),
         args.width,
         4 * args.width,
-        n_classes=n_classes,
-        augment_dim=args.augment_dim,
+        n_classes=inputs.n_classes,
+        vector_dim=inputs.vector_dim,
         init=xavier(),
     )
 
 
-def build(
-    *, resolution: int, in_channels: int, out_channels: int, n_classes: int, args: Args
-) -> Backbone:
-    """A new DDPM++; ValueError if the multipliers do not fit the resolution."""
+def build(inputs: Inputs, args: Args) -> Backbone:
+    """A new DDPM++; ValueError if the multipliers do not fit the sides."""
     design = Design(
         style=song_style("box"),
         embedding=_embedding,
@@ -60,11 +82,4 @@ def build(
         image_pyramid=False,
         attention_in_every_up_block=False,
     )
-    return UNet(
-        design,
-        args,
-        resolution=resolution,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        n_classes=n_classes,
-    )
+    return UNet(design, inputs, args)

@@ -1,4 +1,4 @@
-"""How the noise level and the class become the vector that conditions every block.
+"""How noise level, class and numbers of a case become the vector that conditions every block.
 
 Positional: Vaswani et al. 2017, as used for time steps by Ho et al. 2020 (arXiv 2006.11239).
 Fourier: Tancik et al. 2020 (arXiv 2006.10739), as used for ln(sigma) by Song et al. 2021.
@@ -15,10 +15,8 @@ from torch.nn import functional as F
 
 from backbones.blocks import Init, linear, torch_default, zeros
 
-POSITIONAL_RANGE = (
-    0.0,
-    999.0,
-)  # time steps 0 to M - 1, M = 1000: angles of up to one radian a step
+# time steps 0 to M - 1, M = 1000: angles of up to one radian a step
+POSITIONAL_RANGE = (0.0, 999.0)
 FOURIER_RANGE = (math.log(0.02 / 2), math.log(100 / 2))  # ln(sigma/2) over VE's training noise
 SINUSOIDAL_RANGE = (0.0, 1.0)  # a variance: 1 to 1000 turns over the range
 
@@ -75,7 +73,7 @@ def one_hot(cond: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
 
 
 class JoinedEmbedding(nn.Module):
-    """DDPM++ and NCSN++: noise, class and augmentation are added, then two dense layers."""
+    """DDPM++ and NCSN++: noise, class and numbers of a case are added, then two dense layers."""
 
     kind = "embedding"
 
@@ -86,27 +84,27 @@ class JoinedEmbedding(nn.Module):
         emb_channels: int,
         *,
         n_classes: int,
-        augment_dim: int,
+        vector_dim: int,
         init: Init,
     ) -> None:
         super().__init__()
         self.n_classes = n_classes
         self.noise = noise
         self.label = linear(n_classes, noise_channels, init) if n_classes else None
-        self.augment = linear(augment_dim, noise_channels, init, False) if augment_dim else None
+        self.vector = linear(vector_dim, noise_channels, init, False) if vector_dim else None
         self.dense0 = linear(noise_channels, emb_channels, init)
         self.dense1 = linear(emb_channels, emb_channels, init)
 
-    def forward(self, c_noise: Tensor, cond: Tensor | None, augment: Tensor | None) -> Tensor:
-        """[N], [N] or None, [N, A] or None -> [N, E]."""
+    def forward(self, c_noise: Tensor, cond: Tensor | None, vector: Tensor | None) -> Tensor:
+        """[N], [N] or None, [N, V] or None -> [N, E]."""
         dtype = self.dense0.weight.dtype
         emb = self.noise(c_noise).to(dtype)
         if self.label is not None:
             zero = emb.new_zeros(len(emb), self.n_classes)
             labels = zero if cond is None else one_hot(cond, self.n_classes, dtype)
             emb = emb + self.label(labels * math.sqrt(self.n_classes))
-        if self.augment is not None and augment is not None:
-            emb = emb + self.augment(augment.to(dtype))
+        if self.vector is not None and vector is not None:
+            emb = emb + self.vector(vector.to(dtype))
         return F.silu(self.dense1(F.silu(self.dense0(emb))))
 
 
@@ -122,22 +120,22 @@ class LateClassEmbedding(nn.Module):
         emb_channels: int,
         *,
         n_classes: int,
-        augment_dim: int,
+        vector_dim: int,
     ) -> None:
         super().__init__()
         self.n_classes = n_classes
         self.noise = noise
-        self.augment = linear(augment_dim, noise_channels, zeros, False) if augment_dim else None
+        self.vector = linear(vector_dim, noise_channels, zeros, False) if vector_dim else None
         self.dense0 = linear(noise_channels, emb_channels, torch_default)
         self.dense1 = linear(emb_channels, emb_channels, torch_default)
         self.label = linear(n_classes, emb_channels, _unit_normal, False) if n_classes else None
 
-    def forward(self, c_noise: Tensor, cond: Tensor | None, augment: Tensor | None) -> Tensor:
-        """[N], [N] or None, [N, A] or None -> [N, E]."""
+    def forward(self, c_noise: Tensor, cond: Tensor | None, vector: Tensor | None) -> Tensor:
+        """[N], [N] or None, [N, V] or None -> [N, E]."""
         dtype = self.dense0.weight.dtype
         emb = self.noise(c_noise).to(dtype)
-        if self.augment is not None and augment is not None:
-            emb = emb + self.augment(augment.to(dtype))
+        if self.vector is not None and vector is not None:
+            emb = emb + self.vector(vector.to(dtype))
         emb = self.dense1(F.silu(self.dense0(emb)))
         if self.label is not None and cond is not None:
             emb = emb + self.label(one_hot(cond, self.n_classes, dtype))

@@ -12,8 +12,10 @@ from torch import nn
 
 from backbones.backbone import Backbone
 from backbones.blocks import xavier
+from backbones.ddpmpp import SIZES as DDPMPP_SIZES
 from backbones.ddpmpp import song_style
 from backbones.embeddings import FOURIER_RANGE, Fourier, JoinedEmbedding
+from backbones.inputs import Inputs
 from backbones.unet import Design, UNet, UNetArgs
 
 
@@ -22,21 +24,22 @@ class Args(UNetArgs):
     """The authors' configuration for CIFAR-10 at 32 pixels; at 64, multipliers (1, 2, 2, 2)."""
 
 
-def _embedding(args: UNetArgs, n_classes: int) -> nn.Module:
+SIZES = DDPMPP_SIZES  # the same arguments at every scale: the authors give both the same widths
+
+
+def _embedding(args: UNetArgs, inputs: Inputs) -> nn.Module:
     return JoinedEmbedding(
         Fourier(2 * args.width),
         2 * args.width,
         4 * args.width,
-        n_classes=n_classes,
-        augment_dim=args.augment_dim,
+        n_classes=inputs.n_classes,
+        vector_dim=inputs.vector_dim,
         init=xavier(),
     )
 
 
-def build(
-    *, resolution: int, in_channels: int, out_channels: int, n_classes: int, args: Args
-) -> Backbone:
-    """A new NCSN++; ValueError if the multipliers do not fit the resolution."""
+def build(inputs: Inputs, args: Args) -> Backbone:
+    """A new NCSN++; ValueError if the multipliers do not fit the sides."""
     design = Design(
         style=song_style("binomial"),
         embedding=_embedding,
@@ -45,11 +48,4 @@ def build(
         image_pyramid=True,
         attention_in_every_up_block=False,
     )
-    return UNet(
-        design,
-        args,
-        resolution=resolution,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        n_classes=n_classes,
-    )
+    return UNet(design, inputs, args)

@@ -6,7 +6,7 @@ that no block needs the noise level again. Widths 32/64/96/128, two blocks a lev
 
 What is ours: group norm without learned scales in place of batch norm (batch statistics would tie
 an image's output to its neighbours' noise levels, and to the micro-batch); a class, if there is
-one, enters beside the noise level; attention at chosen resolutions, off by default.
+one, and numbers enter beside the noise level; attention at chosen resolutions, off by default.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones.backbone import Backbone, check_dropout, check_resolution, check_whole
+from backbones.backbone import (
+    Backbone,
+    check_dropout,
+    check_whole,
+    level_divisor,
+    whole_numbers,
+)
 from backbones.blocks import (
     BlockStyle,
     SelfAttention,
@@ -28,6 +34,8 @@ from backbones.blocks import (
     zeros,
 )
 from backbones.embeddings import SINUSOIDAL_RANGE, Sinusoidal, one_hot
+from backbones.inputs import Inputs
+from backbones.sizes import Size, learning_rates, widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +43,9 @@ class Args:
     """The authors' configuration. `width` scales the default widths, in ratio 1:2:3:4.
 
     `widths`, if given, are the channels of each level, finest first, in place of `width`'s four.
-    `attention`: resolutions in pixels at which blocks have self-attention (heads of
-    `channels_per_head`). `embedding_dims`: size of the noise embedding, even.
+    `attention`: resolutions in pixels (of an oblong image, its smaller side) at which blocks have
+    self-attention in heads of `channels_per_head`. `embedding_dims`: size of the noise embedding,
+    even.
     """
 
     width: int = 32
@@ -48,15 +57,15 @@ class Args:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attention", tuple(self.attention))
+        attention = whole_numbers("attention", self.attention, empty=True)
+        object.__setattr__(self, "attention", attention)
         if self.widths is not None:
-            object.__setattr__(self, "widths", tuple(self.widths))
-        check_whole(1, width=self.width, widths=self.level_widths, blocks=self.blocks)
-        check_whole(1, attention=self.attention, channels_per_head=self.channels_per_head)
+            object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
+        check_whole(
+            1, width=self.width, blocks=self.blocks, channels_per_head=self.channels_per_head
+        )
         check_whole(2, embedding_dims=self.embedding_dims)
         check_dropout(self.dropout)
-        if not self.level_widths:
-            raise ValueError("widths must have one number or more, one for each level")
         if self.embedding_dims % 2:
             raise ValueError(
                 f"embedding_dims must be even (half of them are sines), not {self.embedding_dims}"
@@ -70,29 +79,44 @@ class Args:
         return tuple(self.width * ratio for ratio in (1, 2, 3, 4))
 
 
+SIZES = {
+    "smoke": Size(args={"blocks": 1}, widths=widths(6, 8, 12), lr=learning_rates(2e-3)),
+    "laptop": Size(args={"blocks": 1}, widths=widths(12, 16, 24), lr=learning_rates(1e-3, 3e-3)),
+    "gpu": Size(args={}, widths=widths(32, 64, 96), lr=learning_rates(5e-4)),
+    "paper": Size(args={}, widths=widths(32, 64, 96), lr=learning_rates(3e-4)),
+}
+
+
 class InputEmbedding(nn.Module):
-    """1x1 convolution of the image, beside the noise embedding (and class) as constant planes."""
+    """1x1 convolution of the image, beside noise level, class and numbers as constant planes."""
 
     kind = "stem"
 
-    def __init__(self, in_channels: int, width: int, dims: int, n_classes: int) -> None:
+    def __init__(self, inputs: Inputs, width: int, dims: int) -> None:
         super().__init__()
-        self.n_classes = n_classes
-        self.conv = conv(in_channels, width, 1, torch_default)
+        n_classes = self.n_classes = inputs.n_classes
+        vector_dim = self.vector_dim = inputs.vector_dim
+        self.conv = conv(inputs.in_channels, width, 1, torch_default)
         self.noise = Sinusoidal(dims)
         self.label = nn.Linear(n_classes, dims, bias=False) if n_classes else None
         if self.label is not None:
             nn.init.normal_(self.label.weight)
-        self.out_channels = width + dims * (2 if n_classes else 1)
+        self.vector = nn.Linear(vector_dim, dims, bias=False) if vector_dim else None
+        self.out_channels = width + dims * (1 + bool(n_classes) + bool(vector_dim))
 
-    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None) -> Tensor:
-        """[N, C, H, W], [N], [N] or None -> [N, out_channels, H, W]."""
+    def forward(
+        self, x: Tensor, c_noise: Tensor, cond: Tensor | None, vector: Tensor | None
+    ) -> Tensor:
+        """[N, C, H, W], [N], [N] or None, [N, V] or None -> [N, out_channels, H, W]."""
         n, _, height, width = x.shape
         planes = [self.noise(c_noise).to(x.dtype)]
         if self.label is not None:
             zero = planes[0].new_zeros(n, self.n_classes)
             labels = zero if cond is None else one_hot(cond, self.n_classes, x.dtype)
             planes.append(self.label(labels))
+        if self.vector is not None:
+            zero = planes[0].new_zeros(n, self.vector_dim)
+            planes.append(self.vector(zero if vector is None else vector.to(x.dtype)))
         spread = torch.cat(planes, dim=1)[:, :, None, None].expand(-1, -1, height, width)
         return torch.cat([self.conv(x), spread], dim=1)
 
@@ -148,18 +172,14 @@ class UpLevel(nn.ModuleList):
 class SmallUNet(Backbone):
     """Residual blocks, average pooling down, bilinear interpolation up, a skip from every block."""
 
-    def __init__(
-        self, args: Args, *, resolution: int, in_channels: int, out_channels: int, n_classes: int
-    ) -> None:
-        widths = args.level_widths
+    def __init__(self, inputs: Inputs, args: Args) -> None:
+        channels_of = args.level_widths
         super().__init__(
-            resolution=resolution,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            n_classes=n_classes,
+            inputs,
             c_noise_range=SINUSOIDAL_RANGE,
-            divisor=check_resolution(resolution, len(widths)),
+            divisor=level_divisor(inputs.spatial, len(channels_of)),
         )
+        resolution = min(inputs.spatial)
         style = BlockStyle(
             scale_shift=False,
             skip_scale=1.0,
@@ -175,12 +195,12 @@ class SmallUNet(Backbone):
         def block(c_in: int, c_out: int, side: int) -> Block:
             return Block(c_in, c_out, args.dropout, style if side in args.attention else None)
 
-        self.stem = InputEmbedding(in_channels, widths[0], args.embedding_dims, n_classes)
+        self.stem = InputEmbedding(inputs, channels_of[0], args.embedding_dims)
         self.encoder = nn.ModuleList()
         self.decoder = nn.ModuleList()
         self.middle = nn.ModuleList()
         channels, skips = self.stem.out_channels, []
-        for level, width in enumerate(widths[:-1]):
+        for level, width in enumerate(channels_of[:-1]):
             blocks = DownLevel()
             for _ in range(args.blocks):
                 blocks.append(block(channels, width, resolution >> level))
@@ -188,20 +208,26 @@ class SmallUNet(Backbone):
                 skips.append(channels)
             self.encoder.append(blocks)
         for _ in range(args.blocks):
-            self.middle.append(block(channels, widths[-1], resolution >> len(widths) - 1))
-            channels = widths[-1]
-        for level, width in reversed(list(enumerate(widths[:-1]))):
+            self.middle.append(block(channels, channels_of[-1], resolution >> len(channels_of) - 1))
+            channels = channels_of[-1]
+        for level, width in reversed(list(enumerate(channels_of[:-1]))):
             ups = UpLevel()
             for _ in range(args.blocks):
                 ups.append(block(channels + skips.pop(), width, resolution >> level))
                 channels = width
             self.decoder.append(ups)
-        self.head = Head(channels, out_channels)
+        self.head = Head(channels, inputs.out_channels)
 
-    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
-        """x [N, C, H, W], c_noise [N], cond [N] or None -> [N, C_out, H, W]."""
-        self.check_inputs(x, c_noise, cond)
-        x = self.stem(x, c_noise, cond)
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        cond: Tensor | None = None,
+        vector: Tensor | None = None,
+    ) -> Tensor:
+        """See Backbone: [N, C, H, W] -> [N, C_out, H, W]."""
+        self.check_inputs(x, c_noise, cond, vector)
+        x = self.stem(x, c_noise, cond, vector)
         skips: list[Tensor] = []
         for level in self.encoder:
             x = level(x, skips)
@@ -226,14 +252,6 @@ class Head(nn.Module):
         return self.conv(x)
 
 
-def build(
-    *, resolution: int, in_channels: int, out_channels: int, n_classes: int, args: Args
-) -> Backbone:
-    """A new small U-Net; ValueError if the levels do not fit the resolution."""
-    return SmallUNet(
-        args,
-        resolution=resolution,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        n_classes=n_classes,
-    )
+def build(inputs: Inputs, args: Args) -> Backbone:
+    """A new small U-Net; ValueError if the levels do not fit the sides."""
+    return SmallUNet(inputs, args)

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones.backbone import Backbone, check_dropout, check_resolution, check_whole
+from backbones.backbone import (
+    Backbone,
+    check_dropout,
+    check_whole,
+    level_divisor,
+    whole_numbers,
+)
 from backbones.blocks import (
     BlockStyle,
     Filter,
@@ -24,6 +30,7 @@ from backbones.blocks import (
     downsample,
     group_norm,
 )
+from backbones.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +38,9 @@ class UNetArgs:
     """Settings common to the three; their modules give the authors' values.
 
     `multipliers`: channels of each level as multiples of `width`, finest first. `blocks`: residual
-    blocks per level. `attention`: the resolutions in pixels at which blocks have self-attention
-    (those that are no level's have no effect; the middle of the network always has one).
-    `augment_dim`: number of augmentation labels, 0 for none.
+    blocks per level. `attention`: the resolutions in pixels at which blocks have self-attention; an
+    oblong image's resolution is its smaller side, at every level. Those that are no level's have
+    no effect; the middle of the network always has attention.
     """
 
     width: int = 128
@@ -41,19 +48,17 @@ class UNetArgs:
     blocks: int = 4
     attention: tuple[int, ...] = (16,)
     dropout: float = 0.10
-    augment_dim: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "multipliers", tuple(self.multipliers))
-        object.__setattr__(self, "attention", tuple(self.attention))
+        multipliers = whole_numbers("multipliers", self.multipliers)
+        attention = whole_numbers("attention", self.attention, empty=True)
+        object.__setattr__(self, "multipliers", multipliers)
+        object.__setattr__(self, "attention", attention)
         check_whole(4, width=self.width)
-        check_whole(1, multipliers=self.multipliers, blocks=self.blocks, attention=self.attention)
-        check_whole(0, augment_dim=self.augment_dim)
+        check_whole(1, blocks=self.blocks)
         check_dropout(self.dropout)
         if self.width % 2:
             raise ValueError(f"width must be even (half of it are sines), not {self.width}")
-        if not self.multipliers:
-            raise ValueError("multipliers must have one number or more, one for each level")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +66,7 @@ class Design:
     """What tells one architecture from the next."""
 
     style: BlockStyle
-    embedding: Callable[[UNetArgs, int], nn.Module]  # (args, n_classes) -> (c_noise, cond, augment)
+    embedding: Callable[[UNetArgs, Inputs], nn.Module]  # of (c_noise, cond, vector)
     c_noise_range: tuple[float, float]
     emb_multiplier: int = 4
     stem_at_first_width: bool  # the first convolution has the first level's width, else args.width
@@ -120,40 +125,27 @@ class Head(nn.Module):
 class UNet(Backbone):
     """ADM, DDPM++ or NCSN++, as the design says."""
 
-    def __init__(
-        self,
-        design: Design,
-        args: UNetArgs,
-        *,
-        resolution: int,
-        in_channels: int,
-        out_channels: int,
-        n_classes: int,
-    ) -> None:
+    def __init__(self, design: Design, inputs: Inputs, args: UNetArgs) -> None:
         levels = len(args.multipliers)
         super().__init__(
-            resolution=resolution,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            n_classes=n_classes,
+            inputs,
             c_noise_range=design.c_noise_range,
-            divisor=check_resolution(resolution, levels),
+            divisor=level_divisor(inputs.spatial, levels),
         )
-        self.augment_dim = args.augment_dim
         style, emb = design.style, design.emb_multiplier * args.width
         widths = [args.width * multiplier for multiplier in args.multipliers]
-        sides = [resolution >> level for level in range(levels)]
+        sides = [min(inputs.spatial) >> level for level in range(levels)]
 
         def block(c_in: int, c_out: int, **options: object) -> ResidualBlock:
             return ResidualBlock(c_in, c_out, emb, style, dropout=args.dropout, **options)  # type: ignore[arg-type]  # attention, resample
 
-        self.embedding = design.embedding(args, n_classes)
+        self.embedding = design.embedding(args, inputs)
 
-        # Encoder: names give the side; the channels of all its outputs, for the decoder's skips.
+        # Encoder: names give the smaller side; `skips` the channels of all its outputs.
         self.encoder = nn.ModuleDict()
         channels = widths[0] if design.stem_at_first_width else args.width
-        self.encoder[f"{resolution}_stem"] = Stem(in_channels, channels, style.init)
-        skips, pyramid = [channels], in_channels
+        self.encoder[f"{sides[0]}_stem"] = Stem(inputs.in_channels, channels, style.init)
+        skips, pyramid = [channels], inputs.in_channels
         for level, (side, width) in enumerate(zip(sides, widths, strict=True)):
             if level > 0:
                 self.encoder[f"{side}_down"] = block(channels, channels, resample="down")
@@ -184,18 +176,18 @@ class UNet(Backbone):
                 )
                 channels = width
         assert not skips
-        self.head = Head(channels, out_channels, style)
+        self.head = Head(channels, inputs.out_channels, style)
 
     def forward(
         self,
         x: Tensor,
         c_noise: Tensor,
         cond: Tensor | None = None,
-        augment: Tensor | None = None,
+        vector: Tensor | None = None,
     ) -> Tensor:
-        """x [N, C, H, W], c_noise [N], cond [N] or None, augment [N, augment_dim] or None."""
-        self.check_inputs(x, c_noise, cond)
-        emb = self.embedding(c_noise, cond, augment)
+        """See Backbone: [N, C, H, W] -> [N, C_out, H, W]."""
+        self.check_inputs(x, c_noise, cond, vector)
+        emb = self.embedding(c_noise, cond, vector)
         image = x
         skips: list[Tensor] = []
         for module in self.encoder.values():

@@ -6,14 +6,14 @@ input channels, classes and numbers go to its embedding. A batch has the same fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # tensors have no one truth of equality
 class Condition:
     """Of N cases. A field that a task does not have is None.
 
@@ -34,21 +34,26 @@ class Condition:
         """Of some of the cases."""
         return self._each(lambda tensor: tensor[places])
 
-    def repeated(self, samples: int) -> Condition:
-        """Every case `samples` times, its copies together: [N * samples, ...]."""
-        return self._each(lambda tensor: tensor.repeat_interleave(samples, 0))
+    def unconditional(self, dropped: Tensor | None = None) -> Condition:
+        """No class and no numbers; condition images stay, since they are what is to be restored.
 
-    def unconditional(self) -> Condition:
-        """No class and no numbers; condition images stay, since they are what is to be restored."""
-        return Condition(
-            classes=None if self.classes is None else torch.full_like(self.classes, -1),
-            images=self.images,
-            vector=None if self.vector is None else torch.zeros_like(self.vector),
-        )
+        `dropped` bool [N] says for which cases (None: for all). Training with some cases dropped
+        teaches a network the unconditional estimate that classifier-free guidance asks for.
+        """
+        classes, vector = self.classes, self.vector
+        if classes is not None:
+            none_known = torch.full_like(classes, -1)
+            classes = none_known if dropped is None else torch.where(dropped, none_known, classes)
+        if vector is not None:
+            none_known = torch.zeros_like(vector)
+            vector = (
+                none_known if dropped is None else torch.where(dropped[:, None], none_known, vector)
+            )
+        return Condition(classes=classes, images=self.images, vector=vector)
 
-    def _each(self, change: object) -> Condition:
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Condition(**{k: None if v is None else change(v) for k, v in given.items()})  # type: ignore[operator]  # a callable
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Condition:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Condition(**{k: None if v is None else change(v) for k, v in given.items()})
 
 
 NOTHING = Condition()

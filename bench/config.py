@@ -16,12 +16,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
+from backbones.inputs import Inputs
+from bench.doors import is_outside
 from bench.errors import BenchError, unknown
 
 T = TypeVar("T")
-Scalar = str | int | float | bool
 Args = dict[str, Any]  # keyword arguments of a table's entry; checked by the entry itself
 MAX_SIGMA_REL = 0.28  # of a power-function average: gamma = 0, all weights alike, is 1/sqrt(12)
 
@@ -43,30 +45,33 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """What is asked: the kind of task, its spatial dimensions (2D or 3D), channels, condition."""
+    """What is asked: the kind of task, and what a network gets and gives for it.
 
-    kind: str
-    spatial: tuple[int, ...]
-    channels: int
-    n_classes: int = 0
+    `args` are the task's own settings, checked by the task.
+    """
+
+    kind: str  # a name in the table of tasks, or "file.py:Class"
+    inputs: Inputs
     data_range: tuple[float, float] = (-1.0, 1.0)
     sigma_data: float = 0.5
+    args: Args = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _need(len(self.spatial) in (2, 3), f"task.spatial must be 2D or 3D, got {self.spatial}")
-        _need(min(self.spatial) > 0, f"task.spatial must be positive, got {self.spatial}")
-        _need(self.channels > 0, f"task.channels must be positive, got {self.channels}")
         _need(self.sigma_data > 0, f"task.sigma_data must be positive, got {self.sigma_data}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """How it is answered: diffusion (a preconditioned backbone), direct or classical."""
+    """How it is answered: diffusion (a preconditioned backbone), direct or classical.
+
+    `backbone` is a network, or the estimator of a classical method; `preconditioning` is a
+    diffusion method's, else empty.
+    """
 
     kind: str = "diffusion"
     backbone: str
     backbone_args: Args = field(default_factory=dict)
-    preconditioning: str = "edm"
+    preconditioning: str = ""
     preconditioning_args: Args = field(default_factory=dict)
 
 
@@ -142,47 +147,52 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """How pictures are drawn; fixed for the verdict, the same for all."""
+    """How a diffusion method draws: solver, noise levels, guidance, and the weights it draws with.
+
+    `ema` is the relative width of the power-function average that is judged at the end; 0 is the
+    network itself, without an average.
+    """
 
     sampler: str = "heun"
     steps: int = 18
     grid: str = "edm"  # edm | own
+    process: str = "sigma"  # sigma | own: what the solver steps in
     rho: float = 7.0
     S_churn: float = 0.0
     S_tmin: float = 0.0
     S_tmax: float = 1e9  # finite: JSON has no infinity
     S_noise: float = 1.0
+    guidance: str = "none"
+    guidance_args: Args = field(default_factory=dict)
+    ema: float = 0.1
     batch_size: int = 64
-    weights: str = "ema"  # ema (the last power-function average) | net
 
     def __post_init__(self) -> None:
         _need(self.steps >= 2, f"sample.steps must be at least 2, got {self.steps}")
         _need(self.batch_size > 0, f"sample.batch_size must be positive, got {self.batch_size}")
+        _need(0 <= self.ema <= MAX_SIGMA_REL, f"sample.ema must be in 0..{MAX_SIGMA_REL}")
         if self.grid not in ("edm", "own"):
             raise unknown("grid", self.grid, ("edm", "own"))
-        if self.weights not in ("ema", "net"):
-            raise unknown("weights", self.weights, ("ema", "net"))
+        if self.process not in ("sigma", "own"):
+            raise unknown("process", self.process, ("sigma", "own"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureConfig:
-    """What is measured and on how much; with the data's digest it is the protocol."""
+    """What is measured, and on how many cases; with the data's digest it is the protocol.
 
-    extractor: str = "randconv"
+    `args` are what the task and its metrics ask for beside (an extractor, sizes of references).
+    """
+
+    metrics: tuple[str, ...]  # the first one's value is the score
     n_select: int
     n_report: int
-    n_reference: int  # real images of a part, at most
-    n_denoise: int = 32
-    denoise_sigmas: tuple[float, ...] = (0.05, 0.126, 0.315, 0.792, 1.99, 5.0)
+    args: Args = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("n_select", "n_report", "n_reference", "n_denoise"):
-            _need(getattr(self, name) >= 2, f"measure.{name} must be at least 2")
-        sigmas = self.denoise_sigmas
-        _need(
-            bool(sigmas) and min(sigmas) > 0,
-            f"measure.denoise_sigmas must be positive, got {sigmas}",
-        )
+        _need(bool(self.metrics), "measure.metrics must name a metric: the first is the score")
+        for name in ("n_select", "n_report"):
+            _need(getattr(self, name) >= 1, f"measure.{name} must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,19 +208,29 @@ class TrialConfig:
     train: TrainConfig
     sample: SampleConfig
     measure: MeasureConfig
+    own_sample: SampleConfig | None = None  # the entry's choice, measured beside the fixed one
+
+    def __post_init__(self) -> None:
+        tracked = self.train.ema_sigma_rel
+        for name, sample in (("sample", self.sample), ("own_sample", self.own_sample)):
+            if sample is not None and sample.ema > 0:
+                _need(
+                    sample.ema in tracked,
+                    f"{name}.ema {sample.ema} is none of train.ema_sigma_rel {tracked}",
+                )
 
     @property
     def entry_id(self) -> str:
         """Digest of the resolved configuration without its seed; 1 and 1.0 are one learning rate.
+
+        A part in a user's own file counts by what the file holds, not by where it lies.
 
         Raises:
             BenchError: a value is of the wrong type.
         """
         body = self.from_dict(self.to_dict()).to_dict()
         del body["seed"], body["data"]["cache"]
-        if body["train"]["workers"] == 1:
-            del body["train"]["workers"]  # as before there were several: older sweeps go on
-        return digest(body)
+        return digest(by_content(body))
 
     @property
     def trial_id(self) -> str:
@@ -222,6 +242,26 @@ class TrialConfig:
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> TrialConfig:
         return from_dict(cls, body, "trial")
+
+
+def by_content(value: Any) -> Any:
+    """The same values, where each "file.py:attr" has the digest of the file in place of its folder.
+
+    Raises:
+        BenchError: such a file is not there.
+    """
+    if isinstance(value, Mapping):
+        return {key: by_content(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [by_content(v) for v in value]
+    if not (isinstance(value, str) and is_outside(value)):
+        return value
+    name, _, attr = value.partition(":")
+    path = Path(name)
+    if not path.is_file():
+        raise BenchError(f"file {path} does not exist; put it back where it was")
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return f"{path.name}:{attr}@{content}"
 
 
 def canonical(body: Any) -> str:
@@ -260,10 +300,35 @@ def from_dict(cls: type[T], body: Mapping[str, Any], where: str) -> T:
         if required and name not in body:
             raise BenchError(f"{where}.{name} is missing")
     values = {k: _coerce(hints[k], v, f"{where}.{k}") for k, v in body.items()}
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:  # of a leaf's own checks
+        raise BenchError(f"{where}: {error}") from error
 
 
-@lru_cache(maxsize=32)
+def part_of(cls: type[T], body: Any, where: str) -> T:
+    """A dataclass from a mapping that may hold more than its fields; else as `from_dict`."""
+    if not isinstance(body, Mapping):
+        raise BenchError(f"{where} must be a mapping, got {body!r}")
+    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is one
+    return from_dict(cls, {k: v for k, v in body.items() if k in names}, where)
+
+
+def like(default: Any, value: Any, where: str) -> Any:
+    """A plain value of the kind that `default` has (a word, a whole number, numbers ...).
+
+    Raises:
+        BenchError: it is of another.
+    """
+    if default is None:
+        return value
+    hint: Any = type(default)
+    if isinstance(default, tuple) and default:
+        hint = types.GenericAlias(tuple, (type(default[0]), ...))
+    return _coerce(hint, value, where)
+
+
+@lru_cache(maxsize=64)
 def _hints(cls: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
@@ -280,17 +345,49 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         if len(kinds) != len(value):
             raise BenchError(f"{where} must have {len(kinds)} values, got {value!r}")
         return tuple(_coerce(k, v, where) for k, v in zip(kinds, value, strict=True))
+    if origin is list:
+        if not isinstance(value, list | tuple):
+            raise BenchError(f"{where} must be a list, got {value!r}")
+        (item,) = typing.get_args(hint)
+        return [_coerce(item, v, where) for v in value]
     if origin is dict:
         if not isinstance(value, Mapping):
             raise BenchError(f"{where} must be a mapping, got {value!r}")
-        return dict(value)
+        key_hint, item_hint = typing.get_args(hint)
+        if item_hint is Any:
+            return dict(value)
+        return {_key(key_hint, k, where): _coerce(item_hint, v, where) for k, v in value.items()}
     if origin in (typing.Union, types.UnionType):
+        return _coerce_one_of(typing.get_args(hint), value, where)
+    if hint is Any:
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise BenchError(f"{where} must be finite, got {value}")
         return float(value)
     wrong_bool = isinstance(value, bool) and hint is not bool
-    if hint is not Any and (wrong_bool or not isinstance(value, hint)):
+    if wrong_bool or not isinstance(value, hint):
         raise BenchError(f"{where} must be {hint.__name__}, got {value!r}")
     return value
+
+
+def _coerce_one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    """A value that may be of several types: None, or the first that takes it."""
+    if value is None and types.NoneType in hints:
+        return None
+    refusal: BenchError | None = None
+    for hint in hints:
+        if hint is not types.NoneType:
+            try:
+                return _coerce(hint, value, where)
+            except BenchError as error:
+                refusal = refusal or error
+    assert refusal is not None
+    raise refusal
+
+
+def _key(hint: Any, key: Any, where: str) -> Any:
+    """A mapping's key: JSON has texts alone, so that a whole number is read from one."""
+    if hint is int and isinstance(key, str) and key.isdigit():
+        return int(key)
+    return _coerce(hint, key, where)

@@ -14,9 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.errors import BenchError, unknown
+from bench.time_limit import EndlessError, time_limit
+
+T = TypeVar("T")
+
+IMPORT_SEC = 60.0  # a user's file is imported within it
+CHECK_SEC = 300.0  # and a part of it passes its conformance suite
 
 VERDICTS: dict[str, str] = {}  # what conformance said of each part from outside, in this process
 
@@ -47,11 +53,10 @@ class Family:
         part = at(name, self.kind)
         if name not in VERDICTS and self.suite:
             check: Callable[[Any, str], int] = at(self.suite)
-            try:
-                passed = check(part, name)
-            except ValueError as error:
-                raise BenchError(f"{self.kind} {name} breaks its contract: {error}") from error
-            VERDICTS[name] = f"{self.kind} {name} passes {passed} conformance checks"
+            passed = of_user(
+                f"{self.kind} {name} breaks its contract", CHECK_SEC, check, part, name
+            )
+            VERDICTS[name] = f"{self.kind} {Path(name).name} passes {passed} conformance checks"
         return part
 
 
@@ -83,15 +88,34 @@ def from_file(path: Path, kind: str) -> ModuleType:
         raise BenchError(f"{kind} file {path} is not a Python file; its name must end in .py")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
     try:
-        spec.loader.exec_module(module)
-    except KeyboardInterrupt:
+        of_user(
+            f"{kind} file {path} cannot be imported", IMPORT_SEC, spec.loader.exec_module, module
+        )
+    except BaseException:
         del sys.modules[name]
         raise
-    except BaseException as error:  # sys.exit() in a user's file is a mistake in it, not our end
-        del sys.modules[name]
-        cause = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BenchError(f"{kind} file {path} cannot be imported: {cause}") from error
     return module
+
+
+def of_user(what: str, seconds: float, call: Callable[..., T], *args: Any) -> T:
+    """What a user's own code returns; what goes wrong in it is one line that begins with `what`.
+
+    Raises:
+        BenchError: it fails, leaves the program, or takes longer than `seconds`.
+    """
+    try:
+        with time_limit(seconds):
+            return call(*args)
+    except (BenchError, KeyboardInterrupt):
+        raise
+    except EndlessError as error:
+        raise BenchError(
+            f"{what}: it does not come to an end, stopped after {seconds:g} s"
+        ) from error
+    except BaseException as error:  # sys.exit() in a user's file is a mistake in it
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        first = [*f"{kind}{error}".splitlines(), type(error).__name__][0]
+        raise BenchError(f"{what}: {first}") from error
 
 
 def _attribute(module: ModuleType, attr: str, kind: str, where: str) -> Any:

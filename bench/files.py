@@ -43,8 +43,10 @@ def disk_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
-        told = isinstance(error, SafetensorError | BenchError)  # what the system said, as text
-        if told and any(os.strerror(code) in str(error) for code in FULL):
+        from_system = isinstance(
+            error, SafetensorError | BenchError
+        )  # what the system said, as text
+        if from_system and any(os.strerror(code) in str(error) for code in FULL):
             return True
         error = error.__cause__
     return False

@@ -8,6 +8,7 @@ outcome and a cause. A trial over several workers is the same generator in each 
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import time
 import traceback
@@ -18,20 +19,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from bench.config import TrialConfig
+from bench.config import SampleConfig, TrialConfig
 from bench.errors import BenchError
 from bench.files import disk_full, whole
-from bench.metrics.nonfinite import NonFiniteError
+from bench.methods import build_method
+from bench.methods.method import Method
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch
+from bench.nonfinite import NonFiniteError
 from bench.pictures import save_grid
+from bench.tasks import build_task
+from bench.tasks.task import Evaluation, Task
 from bench.train import checkpoint
 from bench.train.loop import Diverged, Training, out_of_memory
-from bench.train.objective import build
 from bench.train.parallel import ALONE, WorkerLost, World
 from bench.trial_lock import Held, claimed
-from bench.workloads.workload import Evaluation, Task, build_task
 
 DISK_FULL = "the disk is full"
 SMALLER = "the batch did not fit: micro-batches of {}; dropout masks differ from a full batch's"
@@ -120,14 +124,16 @@ class _Trial:
     def __init__(self, config: TrialConfig, folder: Path, world: World) -> None:
         self.config, self.folder, self.world = config, folder, world
         self.clock = Stopwatch()  # of the device once it runs, where errors have a row
-        self.said: list[str] = []  # what is to be known of this run
+        self.notes: list[str] = []  # what is to be known of this run
         self.metrics: dict[str, float] = {}  # measured since the last report
         self.artifacts: list[dict[str, Any]] = []
         self.done_rungs = 0
-        self.rungs: list[dict[str, Any]] = []  # what was said at each
+        self.rung_reports: list[dict[str, Any]] = []
         self.training: Training | None = None
         self.saved_at = time.monotonic()
         self.memory: MemoryGauge
+        self.method: Method
+        self.task: Task
 
     def run(self) -> Iterator[Report]:
         config, world = self.config, self.world
@@ -137,16 +143,24 @@ class _Trial:
             self.memory = MemoryGauge(config.train.device)
             torch.set_num_threads(config.train.threads)
             # not on the clock: the first trial of a process imports libraries here
-            objective, task = build(config), build_task(config)
-            self.training = training = Training(
-                config.train, objective, task, config.seed, config.trial_id, world
-            )
+            self.method, self.task = build_method(config), build_task(config)
+            if self.method.trains:
+                self.training = Training(
+                    config.train, self.method, self.task, config.seed, config.trial_id, world
+                )
+        if self.training is None:
+            yield from self._untrained()
+        else:
+            yield from self._trained(self.training)
+        yield self._finish()
+
+    def _trained(self, training: Training) -> Iterator[Report]:
+        """Progress and rungs of a method that trains."""
+        config, world = self.config.train, self.world
         self._restore(training)
-        yield from [Report(**said) for said in self.rungs]
-        while training.nimg < config.train.budget_nimg or self.done_rungs < len(
-            config.train.rungs_nimg
-        ):
-            rung_at = config.train.rungs_nimg[self.done_rungs]
+        yield from [Report(**body) for body in self.rung_reports]
+        while training.nimg < config.budget_nimg or self.done_rungs < len(config.rungs_nimg):
+            rung_at = config.rungs_nimg[self.done_rungs]
             with self.clock.phase("train") as seen:
                 before = training.nimg
                 training.advance(min(rung_at, self._next_report(training.nimg)))
@@ -155,78 +169,85 @@ class _Trial:
             if training.nimg < rung_at:
                 if world.share(lambda: time.monotonic() - self.saved_at > CHECKPOINT_SEC):
                     self._save(training)
-                yield self._report("progress", training)
+                yield self._report("progress")
                 continue
-            final = self.done_rungs == len(config.train.rungs_nimg) - 1
-            key = training.averages.longest if final else "short"
-            evaluation = self._evaluate(training, task, key, "select")
+            final = self.done_rungs == len(config.rungs_nimg) - 1
+            evaluation = self._evaluate("select", early=not final)
             self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
             self.metrics |= self._stability(training)
             self.done_rungs += 1
             self._snapshot(training)
-            report = self._report("rung", training, value=evaluation.value)
-            self.rungs.append(dataclasses.asdict(report))
+            report = self._report("rung", value=evaluation.value)
+            self.rung_reports.append(dataclasses.asdict(report))
             self._save(training)
             yield report
-        yield self._finish(training, task)
 
-    def _finish(self, training: Training, task: Task) -> Report:
+    def _untrained(self) -> Iterator[Report]:
+        """The rungs of a method without training: one evaluation is its value at all of them."""
+        evaluation = self._evaluate("select", early=False)
+        for _ in self.config.train.rungs_nimg:
+            self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
+            self.done_rungs += 1
+            yield self._report("rung", value=evaluation.value)
+
+    def _finish(self) -> Report:
         """The one look at `report`, then the end."""
-        evaluation = self._evaluate(training, task, training.averages.longest, "report")
+        evaluation = self._evaluate("report", early=False)
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
+        chosen = self.config.own_sample
+        if chosen is not None:
+            try:
+                beside = self._evaluate("report", early=False, sample=chosen)
+                self.metrics |= {f"own/{k}": v for k, v in beside.metrics.items()}
+            except NonFiniteError as error:  # the verdict does not rest on it
+                self.notes.append(f"its own sampling could not be measured: {error}")
         self.metrics |= self._throughput()
-        self.world.share(lambda: self._keep(training, evaluation))
+        self.world.share(lambda: self._keep(evaluation))
         return self.end("completed", "")
 
-    def _keep(self, training: Training, evaluation: Evaluation) -> None:
+    def _keep(self, evaluation: Evaluation) -> None:
         """What a finished trial leaves."""
         if evaluation.pictures is not None:
             with whole(self.folder / "samples.png") as path:
                 save_grid(evaluation.pictures, path)
             self.artifacts.append({"name": "samples.png", "path": "samples.png", "real": False})
+        training = self.training
+        if training is None:
+            return
         log: dict[str, Any] = training.stability_log()
         with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
         averages = training.averages
-        kept = averages.loadable(averages.longest, training.objective.net)
+        kept = averages.loadable(self._judged(self.config.sample, False), training.objective.net)
         checkpoint.write(self.folder / "ema.safetensors", kept, {"nimg": training.nimg})
 
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the
         last one and says the same again; whoever hears it deletes them."""
-        training = self.training
-        if training is not None and outcome == "diverged":
-            self.metrics |= self._stability(training)
+        if self.training is not None and outcome == "diverged":
+            self.metrics |= self._stability(self.training)
         if self.world.rank == 0:
             checkpoint.retain(self.folder)
-        nimg = training.nimg if training is not None else 0
-        return Report(
-            phase="end",
-            nimg=nimg,
-            metrics=self._take_metrics(),
-            seconds=self._seconds(),
-            outcome=outcome,
-            cause=cause,
-            notes=self._notes(),
-            artifacts=self.artifacts,
+        return dataclasses.replace(
+            self._report("end"), outcome=outcome, cause=cause, artifacts=self.artifacts
         )
 
-    def _report(self, phase: str, training: Training, value: float | None = None) -> Report:
+    def _report(self, phase: str, value: float | None = None) -> Report:
         return Report(
             phase=phase,
-            nimg=training.nimg,
+            nimg=self.training.nimg if self.training is not None else 0,
             metrics=self._take_metrics(),
             seconds=self._seconds(),
             rung=self.done_rungs - 1 if phase == "rung" else None,
             value=value,
-            notes=self._notes(),
+            notes=self._all_notes(),
         )
 
-    def _notes(self) -> list[str]:
+    def _all_notes(self) -> list[str]:
         training = self.training
         if training is None or training.micro_batch == self.config.train.micro_batch:
-            return list(self.said)
-        return [*self.said, SMALLER.format(training.micro_batch)]
+            return list(self.notes)
+        return [*self.notes, SMALLER.format(training.micro_batch)]
 
     def _take_metrics(self) -> dict[str, float]:
         """Plain floats, said once; a value that does not exist (NaN) is left out."""
@@ -237,13 +258,35 @@ class _Trial:
         every = max(self.config.train.report_nimg, self.config.train.batch_size)
         return (nimg // every + 1) * every
 
-    def _evaluate(self, training: Training, task: Task, key: str, part: str) -> Evaluation:
-        """Of the average named `key` (or the live net where the config says so)."""
+    def _evaluate(
+        self, part: str, *, early: bool, sample: SampleConfig | None = None
+    ) -> Evaluation:
+        """Of the average that is judged, or the network where the config says so. `early`: before
+        the last rung, where a long average still holds the initialisation."""
+        sample = sample or self.config.sample
         with self.world.together():
-            predictor = training.objective.predictor(training.objective.net, self.config.seed)
-            if self.config.sample.weights == "ema":
-                training.averages.copy_to(key, predictor.net)
-        return self.world.lead(predictor, lambda shared: task.evaluate(shared, part, self.clock))
+            nets = [] if self.training is None else [self._judged_net(self.training, sample, early)]
+            predictor = self.method.predictor(nets, self.config.seed, sample)
+        return self.world.lead(
+            predictor,
+            self.task.cases,
+            lambda shared: self.task.evaluate(shared, part, self.clock),
+        )
+
+    def _judged_net(self, training: Training, sample: SampleConfig, early: bool) -> nn.Module:
+        """A copy of the network with the judged weights."""
+        net = copy.deepcopy(training.objective.net).eval().requires_grad_(False)
+        if sample.ema > 0:
+            training.averages.copy_to(self._judged(sample, early), net)
+        return net
+
+    def _judged(self, sample: SampleConfig, early: bool) -> str:
+        """The key of the average that is judged; without one, the widest is what is kept."""
+        assert self.training is not None
+        averages = self.training.averages
+        if early:
+            return "short"
+        return averages.key_of(sample.ema) if sample.ema > 0 else averages.longest
 
     def _train_metrics(self, training: Training) -> dict[str, float]:
         recent = training.losses[-max(1, len(training.losses) // 20) :]
@@ -262,24 +305,12 @@ class _Trial:
                 clipped=log["clipped"],
                 nonfinite=log["nonfinite"],
             )
-        found = {
-            "loss_rel_spread": result.rel_spread,
-            "loss_window_scatter": result.window_scatter,
-            "spikes_per_1k": result.spikes_per_1k,
-            "clipped_share": result.clipped_share,
-            "nonfinite_share": result.nonfinite_share,
-        }
-        return {f"stability/{k}": v for k, v in found.items() if v is not None}
+        return result.metrics
 
     def _throughput(self) -> dict[str, float]:
-        seen, memory = self.clock.read(), self.memory.read()
-        found = {
-            "train_img_per_sec": seen.train_img_per_sec,
-            "sample_img_per_sec": seen.sample_img_per_sec,
-            "sample_sec_per_img": seen.sample_sec_per_img,
-            "peak_mem_gb": memory.gb,
-        }
-        return {f"throughput/{k}": v for k, v in found.items() if v is not None}
+        peak = self.memory.read().gb
+        known = {} if peak is None else {"throughput/peak_mem_gb": peak}
+        return self.clock.read().metrics | known
 
     def _seconds(self) -> dict[str, float]:
         seen = self.clock.read()
@@ -296,8 +327,8 @@ class _Trial:
         extra = {
             "done_rungs": self.done_rungs,
             "clock": self.clock.state(),
-            "said": self.said,
-            "rungs": self.rungs,
+            "notes": self.notes,
+            "rungs": self.rung_reports,
         }
         with self.clock.phase("save"):
             self.world.share(lambda: training.save(self.folder, extra))
@@ -323,11 +354,10 @@ class _Trial:
             try:
                 extra = training.restore(path)
             except BenchError as error:
-                self.said.append(f"{error}; it is not used")
+                self.notes.append(f"{error}; it is not used")
                 continue
             self.done_rungs = extra["done_rungs"]
             self.clock.restore(extra["clock"])
-            self.said = [*extra["said"], *self.said]
-            last = extra.get("rung")  # of an older checkpoint, which has no other
-            self.rungs = extra.get("rungs", [] if last is None else [last])
+            self.notes = [*extra["notes"], *self.notes]
+            self.rung_reports = extra["rungs"]
             return

@@ -48,21 +48,21 @@ def agreements(rows: Sequence[Row]) -> tuple[Agreement, ...]:
     return tuple(
         Agreement(
             fraction=fraction,
-            n=len(found),
-            rho=spearman(*zip(*found, strict=True)) if len(found) >= MIN_PAIRS else None,
+            n=len(at_rung),
+            rho=spearman(*zip(*at_rung, strict=True)) if len(at_rung) >= MIN_PAIRS else None,
         )
-        for fraction, found in sorted(pairs.items())
+        for fraction, at_rung in sorted(pairs.items())
     )
 
 
-def line(found: Sequence[Agreement]) -> str:
+def line(by_rung: Sequence[Agreement]) -> str:
     """The agreements in one line."""
-    if not found:
+    if not by_rung:
         return "early rungs: none recorded"
     parts = [
         f"at {a.fraction:.0%} of the budget "
         + (f"{a.rho:.2f}" if a.rho is not None else "unknown")
         + f" (n={a.n})"
-        for a in found
+        for a in by_rung
     ]
     return f"early rungs: Spearman with the final order of completed trials {', '.join(parts)}"

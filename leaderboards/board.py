@@ -1,28 +1,38 @@
 """The board: rankings, cells, outcomes and claims of a set of rows, as one plain object.
 
-Built from rows alone, in any order, so that the journal's board and MLflow's are the same. Drawing
-is done elsewhere: `leaderboards.draw` for terminals, `leaderboards.text` for md, csv and json.
+Built from rows, in any order, and the facts of their sweeps, so that the journal's board and
+MLflow's are the same. Drawing is done elsewhere: `leaderboards.draw` for terminals,
+`leaderboards.text` for md, csv and json.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from leaderboards import agreement, claims, other_budgets
-from leaderboards.cells import Cell, cells
+from leaderboards.cells import Cell, axes_of, cells
 from leaderboards.entries import Entry, count_outcomes, distinct
+from leaderboards.facts import SweepFacts
+from leaderboards.measures import SE, Measure, union
 from leaderboards.rank import ALPHA, Ranked, Ranking, rankings
 from leaderboards.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Everything a leaderboard shows. One ranking for each protocol, the largest first."""
+    """Everything a leaderboard shows. One ranking for each protocol, the largest first.
+
+    measures: the columns of what was measured, in order.
+    axes: of the cells that verdicts are about.
+    """
 
     title: str
+    facts: tuple[SweepFacts, ...]
+    measures: tuple[Measure, ...]
+    axes: tuple[str, ...]
     rows: tuple[Row, ...]
     rankings: tuple[Ranking, ...]
     outcomes: dict[str, int]
@@ -31,52 +41,85 @@ class Board:
 
     @property
     def simulated(self) -> bool:
-        return any(row.data_simulated for row in self.rows)
+        return _simulated(self.rows, self.facts)
+
+    def data_notes(self, sweeps: Iterable[str]) -> tuple[str, ...]:
+        """The problems of the data of these sweeps."""
+        chosen = set(sweeps)
+        return tuple(claims.data_notes([f for f in self.facts if f.sweep in chosen]))
 
     @property
     def claims(self) -> tuple[str, ...]:
         """Every line a reader must see: what was measured, then each verdict, then notes."""
-        verdicts = [line for ranking in self.rankings for line in claims.verdict(ranking)]
+        verdicts = [line for ranking in self.rankings for line in self.verdict(ranking)]
         return (*self.opening, *verdicts, *self.notes)
+
+    def verdict(self, ranking: Ranking) -> list[str]:
+        """What may be claimed of one of the rankings."""
+        return claims.verdict(ranking, self.measures)
 
     def to_dict(self) -> dict[str, Any]:
         """The board as JSON: entries (ranked first), cells, outcomes, claims, protocols."""
         return {
             "title": self.title,
             "data_simulated": self.simulated,
+            "data_notes": claims.data_notes(self.facts),
             "entries": [entry for ranking in self.rankings for entry in _entries(ranking)],
-            "cells": [_cell(ranking, cell) for ranking in self.rankings for cell in cells(ranking)],
+            "cells": [
+                _cell(ranking, cell, self.axes)
+                for ranking in self.rankings
+                for cell in cells(ranking, self.axes)
+            ],
             "outcomes": dict(self.outcomes),
             "claims": list(self.claims),
+            "measures": [measure.to_dict() for measure in self.measures],
+            "cell_axes": list(self.axes),
             "protocols": {r.protocol_digest: dict(r.rows[0].protocol) for r in self.rankings},
             "verdicts": [_verdict(ranking) for ranking in self.rankings],
         }
 
 
-def build(rows: Iterable[Row], *, device: Mapping[str, Any] | str | None = None) -> Board:
-    """The board of these rows; `device` is said in its first line. No rows: an empty board."""
+def build(rows: Iterable[Row], facts: Sequence[SweepFacts] = ()) -> Board:
+    """The board of these rows. No rows: an empty board.
+
+    `facts` are those of the rows' sweeps; without any, every value of a row has a column.
+    """
     kept, repeats = distinct(rows)
-    found = tuple(rankings(kept))
+    by_protocol = tuple(rankings(kept))
     notes = []
-    if len(found) > 1:
+    if len(by_protocol) > 1:
         notes.append(
-            f"{len(found)} protocols or scales: each is ranked by itself, never against another"
+            f"{len(by_protocol)} protocols or scales: each is ranked by itself, never against "
+            "another"
         )
     if repeats:
         notes.append(f"{repeats} repeated trials (same configuration, same seed) counted once")
     notes += claims.trial_notes(kept)
     parts = [sorted({row.workload for row in kept}), sorted({row.scale for row in kept})]
     title = " · ".join(", ".join(names) for names in parts if names) or "no trials"
-    if any(row.data_simulated for row in kept):
+    if _simulated(kept, facts):
         title += " · SIMULATED data"
     return Board(
         title=title,
+        facts=tuple(facts),
+        measures=union(f.measures for f in facts) or _undeclared(kept),
+        axes=axes_of(kept, [axis for f in facts for axis in f.cell_axes]),
         rows=tuple(kept),
-        rankings=found,
+        rankings=by_protocol,
         outcomes=count_outcomes(kept),
-        opening=tuple(claims.opening(kept, device)) if kept else (),
+        opening=tuple(claims.opening(kept, facts)),
         notes=tuple(notes) if kept else ("no trials yet: there is nothing to show",),
     )
+
+
+def _simulated(rows: Sequence[Row], facts: Sequence[SweepFacts]) -> bool:
+    return any(row.data_simulated for row in rows) or any(f.data_simulated for f in facts)
+
+
+def _undeclared(rows: Sequence[Row]) -> tuple[Measure, ...]:
+    """A measure for each value that rows have, but for standard errors."""
+    keys = sorted({key for row in rows for key in row.values if not key.endswith(SE)})
+    return tuple(map(Measure.undeclared, keys))
 
 
 def _entries(ranking: Ranking) -> list[dict[str, Any]]:
@@ -90,8 +133,7 @@ def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
     return {
         "entry_id": entry.entry_id,
         "label": first.label,
-        "architecture": first.architecture,
-        "preconditioning": first.preconditioning,
+        "cell": dict(first.cell),
         "rank_low": place.rank_low if place else None,
         "rank_high": place.rank_high if place else None,
         "tier": place.tier if place else None,
@@ -102,26 +144,8 @@ def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
         "training_sd_source": place.training_source if place else None,
         "total_se": place.total_se if place else None,
         "confirmed": entry.confirmed,
-        "train_distance": entry.mean("train_distance"),
-        "denoise_error": entry.mean("denoise_error"),
-        "stability": {
-            name: entry.mean(name)
-            for name in ("loss_rel_spread", "spikes_per_1k", "clipped_share", "nonfinite_share")
-        },
-        "throughput": {
-            name: entry.mean(name)
-            for name in (
-                "train_img_per_sec",
-                "sample_img_per_sec",
-                "sample_sec_per_img",
-                "peak_mem_gb",
-            )
-        },
-        "params_m": entry.mean("params_m"),
-        "gflops_per_img": entry.mean("gflops_per_img"),
-        "nfe": first.nfe,
-        "kimg": entry.mean("kimg"),
-        "cost": entry.cost_sec,
+        "select": entry.select,
+        "values": entry.values,
         "outcome": entry.outcome,
         "cause": entry.cause,
         "last_rung": dict(rung) if rung else None,
@@ -150,10 +174,9 @@ def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
     }
 
 
-def _cell(ranking: Ranking, cell: Cell) -> dict[str, Any]:
+def _cell(ranking: Ranking, cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
     return {
-        "architecture": cell.architecture,
-        "preconditioning": cell.preconditioning,
+        "cell": dict(zip(axes, cell.choices, strict=True)),
         "started": cell.started,
         "completed": cell.completed,
         "best": cell.best,
@@ -177,7 +200,8 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "confidence": 1 - ALPHA,
         "training_spread": {
             "kind": ranking.spread.kind,
-            "rel_sd": ranking.spread.rel_sd if ranking.spread.kind != "none" else None,
+            "sd": ranking.spread.sd if ranking.spread.kind != "none" else None,
+            "relative": ranking.spread.relative,
             "source": ranking.spread.source,
         },
         "optimism": ranking.optimism,

@@ -1,4 +1,4 @@
-"""What may be claimed, in sentences: device, data, extractor, scale, verdict, its limits."""
+"""What may be claimed, in sentences: device, data, protocol, scale, verdict and its limits."""
 
 from __future__ import annotations
 
@@ -7,83 +7,84 @@ from typing import Any
 
 from leaderboards import agreement, other_budgets
 from leaderboards.entries import CONFIRM_SEEDS
+from leaderboards.facts import SweepFacts
+from leaderboards.measures import Measure
 from leaderboards.rank import Ranking
 from leaderboards.rows import Row
-from leaderboards.scrubbing import scrubbed, without_places
 
 UNITS = {"nimg": "kimg of training", "gpu-seconds": "device-seconds of training"}
+SPENT = ("budget_tflop", "equal", "budget", "device")  # of a protocol: what each trial has to spend
+SCORED = ("metric", "direction", "scale", "unit")  # of a protocol: what the score is
 SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
 NOTED = 6  # trials whose notes are told before "and N more"
 NAMED = 3  # entries named in a verdict before "and N more"
 
 
-def opening(rows: Sequence[Row], device: Mapping[str, Any] | str | None) -> list[str]:
-    """What the numbers come from: device, data, extractor and scale."""
-    lines = []
-    if device:
-        lines.append(f"device: {describe_device(device)}")
-    for name, simulated in sorted({(row.data_name, row.data_simulated) for row in rows}):
+def opening(rows: Sequence[Row], facts: Sequence[SweepFacts]) -> list[str]:
+    """What the numbers come from: device, data and its problems, protocol, scale, conditions."""
+    lines = [f"device: {text}" for text in dict.fromkeys(f.device for f in facts) if text]
+    kinds = {(row.data_name, row.data_simulated) for row in rows}
+    kinds |= {(f.data_name, f.data_simulated) for f in facts if f.data_name}
+    for name, simulated in sorted(kinds):
         if simulated:
             lines.append(f"data: SIMULATED ({name}); drawn by the program, no patient's images")
         else:
             lines.append(f"data: real ({name})")
+    lines += [f"data: {note}" for note in data_notes(facts)]
     for digest in sorted({row.protocol_digest for row in rows}):
         protocol = next(row.protocol for row in rows if row.protocol_digest == digest)
         lines.append(f"score: {describe_protocol(protocol)} [protocol {digest[:8]}]")
     for scale in sorted({row.scale for row in rows}):
         caution = "; verdicts at this scale need not transfer" if scale in SMALL_SCALES else ""
         lines.append(f"scale: {scale}{caution}")
-    return lines
+    conditions = dict.fromkeys(line for f in facts for line in f.conditions)
+    return [*lines, *(f"note: {line}" for line in conditions)]
+
+
+def data_notes(facts: Sequence[SweepFacts]) -> list[str]:
+    """The problems of all the data, each once; with the sweep's name where sweeps differ."""
+    alike = len({f.data_notes for f in facts}) <= 1
+    return list(
+        dict.fromkeys(
+            note if alike else f"{f.sweep}: {note}" for f in facts for note in f.data_notes
+        )
+    )
 
 
 def trial_notes(rows: Sequence[Row]) -> list[str]:
     """One line that lists the trials with something to say, the first NOTED in words."""
     several = len({row.sweep for row in rows}) > 1
-    said = [
+    noted = [
         f"{f'{row.sweep} ' if several else ''}{row.trial} ({'; '.join(row.notes)})"
         for row in rows
         if row.notes
     ]
-    more = f" and {len(said) - NOTED} more" if len(said) > NOTED else ""
-    return [f"notes on trials: {', '.join(said[:NOTED])}{more}"] if said else []
-
-
-def describe_device(device: Mapping[str, Any] | str) -> str:
-    """The device record in one line: its text, or its plain values."""
-    if isinstance(device, str):
-        return without_places(device)
-    if isinstance(device.get("text"), str):
-        return without_places(str(device["text"]))
-    values = {k: v for k, v in scrubbed(device).items() if isinstance(v, str | int | float)}
-    return ", ".join(f"{key} {value}" for key, value in values.items())
+    more = f" and {len(noted) - NOTED} more" if len(noted) > NOTED else ""
+    return [f"notes on trials: {', '.join(noted[:NOTED])}{more}"] if noted else []
 
 
 def describe_protocol(protocol: Mapping[str, Any]) -> str:
-    """The metric and what it was measured against, in one line."""
-    metric = str(protocol.get("metric", "score"))
-    better = "lower" if protocol.get("direction", "min") == "min" else "higher"
-    parts = [f"{metric}, {better} is better"]
+    """What the score is and how it was measured, in one line."""
+    measure = Measure.of_score(protocol)
+    unit = f" in {measure.unit}" if measure.unit else ""
+    parts = [f"{measure.title}{unit}", measure.better_text]
     if "budget_tflop" in protocol:
         parts.append(f"{protocol['budget_tflop']:g} training TFLOP a trial")
     if "equal" in protocol:
-        unit = UNITS.get(str(protocol["equal"]), str(protocol["equal"]))
+        spent = UNITS.get(str(protocol["equal"]), str(protocol["equal"]))
         where = f" of {protocol['device']}" if "device" in protocol else ""
-        parts.append(f"{protocol['budget']:.3g} {unit}{where} a trial")
-    if "n_samples" in protocol:
-        parts.append(f"{protocol['n_samples']} samples")
+        parts.append(f"{protocol['budget']:.3g} {spent}{where} a trial")
     parts.append("against the report part")
-    if "resolution" in protocol:
-        parts.append(f"{protocol['resolution']} px")
-    if "sampler" in protocol:
-        parts.append(f"{protocol['sampler']} at {protocol.get('nfe', '?')} NFE for all")
-    if "extractor" in protocol:
-        digest = str(protocol.get("extractor_digest", ""))[:8]
-        parts.append(f"extractor {protocol['extractor']} {digest}".rstrip())
+    for name, value in protocol.items():
+        if name in (*SPENT, *SCORED) or not isinstance(value, str | int | float):
+            continue
+        shown = value[:8] if isinstance(value, str) and name.endswith("digest") else value
+        parts.append(f"{name} {shown:g}" if isinstance(shown, float) else f"{name} {shown}")
     return ", ".join(parts)
 
 
-def verdict(ranking: Ranking) -> list[str]:
-    """Who may be best, what is not known, and what to do about it."""
+def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
+    """Who may be best on the report part, what is not known, and what to do about it."""
     sweeps = sorted({row.sweep for row in ranking.rows})
     name = sweeps[0] if len(sweeps) == 1 else "NAME"
     confirm = f"`bench confirm {name} --top K` retrains the K best on select from new seeds"
@@ -113,6 +114,7 @@ def verdict(ranking: Ranking) -> list[str]:
             f"({'; '.join(names)}{more}); {confirm}"
         )
     if placed:
+        lines += [*_references(ranking, measures), *_leaders(ranking)]
         lines += [spread_line(ranking), *_optimism(ranking)]
         lines.append(agreement.line(agreement.agreements(ranking.rows)))
     other = other_budgets.line(other_budgets.others(ranking))
@@ -121,30 +123,65 @@ def verdict(ranking: Ranking) -> list[str]:
     return lines
 
 
+def _leaders(ranking: Ranking) -> list[str]:
+    """Who is first on report and on select, where these are different trials."""
+    measure = ranking.measure
+    tried = [row for row in ranking.rows if row.outcome == "completed" and row.select is not None]
+    if not tried:
+        return []
+    on_select = measure.in_order(tried, lambda row: float(row.select or 0.0))[0]
+    entry = measure.in_order(ranking.ranked, lambda place: place.score)[0].entry
+    if on_select in entry.rows:
+        return []
+    return [
+        f"leaders: first by score, on the report part, is trial {entry.first.trial} "
+        f"({entry.first.label}); first on select, which suggestion, pruning and `bench show "
+        f"samples` go by, is trial {on_select.trial} ({on_select.label})"
+    ]
+
+
+def _references(ranking: Ranking, measures: Sequence[Measure]) -> list[str]:
+    """The measures on which every entry is worse than what anything should beat."""
+    lines = []
+    for measure in measures:
+        if measure.key == ranking.measure.key:
+            values: list[float | None] = [place.score for place in ranking.ranked]
+        else:
+            values = [place.entry.mean(measure.key) for place in ranking.ranked]
+        if not values or not all(map(measure.misses_reference, values)):
+            continue
+        side = "below" if measure.direction == "higher" else "above"
+        lead = f"{measure.reference_verdict}: " if measure.reference_verdict else ""
+        what = f", {measure.reference_text}" if measure.reference_text else ""
+        lines.append(f"{lead}every entry's {measure.title} is {side} {measure.reference:g}{what}")
+    return lines
+
+
 def spread_line(ranking: Ranking) -> str:
     """Where the training spread comes from."""
     spread = ranking.spread
     if spread.kind == "none":
         return "training spread: not measured, nor any sampling error; nothing is told apart"
+    shown = f"training spread: {ranking.measure.spread_text(spread.sd)} ({spread.source})"
     if spread.kind == "assumed":
-        return f"training spread: {spread.rel_sd:.1%} of the score ({spread.source})"
+        return shown
     single = sum(len(place.entry.scores) == 1 for place in ranking.ranked)
     lender = "the workload's" if spread.kind == "borrowed" else "this"
     borrowed = f"; {single} entries with one seed borrow {lender} spread" if single else ""
-    apart = f"; {len(spread.own)} with a larger spread of their own" if spread.own else ""
-    return f"training spread: {spread.rel_sd:.1%} of the score ({spread.source}){borrowed}{apart}"
+    apart = f"; {len(spread.outliers)} with a larger spread of their own" if spread.outliers else ""
+    return f"{shown}{borrowed}{apart}"
 
 
 def _optimism(ranking: Ranking) -> list[str]:
     """The winner's curse, where the leading score is still the one that was picked."""
     if ranking.optimism is None:
         return []
-    pick = min if ranking.rows[0].protocol.get("direction", "min") == "min" else max
-    leading = pick(place.score for place in ranking.ranked)
-    by = ranking.optimism
-    little = abs(by) < 1e-3 * abs(leading)
-    flatters = "flatters by next to nothing" if little else f"flatters by about {by:.2g}"
+    measure, by = ranking.measure, ranking.optimism
+    leader = measure.in_order(ranking.ranked, lambda place: place.score)[0]
+    unit = abs(leader.score) if measure.scale == "ratio" else leader.total_se or 0.0
+    size = measure.with_unit(f"{by:.2g}")
+    flatters = f"flatters by about {size}" if by >= 1e-3 * unit else "flatters by next to nothing"
     return [
-        f"selection: the leading score, {leading:.4g}, is the best of {len(ranking.ranked)} noisy "
-        f"values and {flatters}; only new seeds tell by how much"
+        f"selection: the leading score on report, {leader.score:.4g}, is the best of "
+        f"{len(ranking.ranked)} noisy values and {flatters}; only new seeds tell by how much"
     ]

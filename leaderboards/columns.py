@@ -1,16 +1,25 @@
-"""The columns of a board: what each shows of an entry, and how wide a screen it asks for."""
+"""The columns of a board: what each shows of an entry, and how wide a screen it asks for.
+
+Columns of what was measured follow from the board's measures and its cell axes: a new metric needs
+no edit here.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from leaderboards.board import Board
 from leaderboards.entries import Entry
+from leaderboards.measures import Measure
 from leaderboards.rank import Ranked
+from leaderboards.rows import ABSENT
 
 NONE = "-"  # shown where a number is not known
 GAP = 2  # characters between columns
+WORSE = "*"  # marks a number worse than its measure's reference
+AXIS_DROP = 12  # the label names the cell already
 LABEL = 34  # a label is shortened to this before a column is given up for it
 
 
@@ -18,13 +27,16 @@ LABEL = 34  # a label is shortened to this before a column is given up for it
 class Column:
     """`cell` draws an entry and its place (None: not ranked).
 
-    Where the screen is too narrow the columns of the highest `drop` go first; 0 always stays.
+    Where the screen is too narrow the columns of the highest `drop` go first; 0 always stays. One
+    that `shrinks` may be shortened. `measure`: what the column shows, if it is something measured.
     """
 
     header: str
     cell: Callable[[Entry, Ranked | None], str]
     drop: int = 0
     text: bool = False
+    shrinks: bool = False
+    measure: Measure | None = None
 
     def width(self, places: Sequence[Ranked]) -> int:
         """Characters that the longest cell or header word takes."""
@@ -82,57 +94,78 @@ def _training(place: Ranked | None) -> str:
     return f"({shown})" if place.training_source in ("borrowed", "assumed") else shown
 
 
-def _mean(name: str, digits: int = 3) -> Callable[[Entry, Ranked | None], str]:
-    return lambda entry, place: number(entry.mean(name), digits)
+def _value(measure: Measure, entry: Entry) -> str:
+    """The mean over seeds, marked where it is worse than the measure's reference."""
+    value = entry.mean(measure.key)
+    mark = WORSE if measure.misses_reference(value) else ""
+    return mark + number(value, measure.digits)
 
 
-def columns(places: Sequence[Ranked]) -> tuple[Column, ...]:
-    """The columns of a table of these entries."""
+def _measured(measure: Measure) -> Column:
+    return Column(
+        header=measure.title,
+        cell=lambda entry, place: _value(measure, entry),
+        drop=measure.drop,
+        measure=measure,
+    )
+
+
+def _axis(axis: str) -> Column:
+    return Column(
+        header=axis, cell=lambda e, p: e.first.cell.get(axis, ABSENT), drop=AXIS_DROP, text=True
+    )
+
+
+def columns(board: Board, places: Sequence[Ranked]) -> tuple[Column, ...]:
+    """The columns of a table of these entries: place, cell, score, and the board's measures of
+    which one of them has a value."""
     digits = decimals_for([place.entry.score_se for place in places])
+    shown = [m for m in board.measures if any(p.entry.mean(m.key) is not None for p in places)]
     return (
         Column(header="rank", cell=lambda e, p: rank_interval(p)),
         Column(header="tier", cell=lambda e, p: p.tier if p else NONE, drop=8),
         Column(header="trial", cell=lambda e, p: str(e.first.trial), drop=7),
-        Column(header="entry", cell=lambda e, p: e.first.label, text=True),
-        Column(header="architecture", cell=lambda e, p: e.first.architecture, drop=12, text=True),
-        Column(header="setup", cell=lambda e, p: e.first.preconditioning, drop=12, text=True),
+        Column(header="entry", cell=lambda e, p: e.first.label, text=True, shrinks=True),
+        *(_axis(axis) for axis in board.axes),
         Column(
             header="score ± sampling", cell=lambda e, p: with_error(e.score, e.score_se, digits)
         ),
         Column(header="± seed", cell=lambda e, p: _training(p), drop=2),
-        Column(header="denoise error", cell=_mean("denoise_error"), drop=5),
-        Column(header="loss spread", cell=_mean("loss_rel_spread", 2), drop=6),
-        Column(header="spikes /1k", cell=_mean("spikes_per_1k", 2), drop=9),
-        Column(header="to train", cell=_mean("train_distance"), drop=15),
-        Column(header="train img/s", cell=_mean("train_img_per_sec"), drop=3),
-        Column(header="sample img/s", cell=_mean("sample_img_per_sec"), drop=13),
-        Column(header="peak GB", cell=_mean("peak_mem_gb", 2), drop=14),
-        Column(header="params M", cell=_mean("params_m"), drop=10),
-        Column(header="GFLOPs /img", cell=_mean("gflops_per_img"), drop=11),
-        Column(header="kimg", cell=_mean("kimg"), drop=10),
-        Column(header="busy s", cell=lambda e, p: number(e.cost_sec), drop=4),
+        *map(_measured, shown),
         Column(header="seeds", cell=lambda e, p: seeds(e), drop=1),
     )
 
 
-def fitting(places: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
+def fitting(board: Board, places: Sequence[Ranked], width: int) -> list[tuple[Column, int]]:
     """The columns that fit into `width` with GAP between them, each with its own width.
 
     Labels may be shortened, to no less than LABEL characters; numbers never are.
     """
-    found = [(column, column.width(places)) for column in columns(places)]
+    sized = [(column, column.width(places)) for column in columns(board, places)]
     while True:
-        room = width - sum(w for c, w in found if c.header != "entry") - GAP * (len(found) - 1)
-        longest = next(w for c, w in found if c.header == "entry")
-        most = max(column.drop for column, _ in found)
+        room = width - sum(w for c, w in sized if not c.shrinks) - GAP * (len(sized) - 1)
+        longest = sum(w for c, w in sized if c.shrinks)
+        most = max(column.drop for column, _ in sized)
         if room >= min(longest, LABEL) or most == 0:
-            return [(c, min(w, max(room, 8)) if c.header == "entry" else w) for c, w in found]
-        found = [(column, w) for column, w in found if column.drop < most]
+            return [(c, min(w, max(room, 8)) if c.shrinks else w) for c, w in sized]
+        sized = [(column, w) for column, w in sized if column.drop < most]
 
 
 LEGEND = (
+    "score: measured once, on the report part; nothing was chosen by it. "
     "rank: every rank that fits what was seen (95 %, all pairs, Holm). Entries of one block (tier) "
     "are not told apart: their order is not known. ± sampling: drawing samples again. "
-    "± seed: training again, in brackets where borrowed or assumed. "
-    "busy s: training, sampling and measuring of one trial."
+    "± seed: training again, in brackets where borrowed or assumed."
 )
+
+
+def legend(shown: Iterable[Column], places: Sequence[Ranked]) -> str:
+    """What the columns of a table mean."""
+    lines = [LEGEND]
+    for measure in (column.measure for column in shown if column.measure is not None):
+        if measure.meaning:
+            lines.append(f"{measure.title}: {measure.meaning}.")
+        if any(measure.misses_reference(place.entry.mean(measure.key)) for place in places):
+            what = f", {measure.reference_text}" if measure.reference_text else ""
+            lines.append(f"{WORSE} {measure.title}: worse than {measure.reference:g}{what}.")
+    return " ".join(lines)

@@ -1,4 +1,7 @@
-"""A board in the terminal: Rich tables that choose their columns by the width they are given."""
+"""A board in the terminal: Rich tables that choose their columns by the width they are given.
+
+Every text is a `Text`, never markup: a label or a note may hold "[...]".
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from leaderboards import claims
 from leaderboards.board import Board
-from leaderboards.cells import Cell, cells
-from leaderboards.columns import LEGEND, fitting, number
+from leaderboards.cells import Cell, Crossing, cells, crossing
+from leaderboards.columns import NONE, Column, fitting, legend, number
 from leaderboards.entries import count_outcomes
 from leaderboards.rank import Ranked, Ranking
 from leaderboards.text import rung_texts
@@ -60,15 +62,20 @@ class Drawing:
         parts: list[RenderableType] = []
         if ranking.ranked:
             shown = ranking.ranked[: self.top]
-            parts += ["", _entries(shown, width)]
+            drawn = fitting(self.board, shown, width)
+            parts += ["", _entries(shown, drawn)]
             hidden = len(ranking.ranked) - len(shown)
             if hidden:
                 parts.append(Text(f"  {hidden} more ranked entries (--top 0 shows all)", "dim"))
-            parts.append(Padding(Text(LEGEND, style="dim"), (0, 2)))
-            parts += ["", _cells(cells(ranking))]
+            meanings = legend((column for column, _ in drawn), shown)
+            parts.append(Padding(Text(meanings, style="dim"), (0, 2)))
+            if grid := cells(ranking, self.board.axes):
+                crossed = crossing(grid, self.board.axes)
+                title = f"{crossed.title}: best / median score (full-budget trials)"
+                parts += ["", Text(title, style="bold"), _cells(crossed)]
         if ranking.unranked:
             parts += ["", *self._unranked(ranking)]
-        parts += ["", _outcomes(ranking), _lines(claims.verdict(ranking))]
+        parts += ["", _outcomes(ranking), _lines(self.board.verdict(ranking))]
         return parts
 
     def _unranked(self, ranking: Ranking) -> list[RenderableType]:
@@ -83,21 +90,23 @@ class Drawing:
         for entry in shown:
             outcome = Text(entry.outcome, style=OUTCOME_STYLES[entry.outcome])
             table.add_row(
-                Text(entry.first.label), outcome, *rung_texts(entry.last_rung), Text(entry.cause)
+                Text(entry.first.label),
+                outcome,
+                *map(Text, rung_texts(entry.last_rung)),
+                Text(entry.cause),
             )
         hidden = len(ranking.unranked) - len(shown)
         more = [Text(f"  {hidden} more not ranked (--top 0 shows all)", "dim")] if hidden else []
         return [table, *more]
 
 
-def _entries(places: tuple[Ranked, ...], width: int) -> Table:
-    """Ranked entries, a thin rule between tiers."""
-    drawn = fitting(places, width)
+def _entries(places: tuple[Ranked, ...], drawn: list[tuple[Column, int]]) -> Table:
+    """Ranked entries, a thin rule between tiers; `drawn` are the columns with their widths."""
     told_apart = not all(place.may_be_best for place in places)
     table = _table("")
     for column, size in drawn:
         table.add_column(
-            column.header.replace(" ", "\n", 1),
+            Text(column.header.replace(" ", "\n", 1)),
             justify="left" if column.text else "right",
             no_wrap=True,
             overflow="ellipsis",
@@ -113,22 +122,20 @@ def _entries(places: tuple[Ranked, ...], width: int) -> Table:
     return table
 
 
-def _cells(grid: tuple[Cell, ...]) -> Table:
-    """Architectures down, setups across: best / median (trials)."""
-    table = _table("architecture x setup: best / median score (full-budget trials)")
-    setups = sorted({cell.preconditioning for cell in grid})
+def _cells(crossed: Crossing) -> Table:
+    """One axis down, the next across: best / median (trials)."""
+    table = _table("")
     table.add_column("")
-    for setup in setups:
-        table.add_column(setup, justify="right", no_wrap=True)
-    rows: dict[str, list[Text]] = {}
-    for cell in grid:
-        rows.setdefault(cell.architecture, []).append(_cell(cell))
-    for architecture, texts in rows.items():
-        table.add_row(architecture, *texts)
+    for name in crossed.across:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for name, line in crossed.lines:
+        table.add_row(Text(name), *map(_cell, line))
     return table
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text(NONE, style="dim")
     if cell.verdict == "inconclusive":
         return Text(f"inconclusive ({cell.completed} of {cell.started})", style="dim italic")
     style = "bold" if cell.may_be_best else ""
@@ -145,7 +152,7 @@ def _outcomes(ranking: Ranking) -> Text:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title or None,
+        title=Text(title) if title else None,
         title_justify="left",
         title_style="bold",
         header_style="dim",
@@ -162,9 +169,9 @@ def _lines(lines: Sequence[str]) -> RenderableType:
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column()
     for line in lines:
-        head, colon, rest = line.partition(": ")
+        head, colon, body = line.partition(": ")
         if colon and len(head) < 18:
-            grid.add_row(head, Text(rest, style="bold" if head == "verdict" else ""))
+            grid.add_row(Text(head), Text(body, style="bold" if head == "verdict" else ""))
         else:
-            grid.add_row("note", Text(line))
+            grid.add_row(Text("note"), Text(line))
     return grid

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaderboards.measures import SE
 from leaderboards.rows import OUTCOMES, Row
 
 CONFIRM_SEEDS = 3  # new seeds that an entry needs before it can be called the winner
@@ -81,21 +82,31 @@ class Entry:
         rungs = [rung for row in self.rows for rung in row.rungs]
         return max(rungs, key=lambda rung: float(rung["fraction"]), default=None)
 
-    def mean(self, name: str) -> float | None:
-        """Mean of a row's number over the completed seeds (over all seeds if none completed)."""
+    def mean(self, key: str) -> float | None:
+        """Mean of a measured value over the completed seeds (over all seeds if none completed).
+
+        Of a standard error it is the standard error of that mean.
+        """
         rows = self.completed or self.rows
-        values = [getattr(row, name) for row in rows if getattr(row, name) is not None]
-        return math.fsum(values) / len(values) if values else None
+        values = [row.values[key] for row in rows if key in row.values]
+        if not values:
+            return None
+        if key.endswith(SE):
+            return math.sqrt(math.fsum(e * e for e in values)) / len(values)
+        return math.fsum(values) / len(values)
 
     @property
-    def cost_sec(self) -> float | None:
-        """Seconds a trial trained, sampled and measured, mean over completed seeds.
+    def values(self) -> dict[str, float]:
+        """`mean` of every value that a seed has, by key."""
+        keys = sorted({key for row in self.rows for key in row.values})
+        means = {key: self.mean(key) for key in keys}
+        return {key: value for key, value in means.items() if value is not None}
 
-        Waiting, starting and the pauses of an interrupted trial are not in it.
-        """
-        parts = [self.mean(name) for name in ("train_sec", "sample_sec", "measure_sec")]
-        known = [part for part in parts if part is not None]
-        return math.fsum(known) if known else None
+    @property
+    def select(self) -> float | None:
+        """Mean of the final values on `select` over the completed seeds."""
+        values = [row.select for row in self.completed if row.select is not None]
+        return math.fsum(values) / len(values) if values else None
 
 
 def distinct(rows: Iterable[Row]) -> tuple[list[Row], int]:

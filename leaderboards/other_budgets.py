@@ -1,8 +1,9 @@
 """Whether another kind of equal budget would have another leader (contract 4).
 
 The trials of a sweep spend alike in one kind (FLOPs, images or device-seconds). Their rungs say
-how each was doing on `select` on the way; read at an amount of another kind, log-linearly between
-two rungs and never beyond them, they say who led there. The amount is the largest at which most
+how each was doing on `select` on the way; read at an amount of another kind, between two rungs
+(scores on the ratio scale by a power law, others linearly in the logarithm of the amount) and never
+beyond them, they say who led there. The amount is the largest at which most
 entries can be read, the one that leads at the sweep's own budget always among them. A note, not a
 ranking: rungs are few, early ones are judged on a shorter average and before a learning rate has
 decayed, the leader is the best of several noisy values, and the seconds are those of the machine
@@ -19,6 +20,7 @@ from itertools import pairwise
 from leaderboards.rank import Ranked, Ranking
 from leaderboards.rows import Row
 
+FORWARD_GFLOPS = "size/gflops_per_img"  # the value of a row that FLOPs are counted by
 NAMES = {"nimg": "images", "gpu-seconds": "device-seconds of training", "flops": "FLOPs"}
 Curve = list[tuple[float, float]]  # amount spent and value, rising in the first
 
@@ -42,7 +44,7 @@ class Other:
         return self.leader_id != self.usual_id
 
 
-def own_kind(ranking: Ranking) -> str:
+def kind_held_equal(ranking: Ranking) -> str:
     """What the trials had to spend alike."""
     protocol = ranking.rows[0].protocol if ranking.rows else {}
     return str(protocol.get("equal", "flops"))
@@ -50,8 +52,8 @@ def own_kind(ranking: Ranking) -> str:
 
 def others(ranking: Ranking) -> list[Other]:
     """One for each other kind in which at least two entries can be compared."""
-    found = [at_equal(ranking, kind) for kind in NAMES if kind != own_kind(ranking)]
-    return [other for other in found if other is not None]
+    kinds = [kind for kind in NAMES if kind != kind_held_equal(ranking)]
+    return [other for kind in kinds if (other := at_equal(ranking, kind)) is not None]
 
 
 def at_equal(ranking: Ranking, kind: str) -> Other | None:
@@ -60,39 +62,43 @@ def at_equal(ranking: Ranking, kind: str) -> Other | None:
     curves = {i: curve for i, curve in curves.items() if curve}
     if not curves:
         return None
-    sign = -1.0 if ranking.rows[0].protocol.get("direction", "min") == "max" else 1.0
-    usual = min(curves, key=lambda i: sign * curves[i][-1][1])
+    measure = ranking.measure
+    usual = min(curves, key=lambda i: measure.sign * curves[i][-1][1])
     first, last = curves[usual][0][0], curves[usual][-1][0]
     amounts = [curve[-1][0] for curve in curves.values() if first <= curve[-1][0] <= last]
     amount = max(amounts, key=lambda at: (sum(_covers(c, at) for c in curves.values()), at))
-    values = {i: _read(curve, amount) for i, curve in curves.items() if _covers(curve, amount)}
+    ratio = measure.scale == "ratio"
+    values = {i: _read(c, amount, ratio) for i, c in curves.items() if _covers(c, amount)}
     if len(values) < 2:
         return None
-    leader = min(values, key=lambda i: sign * values[i])
-    sd = math.hypot(*(_rel_sd(ranking, ranking.ranked[i]) for i in (leader, usual)))
-    gap = abs(values[leader] - values[usual]) / max(abs(values[usual]), 1e-12)
-    best, own = (ranking.ranked[i].entry for i in (leader, usual))
+    leader = min(values, key=lambda i: measure.sign * values[i])
+    sd = math.hypot(*(_sd(ranking, ranking.ranked[i]) for i in (leader, usual)))
+    gap = abs(measure.gap(values[leader], values[usual]))
+    there, at_the_end = (ranking.ranked[i].entry for i in (leader, usual))
     return Other(
         kind=kind,
         amount=amount,
         n=len(values),
         of=len(ranking.ranked),
-        leader=best.first.label,
-        usual=own.first.label,
-        leader_id=best.entry_id,
-        usual_id=own.entry_id,
+        leader=there.first.label,
+        usual=at_the_end.first.label,
+        leader_id=there.entry_id,
+        usual_id=at_the_end.entry_id,
         sure=gap > 1.96 * sd,
     )
 
 
-def _rel_sd(ranking: Ranking, ranked: Ranked) -> float:
-    """Of an entry's value on `select`: the spread between training seeds, and that of drawing
-    samples (the largest of its rungs; of the score where rungs do not say)."""
-    entry = ranked.entry
+def _sd(ranking: Ranking, ranked: Ranked) -> float:
+    """Of an entry's value on `select`, on the score's scale: the spread between training seeds, and
+    that of drawing samples (the largest of its rungs; of the score where rungs do not say)."""
+    entry, relative = ranked.entry, ranking.spread.relative
     rungs = [r for row in entry.scored for r in row.rungs]
-    sampling = [r["se"] / abs(r["value"]) for r in rungs if r.get("se") and r["value"]]
-    if not sampling and ranked.score:
-        sampling = [row.score_se / abs(ranked.score) for row in entry.scored if row.score_se]
+    errors = [(r["se"], r["value"]) for r in rungs if r.get("se")]
+    if not any(value or not relative for _, value in errors):
+        errors = [(row.score_se, ranked.score) for row in entry.scored if row.score_se]
+    sampling = [
+        se / (abs(value) if relative else 1.0) for se, value in errors if value or not relative
+    ]
     training, _ = ranking.spread.of(entry)
     return math.hypot(training, max(sampling, default=0.0)) / math.sqrt(len(entry.scored))
 
@@ -124,31 +130,34 @@ def _covers(curve: Curve, amount: float) -> bool:
 def _spent(row: Row, rung: dict[str, float], kind: str) -> float | None:
     if kind == "gpu-seconds":
         return rung.get("train_sec")
-    if kind == "flops" and row.gflops_per_img is None:
-        return None
     nimg = rung.get("nimg")
-    if nimg is None:
-        return None
-    return nimg * (float(row.gflops_per_img or 0.0) if kind == "flops" else 1.0)
+    per_image = row.values.get(FORWARD_GFLOPS) if kind == "flops" else 1.0
+    return None if nimg is None or per_image is None else nimg * per_image
 
 
-def _read(curve: Curve, at: float) -> float:
-    """The value at `at`, which lies within the curve; powers between two rungs where it can."""
+def _read(curve: Curve, at: float, ratio: bool) -> float:
+    """The value at `at`, which lies within the curve.
+
+    Between two rungs it is a power of the amount for a score on the ratio scale, linear in the
+    amount's logarithm for one on the difference scale, and linear in the amount where there is no
+    logarithm."""
     for (x0, y0), (x1, y1) in pairwise(curve):
         if at <= x1:
-            if min(x0, y0, y1) <= 0:
-                return y0 + (y1 - y0) * (at - x0) / (x1 - x0) if x1 > x0 else y1
-            share = math.log(at / x0) / math.log(x1 / x0) if x1 > x0 else 1.0
-            return y0 * math.exp(share * math.log(y1 / y0))
+            if x1 <= x0:
+                return y1
+            if x0 <= 0 or (ratio and min(y0, y1) <= 0):
+                return y0 + (y1 - y0) * (at - x0) / (x1 - x0)
+            share = math.log(at / x0) / math.log(x1 / x0)
+            return y0 * math.exp(share * math.log(y1 / y0)) if ratio else y0 + (y1 - y0) * share
     return curve[-1][1]
 
 
-def line(found: Sequence[Other]) -> str | None:
+def line(comparisons: Sequence[Other]) -> str | None:
     """All of it in one sentence; None where nothing can be said."""
-    if not found:
+    if not comparisons:
         return None
     between = "(interpolated between rungs on select)"
-    return f"other budgets: {'; '.join(_clause(other) for other in found)} {between}"
+    return f"other budgets: {'; '.join(_clause(other) for other in comparisons)} {between}"
 
 
 def _clause(other: Other) -> str:

@@ -5,8 +5,9 @@ training of that configuration, sampled anew). Variance of a mean = training var
 sampling variance; t tests, two-sided, corrected by Holm (1979) over all pairs, so that with 95 %
 confidence no pair is called different by chance or ordered the wrong way round. From the pairs
 follow simultaneous rank intervals [1 + significantly better, n - significantly worse], as in
-Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies). Scores that are all
-positive are compared as logarithms, where a relative spread is an absolute one.
+Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies). Scores on the ratio scale
+are compared as logarithms, where a relative spread is an absolute one, if all are positive; scores
+on the difference scale as they are. Which way is better is the score's own (contract 7).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
 from leaderboards.entries import Entry, gather
+from leaderboards.measures import Measure
 from leaderboards.rows import OUTCOMES, Row
 from leaderboards.spread import SeedSpread, seed_spread
 
@@ -61,6 +63,11 @@ class Ranking:
     optimism: float | None  # score units by which the leading, unconfirmed score flatters
 
     @property
+    def measure(self) -> Measure:
+        """What the scores are."""
+        return self.rows[0].score_measure
+
+    @property
     def may_be_best(self) -> tuple[Ranked, ...]:
         return tuple(ranked for ranked in self.ranked if ranked.may_be_best)
 
@@ -78,8 +85,9 @@ def rank(rows: Sequence[Row]) -> Ranking:
     """Rank the entries of rows that share workload, scale and protocol."""
     entries = gather(rows)
     done = [entry for entry in entries if entry.scores]
-    rest = [entry for entry in entries if not entry.scores]
-    sign = -1.0 if rows[0].protocol.get("direction", "min") == "max" else 1.0
+    unscored = [entry for entry in entries if not entry.scores]
+    measure = rows[0].score_measure
+    sign = measure.sign
     spread = seed_spread(done)
     estimates = estimate(done, spread)
     better = significantly_better(estimates, sign)
@@ -97,10 +105,10 @@ def rank(rows: Sequence[Row]) -> Ranking:
         protocol_digest=rows[0].protocol_digest,
         rows=tuple(rows),
         ranked=placed,
-        unranked=tuple(sorted(rest, key=lambda entry: _rest_order(entry, sign))),
+        unranked=tuple(sorted(unscored, key=lambda entry: _unscored_order(entry, sign))),
         spread=spread,
         winner=best[0] if alone and best[0].entry.confirmed else None,
-        optimism=_optimism(placed, sign),
+        optimism=_optimism(placed, measure),
     )
 
 
@@ -108,9 +116,10 @@ def rank(rows: Sequence[Row]) -> Ranking:
 class Estimates:
     """Scores of n entries on the scale they are compared on, float64 [n] each.
 
-    `x` is the score or its logarithm; `training` the relative training error of the mean, in
-    multiples of `unit` (1 for logarithms, |score| otherwise); `sampling` the sampling error of
-    x; both infinite where neither spread is known. `df` are degrees of freedom of the error.
+    `x` is the score or its logarithm; `training` the training error of the mean in multiples of
+    `unit` (|score| where spreads are relative and x is the score, else 1); `sampling` the sampling
+    error of x; both infinite where neither spread is known. `df` are degrees of freedom of the
+    error.
     """
 
     x: NDArray[np.float64]
@@ -123,18 +132,18 @@ class Estimates:
 def estimate(entries: Sequence[Entry], spread: SeedSpread) -> Estimates:
     """Estimates of entries that each have a score."""
     scores = np.array([entry.score for entry in entries], float)
-    logarithmic = bool((scores > 0).all())
-    own = [spread.of(entry) for entry in entries]
+    logarithmic = spread.relative and bool((scores > 0).all())
+    spreads = [spread.of(entry) for entry in entries]
     seeds = np.array([len(entry.scores) for entry in entries], float)
     unknown = math.inf if spread.kind == "none" else 0.0
     errors = [entry.score_se for entry in entries]
     sampling = np.array([unknown if error is None else error for error in errors], float)
     return Estimates(
         x=np.log(scores) if logarithmic else scores,
-        training=np.array([rel_sd for rel_sd, _ in own], float) / np.sqrt(seeds),
+        training=np.array([sd for sd, _ in spreads], float) / np.sqrt(seeds),
         sampling=sampling / scores if logarithmic else sampling,
-        unit=np.ones_like(scores) if logarithmic else np.abs(scores),
-        df=np.array([df for _, df in own], float),
+        unit=np.abs(scores) if spread.relative and not logarithmic else np.ones_like(scores),
+        df=np.array([df for _, df in spreads], float),
     )
 
 
@@ -186,9 +195,8 @@ def _place(
     """The entry with its rank interval and its two spreads in score units."""
     score = entry.score
     assert score is not None
-    rel_sd, _ = spread.of(entry)
     known = spread.kind != "none"
-    training = rel_sd * abs(score) if known else None
+    training = spread.in_units(entry, score) if known else None
     total = math.hypot((training or 0.0) / math.sqrt(len(entry.scores)), entry.score_se or 0.0)
     low = 1 + int(better[:, index].sum())
     return Ranked(
@@ -208,18 +216,19 @@ def _source(entry: Entry, spread: SeedSpread) -> str:
     """Where the entry's training spread comes from."""
     if spread.kind in ("none", "assumed"):
         return spread.kind
-    if entry.entry_id in spread.own:
+    if entry.entry_id in spread.outliers:
         return "own"
     return "pooled" if len(entry.scores) >= 2 else "borrowed"
 
 
-def _optimism(placed: Sequence[Ranked], sign: float) -> float | None:
+def _optimism(placed: Sequence[Ranked], measure: Measure) -> float | None:
     """How much the best of these noisy scores flatters, in score units; None where confirmed.
 
-    Parametric bootstrap of the minimum: take the scores seen as the truth, draw their noise again
+    Parametric bootstrap of the best: take the scores seen as the truth, draw their noise again
     OPTIMISM_DRAWS times (fixed seed, each with its mirror image, each score's draws with the score
     as their mean), and average how far the best draw lies beyond its own truth: never below zero.
     """
+    sign = measure.sign
     if len(placed) < 2 or min(placed, key=lambda p: sign * p.score).entry.confirmed:
         return None
     errors = [place.total_se for place in placed]
@@ -228,7 +237,7 @@ def _optimism(placed: Sequence[Ranked], sign: float) -> float | None:
     truth = np.array([place.score for place in placed])
     half = np.random.default_rng(0).standard_normal((OPTIMISM_DRAWS // 2, len(placed)))
     noise = np.array(errors, float) * np.concatenate([half, -half])
-    if (truth > 0).all():
+    if measure.scale == "ratio" and (truth > 0).all():
         rel = noise / truth
         seen = truth * np.exp(rel) / np.exp(rel).mean(axis=0)
     else:
@@ -237,11 +246,11 @@ def _optimism(placed: Sequence[Ranked], sign: float) -> float | None:
     return max(0.0, float(np.mean(sign * (truth[best] - seen[np.arange(len(seen)), best]))))
 
 
-def _rest_order(entry: Entry, sign: float) -> tuple[int, float, float, str]:
-    """Unranked entries: by outcome, then the furthest rung first, then its value."""
+def _unscored_order(entry: Entry, sign: float) -> tuple[int, float, float, str]:
+    """Unranked entries: by outcome, then the furthest rung first, then the best value there."""
     rung = entry.last_rung
-    fraction, value = (float(rung["fraction"]), float(rung["value"])) if rung else (0.0, math.inf)
-    return OUTCOMES.index(entry.outcome), -fraction, sign * value, entry.entry_id
+    fraction, value = (float(rung["fraction"]), sign * rung["value"]) if rung else (0.0, math.inf)
+    return OUTCOMES.index(entry.outcome), -fraction, value, entry.entry_id
 
 
 def _tiers(better: NDArray[np.bool_]) -> list[int]:
@@ -263,6 +272,6 @@ def tier_letters(level: int) -> str:
     letters = ""
     level += 1
     while level:
-        level, rest = divmod(level - 1, 26)
-        letters = chr(ord("A") + rest) + letters
+        level, place = divmod(level - 1, 26)
+        letters = chr(ord("A") + place) + letters
     return letters

@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from leaderboards.measures import Measure
+
 ORIGINS = ("default", "cell", "tpe", "random", "confirm")
 OUTCOMES = (
     "completed",
@@ -25,16 +27,29 @@ OUTCOMES = (
 )
 
 
+ABSENT = "-"  # of a cell's axis that a trial does not have
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One trial.
 
-    `score` is the protocol's metric on the `report` part, drawn once at the end, and `score_se`
-    its sampling standard error; `select` is the same metric on the part that pruning and
-    suggestion see. `seed_spread` is the workload's measured relative spread of the score between
-    training seeds: `{"rel_sd": float, "source": str}`, with `"df"` where it is known.
-    `notes` say what went otherwise than planned in a trial that went on. Texts name no places.
-    Shares lie in [0, 1]. Raises ValueError when a value breaks these rules.
+    cell: what verdicts are about, by axis and in order ({"architecture": "adm", ...}).
+    protocol: what must match before two scores are ranked together; it holds the score's "metric",
+        "direction" ("lower" or "higher"), and "scale" ("ratio" or "difference") and "unit".
+    score: the protocol's metric on the `report` part, drawn once at the end; `score_se` is its
+        sampling standard error; `select` the same metric on the part that pruning and suggestion
+        see.
+    values: everything else that was measured, by the key of its `Measure` with its group
+        ("eval/denoise_error", "cost/kimg"); a standard error has the key of its value and "_se".
+    rungs: {"fraction", "nimg", "value"}, value on `select`, with "se" and "train_sec" (device
+        seconds of training so far) where they are known.
+    seed_spread: the workload's measured spread of the score between training seeds, in the scale's
+        own terms: `{"sd": float, "source": str}`, relative to the score on the ratio scale (where
+        it may be called "rel_sd"), in the score's unit on the difference scale; "df" where known.
+    notes: what went otherwise than planned in a trial that went on. Texts name no places.
+
+    Raises ValueError when a value breaks these rules.
     """
 
     sweep: str
@@ -44,8 +59,7 @@ class Row:
     trial_id: str
     entry_id: str
     seed: int
-    architecture: str
-    preconditioning: str
+    cell: dict[str, str]
     label: str
     origin: str
     protected: bool
@@ -60,24 +74,7 @@ class Row:
     score: float | None = None
     score_se: float | None = None
     select: float | None = None
-    train_distance: float | None = None
-    denoise_error: float | None = None
-    loss_rel_spread: float | None = None
-    spikes_per_1k: float | None = None
-    clipped_share: float | None = None
-    nonfinite_share: float | None = None
-    train_img_per_sec: float | None = None
-    sample_img_per_sec: float | None = None
-    sample_sec_per_img: float | None = None
-    peak_mem_gb: float | None = None
-    params_m: float | None = None
-    gflops_per_img: float | None = None
-    nfe: int | None = None
-    kimg: float | None = None
-    wall_sec: float | None = None
-    train_sec: float | None = None
-    sample_sec: float | None = None
-    measure_sec: float | None = None
+    values: dict[str, float] = field(default_factory=dict)
     rungs: list[dict[str, Any]] = field(default_factory=list)
     seed_spread: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
@@ -90,20 +87,41 @@ class Row:
             raise ValueError(f"{where}: origin {self.origin!r} is none of {', '.join(ORIGINS)}")
         if self.outcome == "completed" and self.score is None:
             raise ValueError(f"{where}: completed without a score; a completed trial has one")
-        for spec in fields(self):
-            value = getattr(self, spec.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{where}: {spec.name} is {value}; it must be finite or absent")
+        for name in ("score", "score_se", "select"):
+            value = getattr(self, name)
+            if value is not None and not _is_finite(value):
+                raise ValueError(f"{where}: {name} is {value}; it must be finite or absent")
+        for key, value in self.values.items():
+            if not _is_finite(value):
+                raise ValueError(f"{where}: {key} is {value!r}; it must be finite or absent")
+        for axis, choice in self.cell.items():
+            if not isinstance(choice, str):
+                raise ValueError(f"{where}: {axis} of its cell is {choice!r}; it must be a name")
         if self.score_se is not None and self.score_se < 0:
             raise ValueError(f"{where}: score_se is {self.score_se}; a standard error is >= 0")
-        if self.seed_spread is not None and not self.seed_spread.get("rel_sd", -1) >= 0:
-            raise ValueError(f"{where}: seed_spread needs rel_sd >= 0, got {self.seed_spread}")
         for rung in self.rungs:
-            numbers = [rung.get("fraction"), rung.get("value")]
-            if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            if not (_is_finite(rung.get("fraction")) and _is_finite(rung.get("value"))):
                 raise ValueError(f"{where}: a rung needs a finite fraction and value, got {rung}")
-        if self.protocol.get("direction", "min") not in ("min", "max"):
-            raise ValueError(f"{where}: direction {self.protocol['direction']!r} is not min or max")
+        try:
+            scale = self.score_measure.scale
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        if self.seed_spread is not None and not (self.seed_sd is not None and self.seed_sd >= 0):
+            names = "sd or rel_sd" if scale == "ratio" else f"sd (the score's scale is {scale})"
+            raise ValueError(f"{where}: seed_spread needs {names} >= 0, got {self.seed_spread}")
+
+    @property
+    def score_measure(self) -> Measure:
+        """What the score is: its name, which way is better, how two are compared, its unit."""
+        return Measure.of_score(self.protocol)
+
+    @property
+    def seed_sd(self) -> float | None:
+        """The spread in `seed_spread`, on the score's scale; None where there is none."""
+        spread = self.seed_spread or {}
+        relative = spread.get("rel_sd") if self.score_measure.scale == "ratio" else None
+        sd = spread.get("sd", relative)
+        return None if sd is None else float(sd)
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-able values, in field order."""
@@ -137,6 +155,8 @@ def _checked(name: str, value: object) -> Any:
             return float(value)
         if plain is int and isinstance(value, bool):
             continue
+        if name == "values" and isinstance(value, Mapping):  # numbers, checked by the row
+            return {key: float(v) if _is_finite(v) else v for key, v in value.items()}
         if isinstance(value, plain):
             return _copy(value)
     wanted = " or ".join(
@@ -144,6 +164,10 @@ def _checked(name: str, value: object) -> Any:
         for o in options
     )
     raise ValueError(f"{name} in a leaderboard row is {value!r}; it must be {wanted}")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _copy(value: Any) -> Any:

@@ -41,6 +41,14 @@ def base_name(text: str) -> str:
     return PureWindowsPath(text).name if _PATH.search(text) else text
 
 
+def public_label(label: str, params: Mapping[str, Any]) -> str:
+    """A label in which each parameter that is a user's file goes by its base name."""
+    for value in params.values():
+        if isinstance(value, str):
+            label = label.replace(value, base_name(value)) if value else label
+    return label
+
+
 def scrubbed(value: Any) -> Any:
     """A copy of plain data without places in its texts, keys included."""
     if isinstance(value, str):

@@ -6,11 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from leaderboards.board import Board
-from leaderboards.cells import Cell, cells
-from leaderboards.columns import LEGEND, columns, number
+from leaderboards.cells import Cell, cells, crossing
+from leaderboards.columns import NONE, columns, legend, number
 from leaderboards.rank import Ranking
+from leaderboards.rows import ABSENT
 
 
 def to_json(board: Board) -> str:
@@ -19,26 +21,35 @@ def to_json(board: Board) -> str:
 
 
 def to_csv(board: Board) -> str:
-    """One line an entry, ranked or not; nested numbers as their own columns."""
-    lines = []
-    for entry in board.to_dict()["entries"]:
-        flat = {}
-        for key, value in entry.items():
-            if key in ("stability", "throughput"):
-                flat.update(value)
-            elif key == "seeds":
-                flat["seeds"] = " ".join(str(seed["seed"]) for seed in value)
-            elif isinstance(value, dict):
-                flat[key] = json.dumps(value, sort_keys=True)
-            else:
-                flat[key] = value
-        lines.append(flat)
+    """One line an entry, ranked or not: a column for each cell axis and each value's key.
+
+    The data's problems stand in the last column of every line.
+    """
+    content = board.to_dict()
+    keys = sorted({key for entry in content["entries"] for key in entry["values"]})
+    lines = [_flat(board, entry, keys) for entry in content["entries"]]
     out = io.StringIO()
     names = list(lines[0]) if lines else ["entry_id"]
     writer = csv.DictWriter(out, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
+
+
+def _flat(board: Board, entry: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """An entry of the JSON form as one line; params, a rung and the like as JSON."""
+    flat: dict[str, Any] = {}
+    for name, value in entry.items():
+        if name == "cell":
+            flat |= {axis: value.get(axis, ABSENT) for axis in board.axes}
+        elif name == "values":
+            flat |= {key: value.get(key) for key in keys}
+        elif name == "seeds":
+            flat["seeds"] = " ".join(str(seed["seed"]) for seed in value)
+        else:
+            flat[name] = json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
+    notes = board.data_notes(seed["sweep"] for seed in entry["seeds"])
+    return {**flat, "data_notes": "; ".join(notes)}
 
 
 def to_markdown(board: Board, *, top: int | None = None) -> str:
@@ -49,32 +60,28 @@ def to_markdown(board: Board, *, top: int | None = None) -> str:
             parts.append(
                 f"## {ranking.workload}, {ranking.scale}, protocol {ranking.protocol_digest}"
             )
-        parts += [part for part in _ranking(ranking, top) if part]
+        parts += [part for part in _ranking(board, ranking, top) if part]
     if board.outcomes:
         parts.append("## Outcomes")
         parts.append(_list(f"{name}: {count}" for name, count in board.outcomes.items()))
     return "\n\n".join(parts) + "\n"
 
 
-def _ranking(ranking: Ranking, top: int | None) -> list[str]:
+def _ranking(board: Board, ranking: Ranking, top: int | None) -> list[str]:
     parts = []
     if ranking.ranked:
         shown = ranking.ranked[:top]
-        drawn = columns(shown)
+        drawn = columns(board, shown)
         rows = [[column.cell(place.entry, place) for column in drawn] for place in shown]
         parts.append(_table([column.header for column in drawn], rows))
         if len(shown) < len(ranking.ranked):
             parts.append(f"{len(ranking.ranked) - len(shown)} more ranked entries.")
-        parts.append(LEGEND)
-        grid = cells(ranking)
-        setups = sorted({cell.preconditioning for cell in grid})
-        by_architecture: dict[str, list[str]] = {}
-        for cell in grid:
-            by_architecture.setdefault(cell.architecture, []).append(cell_text(cell))
-        parts.append("### Architecture and setup: best / median (full-budget trials)")
-        parts.append(
-            _table(["", *setups], [[name, *texts] for name, texts in by_architecture.items()])
-        )
+        parts.append(legend(drawn, shown))
+        if grid := cells(ranking, board.axes):
+            table = crossing(grid, board.axes)
+            parts.append(f"### {table.title}: best / median score (full-budget trials)")
+            lines = [[name, *map(cell_text, line)] for name, line in table.lines]
+            parts.append(_table(["", *table.across], lines))
     if ranking.unranked:
         parts.append("### Not ranked")
         rows = [
@@ -84,8 +91,10 @@ def _ranking(ranking: Ranking, top: int | None) -> list[str]:
     return parts
 
 
-def cell_text(cell: Cell) -> str:
-    """'61.2 / 70.4 (3)', or why there is nothing to say."""
+def cell_text(cell: Cell | None) -> str:
+    """'61.2 / 70.4 (3)', or why there is nothing to say; NONE where no trial was."""
+    if cell is None:
+        return NONE
     if cell.verdict == "inconclusive":
         return f"inconclusive ({cell.completed} of {cell.started})"
     return f"{number(cell.best)} / {number(cell.median)} ({cell.completed})"

@@ -21,7 +21,8 @@ class Choices:
 
     `only` holds the numeric parameters that exist for one choice alone: choice -> parameter ->
     (low, high), for an architecture, a preconditioning or an optimizer. `widths` are sizes by
-    name, each architecture's own number of channels standing behind them.
+    name, each architecture's own arguments standing behind them. `methods` names how the task may
+    be answered; empty: by diffusion alone. `estimators` are those of the classical method.
     """
 
     architectures: tuple[str, ...]
@@ -32,6 +33,8 @@ class Choices:
     lr: Range
     dropout: Range
     widths: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    estimators: tuple[str, ...] = ()
     only: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
 
 

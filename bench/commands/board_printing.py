@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,30 +13,32 @@ if TYPE_CHECKING:
 
     from bench.sweep.record.home import Home
     from leaderboards.board import Board
+    from leaderboards.facts import SweepFacts
     from leaderboards.rows import Row
 
 
 def rows_from_journal(
     home: Home, workload: str | None, sweeps: tuple[str, ...]
-) -> tuple[list[Row], Any]:
-    """Rows of these sweeps (none named: the latest of the workload) and the first one's device."""
+) -> tuple[list[Row], list[SweepFacts]]:
+    """Rows and facts of these sweeps (none named: the latest of the workload)."""
     from bench.sweep.record.board_rows import rows
+    from leaderboards.facts import facts_of
 
     names = sweeps or (home.latest(workload),)
     histories = [home.history(name) for name in names]
-    return [r for h in histories for r in rows(h)], histories[0].plan["device"]
+    return [r for h in histories for r in rows(h)], [facts_of(h.plan.to_dict()) for h in histories]
 
 
 def rows_from_mlflow(
     home: Home, workload: str | None, sweeps: tuple[str, ...], uri: str | None
-) -> tuple[list[Row], Any]:
+) -> tuple[list[Row], list[SweepFacts]]:
     """The same, as MLflow holds them."""
     from bench.track import read
 
     store = open_store(uri, home, check=True)
     named = sweeps or (None,)
-    found = [read.sweeps(store, workload or "echo", name)[0] for name in named]
-    return [row for sweep in found for row in sweep.rows], found[0].device
+    held = [read.sweeps(store, workload, name)[0] for name in named]
+    return [row for sweep in held for row in sweep.rows], [sweep.facts for sweep in held]
 
 
 def print_board(console: Console, board: Board, form: str, top: int | None) -> None:

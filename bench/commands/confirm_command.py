@@ -6,9 +6,17 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import home_option, make_console, open_store, say, tracking_option
+from bench.commands.options import (
+    home_option,
+    make_console,
+    open_tracker,
+    say,
+    tracker_option,
+    tracking_option,
+)
 from bench.commands.running_trials import (
     make_projector,
+    reopen,
     run_engine,
     running_options,
 )
@@ -22,6 +30,7 @@ from bench.errors import BenchError
 @running_options
 @home_option
 @tracking_option
+@tracker_option
 def confirm(
     name: str | None,
     top: int,
@@ -31,28 +40,30 @@ def confirm(
     log_real_images: bool,
     home: Path | None,
     tracking_uri: str | None,
+    tracker: str,
 ) -> None:
     """Retrain a finished sweep's best entries from new seeds, as a verdict needs."""
     from bench.sweep.record.home import Home
-    from bench.sweep.record.publishing import Publisher
     from bench.sweep.running import session
 
     if top < 1 or seeds < 1:
         raise BenchError(f"--top and --seeds must be at least 1, got {top} and {seeds}")
     console, where = make_console(), Home.find(home)
-    name = name or where.latest()
+    name = where.latest() if name is None else name
     history = where.history(name)
     if history.ended is None:
         raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
     chosen = session.best_entries(history, top)
-    store = open_store(tracking_uri, where, check=not offline)
-    projector = make_projector(store, log_real_images, console)
-    engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
+    opened = open_tracker(
+        tracker, tracking_uri, where, check=not offline, share_real=log_real_images
+    )
+    projector = make_projector(opened, tracker, console)
+    engine = reopen(name, where, projector)
 
     def begin() -> None:
         asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
         for trial in chosen:
-            say(console, f"confirming {trial.number:03d} {trial.suggestion['label']}")
+            say(console, f"confirming {trial.number:03d} {trial.suggestion.label}")
         say(console, f"{asked} trials on new seeds, never pruned")
 
     run_engine(engine, where, console, projector, address, begin)

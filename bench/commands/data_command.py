@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench.commands.options import home_option, make_console
-from bench.errors import unknown
+from bench.commands.options import DEFAULT_WORKLOAD, LocalPath, home_option, make_console
+from bench.commands.reading_options import given, reading_options
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--workload", default="echo", show_default=True)
+@click.argument("path", type=LocalPath(), required=False)
+@click.option("--workload", default=DEFAULT_WORKLOAD, show_default=True)
 @click.option("--scale", default="laptop", show_default=True)
-@click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
+@reading_options
 @home_option
-def data(
-    path: Path | None, workload: str, scale: str, group_by: str | None, home: Path | None
-) -> None:
-    """What is read from PATH: subjects, sizes, parts, sigma_data, thumbnails."""
+def data(path: Path | None, workload: str, scale: str, home: Path | None, **reading: Any) -> None:
+    """What is read from PATH: subjects, sizes, depth, labels, parts, sigma_data, thumbnails."""
     from bench.console import tables
     from bench.data import description
     from bench.sweep.record.home import Home
     from bench.workloads.workload import load as load_workload
 
     where, job = Home.find(home), load_workload(workload)
-    if scale not in job.scales:
-        raise unknown(f"scale of {workload}", scale, job.scales)
+    chosen = job.scale(scale)
     where.make()
-    cached = job.open_data(path, job.scales[scale], where.path, group_by)
+    cached = job.open_data(path, chosen, where.path, given(reading))
     picture = where.path / "thumbnails" / f"{cached.digest}.png"
     picture.parent.mkdir(exist_ok=True)
     description.thumbnails(cached, picture)

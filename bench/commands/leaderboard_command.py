@@ -8,7 +8,7 @@ import click
 
 from bench.commands.board_printing import print_board, rows_from_journal, rows_from_mlflow
 from bench.commands.options import home_option, make_console, tracking_option
-from bench.errors import unknown
+from bench.errors import BenchError, unknown
 
 FORMATS = ("table", "md", "csv", "json")
 
@@ -34,13 +34,15 @@ def leaderboard(
     from bench.sweep.record.home import Home
     from leaderboards import board as boards
 
+    if top < 0:
+        raise BenchError(f"--top must be 0 (all entries) or more, got {top}")
     where = Home.find(home)
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     if source == "mlflow":
-        rows, device = rows_from_mlflow(where, workload, sweeps, tracking_uri)
+        rows, facts = rows_from_mlflow(where, workload, sweeps, tracking_uri)
     elif source == "journal":
-        rows, device = rows_from_journal(where, workload, sweeps)
+        rows, facts = rows_from_journal(where, workload, sweeps)
     else:
         raise unknown("source", source, ("journal", "mlflow"))
-    print_board(make_console(), boards.build(rows, device=device), form, top or None)
+    print_board(make_console(), boards.build(rows, facts), form, top or None)

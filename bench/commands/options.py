@@ -9,20 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.track import DEFAULT
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.sweep.record.home import Home
+    from bench.track.tracker import Tracker
 
+DEFAULT_WORKLOAD = "echo"  # where a command is not told
 PIPE_WIDTH = 120  # columns where there is no terminal to ask; COLUMNS says otherwise
 
 Command = Callable[..., Any]
 
 
+class LocalPath(click.Path):
+    """A path that the system can be asked about."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not os.fsdecode(value):
+            self.fail("an empty text names no path", param, ctx)
+        if "\0" in os.fsdecode(value):
+            self.fail(f"{os.fsdecode(value)[:80]!r} has a zero byte; no path has one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def home_option(command: Command) -> Command:
     return click.option(
         "--home",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Folder of sweeps, cache and store.  [default: BENCH_HOME or ./bench_runs]",
     )(command)
 
@@ -31,6 +49,49 @@ def tracking_option(command: Command) -> Command:
     return click.option(
         "--tracking-uri",
         help="MLflow store.  [default: MLFLOW_TRACKING_URI, else sqlite in the home folder]",
+    )(command)
+
+
+def choice_options(command: Command) -> Command:
+    """What is searched, and what is the same for all trials."""
+    for option in (
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="One parameter for all trials: sampler=euler, ema=0.05, augment=0.1 ...",
+        ),
+        click.option(
+            "--backbone",
+            "backbones",
+            multiple=True,
+            metavar="NAME|FILE.py:build",
+            help="This network in place of the workload's; may be given again.",
+        ),
+        click.option("--extractor", metavar="NAME|FILE.py:build", help="What judges pictures."),
+        click.option("--space", metavar="FILE.py", help="Your own search space."),
+    ):
+        command = option(command)
+    return command
+
+
+def wished(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a command as fields of a Wish."""
+    settings = options.pop("settings", ())
+    extractor = options.pop("extractor", None)
+    if extractor is not None:
+        settings = (*settings, f"extractor={extractor}")
+    return {**options, "settings": settings}
+
+
+def tracker_option(command: Command) -> Command:
+    return click.option(
+        "--tracker",
+        default=DEFAULT,
+        show_default=True,
+        metavar="NAME",
+        help="Where runs are recorded: mlflow, tensorboard, or your own FILE.py:OPENER.",
     )(command)
 
 
@@ -49,10 +110,34 @@ def say(console: Console, text: str) -> None:
 
 
 def open_store(uri: str | None, home: Home, *, check: bool) -> Any:
+    """The MLflow store, for the commands that read it or show it."""
     from bench.track import store as stores
 
     store = stores.resolve(uri, home.path)
     if check:
         home.make()
-        stores.check(store)
+        say_notes(stores.check(store))
     return store
+
+
+def open_tracker(
+    name: str, uri: str | None, home: Home, *, check: bool, share_real: bool = False
+) -> Tracker:
+    """The tracker of this name, or of a user's file, that a sweep is projected into."""
+    from bench import doors
+    from bench.track import TRACKERS
+
+    opener = TRACKERS.load(name)
+    if doors.is_outside(name):
+        click.echo(doors.VERDICTS[name], err=True)
+    tracker: Tracker = opener(home.path, uri, share_real)
+    if check:
+        home.make()
+        say_notes(tracker.check())
+    return tracker
+
+
+def say_notes(lines: list[str]) -> None:
+    """Where they do not mix with a board that is written to stdout."""
+    for line in lines:
+        click.echo(f"note: {line}", err=True)

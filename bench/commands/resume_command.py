@@ -6,10 +6,19 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import home_option, make_console, open_store, say, tracking_option
+from bench.commands.options import (
+    home_option,
+    make_console,
+    open_tracker,
+    say,
+    say_notes,
+    tracker_option,
+    tracking_option,
+)
 from bench.commands.running_trials import (
     budget_options,
     make_projector,
+    reopen,
     run_engine,
     running_options,
 )
@@ -24,6 +33,7 @@ from bench.errors import BenchError
 @running_options
 @home_option
 @tracking_option
+@tracker_option
 def resume(
     name: str | None,
     trials: int | None,
@@ -34,14 +44,13 @@ def resume(
     offline: bool,
     home: Path | None,
     tracking_uri: str | None,
+    tracker: str,
     log_real_images: bool,
 ) -> None:
     """Go on with a sweep that was stopped, from its journal; or give one more to spend."""
     from bench.console import clock
     from bench.sweep.record.home import Home
-    from bench.sweep.record.publishing import Publisher
     from bench.sweep.running import session
-    from bench.track import store as stores
 
     console, where = make_console(), Home.find(home)
     if storage is not None:
@@ -50,8 +59,8 @@ def resume(
         added = session.bring_back(name, storage, where)
         last = clock.moment(where.history(name).last_t)
         say(console, f"{added} records of {name} brought from {storage}; the last is of {last}")
-        say(console, f"note: what came after is lost; bench sync {name} puts all into MLflow")
-    name = name or where.latest()
+        say(console, f"note: what came after is lost; bench sync {name} puts all into the tracker")
+    name = where.latest() if name is None else name
     history = where.history(name)
     more = any(v is not None for v in (trials, wall_sec, device_hours))
     if history.ended is not None and not more:
@@ -62,21 +71,21 @@ def resume(
         else:
             say(console, f"sweep {name} is complete; bench leaderboard --sweep {name} shows it")
         return
-    store = open_store(tracking_uri, where, check=False)
+    given = session.more_of(history, trials, wall_sec, device_hours) if more else None
+    opened = open_tracker(tracker, tracking_uri, where, check=False, share_real=log_real_images)
     try:
-        stores.check(store)
+        say_notes(opened.check())
     except BenchError as error:  # a requeued job must not wait for a server
         say(console, f"note: {error}; the sweep goes on, bench sync {name} completes the record")
-    projector = make_projector(store, log_real_images, console)
-    engine = session.reopen(name, where, (Publisher(projector.put, where.sweeps),))
-    given = session.more_of(engine.plan, trials, wall_sec, device_hours) if more else None
+    projector = make_projector(opened, tracker, console)
+    engine = reopen(name, where, projector)
 
     def begin() -> None:
         if given is not None:
             engine.write("extend", plan=given)
         to_suggest = "as many to suggest as the budget allows"
-        if engine.plan["trials"] is not None:
-            to_suggest = f"{engine.plan['trials'] - len(engine.history.trials)} still to suggest"
+        if engine.plan.trials is not None:
+            to_suggest = f"{engine.plan.trials - len(engine.history.trials)} still to suggest"
         waiting = len(engine.history.left_open)
         say(console, f"sweep {name}: {waiting} trials to go on with, {to_suggest}")
 

@@ -10,6 +10,7 @@ import click
 
 from bench.commands.board_printing import print_board, rows_from_journal
 from bench.commands.options import say
+from bench.track import DEFAULT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bench.sweep.running.engine import Engine
     from bench.sweep.running.session import Prepared
     from bench.track.background import BackgroundProjector
+    from bench.track.tracker import Tracker
 
 Command = Callable[..., Any]
 
@@ -55,7 +57,7 @@ def running_options(command: Command) -> Command:
     """Where trials run, and what of them may leave the disk."""
     for option in (
         click.option("--log-real-images", is_flag=True, help="Let real images leave for MLflow."),
-        click.option("--offline", is_flag=True, help="Begin though MLflow does not answer."),
+        click.option("--offline", is_flag=True, help="Begin though the tracker does not answer."),
         click.option(
             "--address", help="A Ray cluster: auto, or HOST:PORT.  [default: this machine]"
         ),
@@ -68,26 +70,37 @@ def run_sweep(
     prepared: Prepared,
     home: Home,
     console: Console,
-    store: Any,
+    tracker: Tracker,
+    named: str = DEFAULT,
     *,
-    real: bool = False,
     address: str | None = None,
 ) -> None:
     """Begin a prepared sweep and run it to its board."""
     from bench.sweep.record.publishing import Publisher
     from bench.sweep.running import session
 
-    projector = make_projector(store, real, console)
+    projector = make_projector(tracker, named, console)
     engine = session.begin(prepared, home, (Publisher(projector.put, home.sweeps),))
     run_engine(engine, home, console, projector, address)
 
 
-def make_projector(store: Any, share_real: bool, console: Console) -> BackgroundProjector:
+def make_projector(tracker: Tracker, named: str, console: Console) -> BackgroundProjector:
+    """The tracker, driven off the trials' path; `named` is what --tracker calls it."""
     from bench.track.background import BackgroundProjector
 
-    return BackgroundProjector(
-        store, share_real=share_real, say=lambda line: say(console, f"note: {line}")
-    )
+    return BackgroundProjector(tracker, named=named, say=lambda line: say(console, f"note: {line}"))
+
+
+def reopen(name: str, home: Home, projector: BackgroundProjector) -> Engine:
+    """A sweep taken up again, heard by the projector; that one is closed where it cannot be."""
+    from bench.sweep.record.publishing import Publisher
+    from bench.sweep.running import session
+
+    try:
+        return session.reopen(name, home, (Publisher(projector.put, home.sweeps),))
+    except BaseException:
+        projector.close()
+        raise
 
 
 def run_engine(
@@ -104,13 +117,13 @@ def run_engine(
     from bench.sweep.running import drive, session
     from leaderboards import board as boards
 
-    name = engine.plan["sweep"]
-    machine = session.machine_of(engine, address)
+    name = engine.plan.sweep
     what = f"joining the Ray cluster at {address}" if address else "starting Ray"
-    if address is None and (before := engine.plan.get("address")):
-        say(console, f"note: begun on the Ray cluster at {before}; --address {before} joins it")
-    say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
     try:
+        machine = session.machine_of(engine, address)
+        if address is None and (before := engine.plan.address):
+            say(console, f"note: begun on the Ray cluster at {before}; --address {before} joins it")
+        say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
         with live.watching(engine, console):
             last = drive.run(
                 engine,
@@ -123,7 +136,7 @@ def run_engine(
     finally:
         engine.journal.close()
         projector.close()
-    if last["kind"] != "end":
+    if last is None:
         done = engine.history.counts()
         left = ", ".join(f"{n} {k}" for k, n in done.items())
         say(console, f"stopped: {left}. {engine.history.resume} goes on from the last checkpoints")
@@ -131,8 +144,8 @@ def run_engine(
     for line in live.summary_lines(last, engine.history):
         say(console, line)
     console.print()
-    rows, device = rows_from_journal(home, None, (name,))
-    print_board(console, boards.build(rows, device=device), "table", 15)
+    rows, facts = rows_from_journal(home, None, (name,))
+    print_board(console, boards.build(rows, facts), "table", 15)
     say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import home_option, make_console
+from bench.commands.options import LocalPath, home_option, make_console
 
 
 @click.group()
@@ -16,28 +16,37 @@ def show() -> None:
 
 @show.command()
 @click.argument("name")
-@click.option("--resolution", type=int, default=64, show_default=True)
+@click.option(
+    "--size",
+    "--resolution",
+    "size",
+    metavar="HxW",
+    default="64x64",
+    show_default=True,
+    help="Of an image, or DxHxW of a volume, in pixels; one number for a square.",
+)
 @click.option("--channels", type=int, default=1, show_default=True)
 @click.option("--classes", type=int, default=0, show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One argument of it.")
 @click.option("--json", "as_json", is_flag=True)
 def backbone(
     name: str,
-    resolution: int,
+    size: str,
     channels: int,
     classes: int,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Block structure, parameters and FLOPs of a backbone."""
+    """Block structure, parameters and FLOPs of a backbone: a name, or your own my_net.py:build."""
     from bench.console import network_table
 
     args = network_table.parse_settings(settings)
-    found = network_table.describe(name, resolution, channels, classes, args)
+    spatial = network_table.parse_size(size)
+    description = network_table.describe(name, spatial, channels, classes, args)
     if as_json:
-        click.echo(network_table.to_json(found))
+        click.echo(network_table.to_json(description))
     else:
-        make_console().print(network_table.table(found))
+        make_console().print(network_table.table(description))
 
 
 @show.command()
@@ -60,12 +69,12 @@ def samples(name: str | None, trial: int | None, home: Path | None) -> None:
     from bench.sweep.record.home import Home
 
     where = Home.find(home)
-    history = where.history(name or where.latest())
+    history = where.history(where.latest() if name is None else name)
     click.echo(beside_real(where, history, choose(history, trial)))
 
 
 @show.command("loss-log")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath())
 @click.option("--json", "as_json", is_flag=True)
 def loss_log(file: Path, as_json: bool) -> None:
     """Raw statistics of a bare training log ("step: 12, loss: 0.3" lines): sigma unknown."""

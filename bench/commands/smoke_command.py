@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.commands.board_printing import rows_from_journal, rows_from_mlflow
+from bench.commands.options import DEFAULT_WORKLOAD
 from bench.commands.sweep_command import sweep
 
 ENDED = ("completed", "pruned")  # how a trial of a sound program ends
@@ -25,10 +26,10 @@ def smoke(context: click.Context, trials: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="bench-smoke-") as folder:
         where = Path(folder)
-        context.invoke(sweep, workload="echo", trials=trials, scale="smoke", home=where)
-        rows, device = rows_from_journal(Home(where), None, ())
-        told, same = rows_from_mlflow(Home(where), None, (), None)
-        ours, theirs = (boards.build(r, device=d) for r, d in ((rows, device), (told, same)))
+        context.invoke(sweep, workload=DEFAULT_WORKLOAD, trials=trials, scale="smoke", home=where)
+        rows, facts = rows_from_journal(Home(where), None, ())
+        ours = boards.build(rows, facts)
+        theirs = boards.build(*rows_from_mlflow(Home(where), None, (), None))
     failed = [f"trial {r.trial} {r.outcome}: {r.cause}" for r in rows if r.outcome not in ENDED]
     if text.to_json(ours) != text.to_json(theirs):
         failed.append("the board from MLflow is not the journal's")

@@ -18,4 +18,4 @@ def status(name: str | None, home: Path | None) -> None:
     from bench.sweep.record.home import Home
 
     where = Home.find(home)
-    make_console().print(tables.status(where, name or where.latest()))
+    make_console().print(tables.status(where, where.latest() if name is None else name))

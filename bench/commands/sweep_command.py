@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-from bench.commands.options import home_option, make_console, open_store, say, tracking_option
+from bench.commands.options import (
+    LocalPath,
+    choice_options,
+    home_option,
+    make_console,
+    open_tracker,
+    say,
+    tracker_option,
+    tracking_option,
+    wished,
+)
+from bench.commands.reading_options import given, reading_options
 from bench.commands.running_trials import (
     budget_options,
     print_forecast,
@@ -24,11 +35,11 @@ from bench.commands.running_trials import (
     "Of the whole sweep: 90m, 2h.",
     "Device hours of all trials: GPUs, or cores where there is no GPU.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Your data; none: simulated.")
-@click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject.")
+@click.option("--data", type=LocalPath(), help="Your data; none: simulated.")
+@reading_options
 @click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
-@click.option("--space", metavar="FILE.py", help="Your own search space.")
-@click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
+@choice_options
+@click.option("--search", default="tpe", show_default=True, help="tpe or random.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--equal",
@@ -53,9 +64,12 @@ from bench.commands.running_trials import (
 @running_options
 @home_option
 @tracking_option
-def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: Any) -> None:
+@tracker_option
+def sweep(
+    workload: str, home: Path | None, tracking_uri: str | None, tracker: str, **wish: Any
+) -> None:
     """Run a sweep of trials over architectures, setups, optimisation and widths."""
-    from bench.sweep.planning.plan_making import Wish
+    from bench.sweep.planning.wish import Wish
     from bench.sweep.record.home import Home
     from bench.sweep.running import session
 
@@ -63,9 +77,11 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
     offline = wish.pop("offline")
     wish["prune"] = not wish.pop("no_prune")
-    asked = Wish(workload=workload, **wish)
+    reading = given(wish)
+    asked = Wish(workload=workload, reading=reading, **wished(wish))
     session.check_names(asked, where, name)
-    store = open_store(tracking_uri, where, check=not (dry or offline))
+    check = not (dry or offline)
+    opened = open_tracker(tracker, tracking_uri, where, check=check, share_real=real)
     for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
         say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
     prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
@@ -73,4 +89,4 @@ def sweep(workload: str, home: Path | None, tracking_uri: str | None, **wish: An
     if dry:
         print_forecast(console, prepared, where)
         return
-    run_sweep(prepared, where, console, store, real=real, address=asked.address)
+    run_sweep(prepared, where, console, opened, tracker, address=asked.address)

@@ -18,6 +18,8 @@ from rich.text import Text
 
 from bench.console.clock import clock
 from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.plan import Plan
+from bench.sweep.record.records import End
 
 if TYPE_CHECKING:
     from bench.sweep.running.engine import Engine
@@ -51,7 +53,7 @@ class Progress:
         if done < 2 or spent <= 0:
             return None
         ends = _budgets_left(self.engine)
-        if plan["trials"] is not None:
+        if plan.trials is not None:
             reach = _expected_spend(plan)
             left = max(reach - self._spent(), 0.02 * reach)
             ends.append(self.seconds() / spent * left)
@@ -60,7 +62,7 @@ class Progress:
     def share(self) -> float:
         """How much of the budget the sweep is expected to use has been used; 1 at most."""
         shares = _shares(self.engine)
-        if self.engine.plan["trials"] is not None:
+        if self.engine.plan.trials is not None:
             shares.append(self._spent() / _expected_spend(self.engine.plan))
         return min(max(shares, default=0.0), 1.0)
 
@@ -72,31 +74,32 @@ class Progress:
 
 def _shares(engine: Engine) -> list[float]:
     """How much of each budget the sweep was given is spent."""
-    found = engine.spent()
-    pairs = ((found.wall_sec, found.wall_left), (found.device_sec, found.device_left))
+    spent = engine.spent()
+    pairs = ((spent.wall_sec, spent.wall_left), (spent.device_sec, spent.device_left))
     return [used / (used + left) for used, left in pairs if left is not None]
 
 
 def _budgets_left(engine: Engine) -> list[float]:
     """Seconds until each budget of the sweep is spent, at the rate trials run now."""
-    found, busy = engine.spent(), sum(t.devices for t in engine.history.at_work.values())
-    ends = [found.wall_left] if found.wall_left is not None else []
-    if found.device_left is not None and busy:
-        ends.append(found.device_left / busy)
+    spent, busy = engine.spent(), sum(t.devices for t in engine.history.at_work.values())
+    ends = [spent.wall_left] if spent.wall_left is not None else []
+    if spent.device_left is not None and busy:
+        ends.append(spent.device_left / busy)
     return ends
 
 
 def _fraction(trial: Trial) -> float:
-    budget = trial.suggestion["config"]["train"]["budget_nimg"]
-    return float(trial.nimg / budget)
+    rungs = trial.suggestion.train.rungs_nimg
+    reached = rungs[max(trial.rungs)] if trial.rungs else 0  # of a method that does not train
+    return float(max(trial.nimg, reached) / rungs[-1])
 
 
-def _expected_spend(plan: Record) -> float:
+def _expected_spend(plan: Plan) -> float:
     """Budget a whole sweep is expected to use, in full-budget trials."""
     from bench.sweep.planning.forecast import expected_reach
 
-    reach = expected_reach(plan["trials"] or 0, len(plan["cells"]), plan["keep"], plan["prune"])
-    steps = [b - a for a, b in zip([0.0, *plan["rungs"]], plan["rungs"], strict=False)]
+    reach = expected_reach(plan.trials or 0, len(plan.cells), plan.keep, plan.prune)
+    steps = [b - a for a, b in zip([0.0, *plan.rungs], plan.rungs, strict=False)]
     return float(sum(n * step for n, step in zip(reach, steps, strict=True)))
 
 
@@ -119,8 +122,8 @@ class LiveView:
     def _head(self) -> Text:
         plan, left = self.engine.plan, self.progress.left_sec()
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(str(plan["sweep"]), style="bold")
-        data = plan["data"]
+        text.append(str(plan.sweep), style="bold")
+        data = plan.data
         text.append(f" on {'SIMULATED data' if data['simulated'] else data['name']}")
         text.append(f" · {clock(self.progress.seconds())} gone")
         text.append(f", about {clock(left)} left" if left is not None else "")
@@ -129,12 +132,14 @@ class LiveView:
     def _bar(self, width: int) -> RenderableType:
         share = self.progress.share()
         grid = Table.grid(padding=(0, 1))
-        said = f"{share:.0%} of the budget"
-        grid.add_row(ProgressBar(total=1.0, completed=share, width=width - len(said) - 1), said)
+        share_text = f"{share:.0%} of the budget"
+        grid.add_row(
+            ProgressBar(total=1.0, completed=share, width=width - len(share_text) - 1), share_text
+        )
         return grid
 
     def _counts(self) -> Text:
-        history, total = self.engine.history, self.engine.plan["trials"] or "as many as fit"
+        history, total = self.engine.history, self.engine.plan.trials or "as many as fit"
         counts = history.counts()
         running = counts.pop("running", 0)
         text = Text(f"{sum(counts.values())} of {total} done", no_wrap=True, overflow="ellipsis")
@@ -148,14 +153,14 @@ class LiveView:
         best, text = history.best(), Text(no_wrap=True, overflow="ellipsis")
         if best is None:
             return text.append("no trial has completed yet", style="dim")
-        value = f"{plan['protocol']['metric']} {best.rungs[len(plan['rungs']) - 1]:.3g}"
+        value = f"{plan.score.key} {best.rungs[plan.last_rung]:.3g}"
         text.append("best so far ").append(value, style="bold")
         return text.append(f" on select: {_name(best)}")
 
     def _running(self, width: int) -> Table:
         """As many lines as trials may run at once, so that nothing below jumps."""
         numbers = sorted(self.engine.running)
-        table = _columns("running", "budget", "kimg", "last value", width=width)
+        table = _columns("running", "budget", "kimg", "on select", width=width)
         for number in numbers[:SHOWN]:
             trial = self.engine.history.trials[number]
             value = f"{trial.rungs[max(trial.rungs)]:.3g}" if trial.rungs else ""
@@ -169,16 +174,13 @@ class LiveView:
         return table
 
     def _completed(self, width: int) -> Table:
-        final = len(self.engine.plan["rungs"]) - 1
-        done = [t for t in self.engine.history.with_outcome("completed") if final in t.rungs]
-        table = _columns("completed, best first", "value", "denoise", "img/s", width=width)
-        for trial in sorted(done, key=lambda t: t.rungs[final])[:SHOWN]:
-            table.add_row(
-                _name(trial),
-                f"{trial.rungs[final]:.3g}",
-                _number(trial.metrics.get("rung/denoise_error"), ".3f"),
-                _number(trial.metrics.get("throughput/train_img_per_sec"), ".0f"),
-            )
+        plan = self.engine.plan
+        beside = [m for m in plan.measures if m.live and m.key != f"eval/{plan.score.key}"]
+        titles = [measure.title for measure in beside]
+        table = _columns("completed, best on select first", "on select", *titles, width=width)
+        for trial in self.engine.history.best_first()[:SHOWN]:
+            values = [trial.metrics.get(m.key.replace("eval/", "rung/", 1)) for m in beside]
+            table.add_row(_name(trial), f"{trial.rungs[plan.last_rung]:.3g}", *map(_number, values))
         return table
 
 
@@ -192,11 +194,11 @@ def _columns(*names: str, width: int) -> Table:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.number:03d} {trial.suggestion['label']}"
+    return f"{trial.number:03d} {trial.suggestion.label}"
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 class PlainLines:
@@ -218,13 +220,13 @@ class PlainLines:
     def _outcome(self, trial: Trial) -> str:
         plan = self.engine.plan
         done = sum(t.outcome is not None for t in self.engine.history.trials.values())
-        of = f"/{plan['trials']}" if plan["trials"] is not None else ""
+        of = f"/{plan.trials}" if plan.trials is not None else ""
         text: str = f"[{done:3d}{of}] {trial.outcome:9} {trial.number:03d} "
-        text += trial.suggestion["label"]
+        text += trial.suggestion.label
         if trial.rungs:
             rung = max(trial.rungs)
-            share = "" if plan["rungs"][rung] == 1 else f" at {plan['rungs'][rung]:.0%}"
-            text += f"  {plan['protocol']['metric']} {trial.rungs[rung]:.3g}{share}"
+            share = "" if plan.rungs[rung] == 1 else f" at {plan.rungs[rung]:.0%}"
+            text += f"  {plan.score.key} {trial.rungs[rung]:.3g} on select{share}"
         return f"{text}  ({trial.cause})" if trial.cause else text
 
     def _print(self, text: str) -> None:
@@ -245,9 +247,9 @@ def watching(engine: Engine, console: Console) -> Iterator[None]:
         yield
 
 
-def summary_lines(end: dict[str, Any], history: History) -> list[str]:
+def summary_lines(end: End, history: History) -> list[str]:
     """What a finished sweep took, of its budgets and against its forecast."""
-    body = end["summary"]
+    body = end.summary
     counts = ", ".join(f"{n} {name}" for name, n in body["counts"].items())
     lines = [
         f"done: {counts} in {clock(body['wall_sec'])} (Ray started in "

@@ -29,14 +29,14 @@ def read(file: Path) -> RawStability:
     return raw_stability(log.steps, log.losses)
 
 
-def to_json(found: RawStability) -> str:
-    return json.dumps(dataclasses.asdict(found))
+def to_json(stability: RawStability) -> str:
+    return json.dumps(dataclasses.asdict(stability))
 
 
-def table(found: RawStability) -> Group:
+def table(stability: RawStability) -> Group:
     rows = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in dataclasses.asdict(found).items():
+    for name, value in dataclasses.asdict(stability).items():
         if name != "note":
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
             rows.add_row(name.replace("_", " "), text)
-    return Group(f"[bold]{found.note}[/]: raw statistics, comparable with nothing", rows)
+    return Group(f"[bold]{stability.note}[/]: raw statistics, comparable with nothing", rows)

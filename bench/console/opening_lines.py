@@ -4,45 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.sweep.record.plan import Plan
 from leaderboards.claims import describe_protocol
+from leaderboards.scrubbing import base_name
 
 
-def opening(plan: dict[str, Any], notes: tuple[str, ...]) -> list[str]:
+def opening(plan: Plan, notes: tuple[str, ...]) -> list[str]:
     """Lines for the terminal; `notes` are the data's own, file names included."""
-    data, scale = plan["data"], plan["scale"]
+    data, scale = plan.data, plan.scale
     subjects = ", ".join(f"{n} {part}" for part, n in data["subjects"].items())
     frames = sum(data["frames"].values())
     kind = "SIMULATED" if data["simulated"] else "real"
     lines = [
-        f"sweep {plan['sweep']}: {_extent(plan)} of {plan['workload']} at {scale} scale",
-        f"device: {plan['device']['text']}",
+        f"sweep {plan.sweep}: {_extent(plan)} of {plan.workload} at {scale} scale",
+        f"device: {plan.device['text']}",
         f"data: {kind}, {data['name']}: {frames} frames, subjects {subjects}; "
         f"sigma_data {data['sigma_data']:.3f}",
-        f"score: {describe_protocol(plan['protocol'])}",
-        _pruning(plan) if plan["prune"] else "no pruning: every trial runs to its end",
+        f"score: {describe_protocol(plan.protocol)}",
+        _pruning(plan) if plan.prune else "no pruning: every trial runs to its end",
     ]
-    lines += [f"note: {note}" for note in (*notes, *plan["notes"])]
+    lines += [f"note: {note}" for note in (*notes, *plan.notes)]
     return lines
 
 
-def _pruning(plan: dict[str, Any]) -> str:
+def _pruning(plan: Plan) -> str:
     """Where trials are judged, and which go on."""
-    rungs = ", ".join(f"{rung:.0%}" for rung in plan["rungs"])
-    share = ["all go on" if k == 1 else f"the best {k:.0%} go on" for k in plan["keep"]]
-    passed = zip(plan["rungs"], share, strict=False)
+    rungs = ", ".join(f"{rung:.0%}" for rung in plan.rungs)
+    share = ["all go on" if k == 1 else f"the best {k:.0%} go on" for k in plan.keep]
+    passed = zip(plan.rungs, share, strict=False)
     return f"rungs at {rungs} of the budget; " + ", ".join(f"at {r:.0%} {how}" for r, how in passed)
 
 
-def _extent(plan: dict[str, Any]) -> str:
+def _extent(plan: Plan) -> str:
     """How many trials, and within which budgets."""
-    body, gpu = plan.get("budget") or {}, plan["device"]["gpus"]
+    budget, gpu = plan.budget, plan.device["gpus"]
     limits = []
-    if body.get("wall_sec") is not None:
-        limits.append(f"{body['wall_sec'] / 60:.3g} min of wall clock")
-    if body.get("device_sec") is not None:
-        hours = f"{body['device_sec'] / 3600:g}"
+    if budget.wall_sec is not None:
+        limits.append(f"{budget.wall_sec / 60:.3g} min of wall clock")
+    if budget.device_sec is not None:
+        hours = f"{budget.device_sec / 3600:g}"
         limits.append(f"{hours} GPU-hours" if gpu else f"{hours} CPU-hours (there is no GPU)")
-    count = "as many trials as fit" if plan["trials"] is None else f"{plan['trials']} trials"
+    count = "as many trials as fit" if plan.trials is None else f"{plan.trials} trials"
     return f"{count} in {' and '.join(limits)}" if limits else count
 
 
@@ -52,7 +54,7 @@ def space_lines(distributions: dict[str, Any]) -> list[str]:
     for name, spec in distributions.items():
         body = spec["attributes"]
         if "choices" in body:
-            text = ", ".join(str(c) for c in body["choices"])
+            text = ", ".join(base_name(str(c)) for c in body["choices"])
         else:
             text = f"{body['low']:g} to {body['high']:g}" + (", log" if body.get("log") else "")
         lines.append(f"{name:16} {text}")

@@ -23,7 +23,7 @@ def choose(history: History, number: int | None) -> Trial:
     trial = history.best() if number is None else history.trials.get(number)
     if trial is None:
         what = "completed trial" if number is None else f"trial {number}"
-        raise BenchError(f"sweep {history.plan['sweep']} has no {what}")
+        raise BenchError(f"sweep {history.plan.sweep} has no {what}")
     return trial
 
 
@@ -34,21 +34,24 @@ def beside_real(home: Home, history: History, trial: Trial) -> Path:
         BenchError: the trial has no pictures, or the sweep none of its data.
     """
     plan = history.plan
-    folder = home.folder(plan["sweep"])
+    folder = home.folder(plan.sweep)
     made = folder / "trials" / f"{trial.number:04d}" / "samples.png"
     if not made.exists():
-        raise BenchError(f"trial {trial.number} of {plan['sweep']} has no pictures; it did not end")
+        raise BenchError(f"trial {trial.number} of {plan.sweep} has no pictures; it did not end")
     real = folder / REFERENCE
     if not real.exists():
-        raise BenchError(f"sweep {plan['sweep']} has no pictures of its data; begin it anew")
+        raise BenchError(f"sweep {plan.sweep} has no pictures of its data; begin it anew")
     left, right = Image.open(made), Image.open(real)
     width, height = left.width + 16 + right.width, max(left.height, right.height) + HEAD
     page = Image.new("RGB", (width, height), "white")
     page.paste(left, (0, HEAD))
     page.paste(right, (left.width + 16, HEAD))
     draw = ImageDraw.Draw(page)
-    kind = "SIMULATED data" if plan["data"]["simulated"] else "real data"
-    draw.text((4, 6), f"generated: {trial.number:03d} {trial.suggestion['label']}", fill="black")
+    kind = "SIMULATED data" if plan.data["simulated"] else "real data"
+    leads = history.best()
+    first = "first on select: " if leads is not None and leads.number == trial.number else ""
+    caption = f"{first}{trial.number:03d} {trial.suggestion.label}, judged on report"
+    draw.text((4, 6), caption, fill="black")
     draw.text((left.width + 20, 6), f"{kind}, report part", fill="black")
     path = folder / f"samples-{trial.number:04d}.png"
     page.save(path)

@@ -1,8 +1,10 @@
-"""The decoded cache: one folder of memory-mapped uint8 images that all trials of a sweep share.
+"""The decoded cache: one folder of memory-mapped images that all trials of a sweep share.
 
-    images.u8     N·C·H·W bytes, C order, frames of one source together
-    frames.npz    subject int32 [N] (its place in subject_ids), part uint8 [N] (its place in PARTS)
-    index.json    digest, shape, sigma_data, hashed subject ids, notes and how it was read
+    images.bin    N·C·spatial values of one dtype, C order, frames of one source together
+    frames.npz    subject int32 [N] (its place in subject_ids), part uint8 [N] (its place in PARTS);
+                  label int64 [N] (-1 unknown) and vector float32 [N, V] where there are some
+    masks.bin     uint8 N·M·spatial, where every image has masks
+    index.json    digest, dtype, range, shape, sigma_data, hashed subject ids, notes, settings
 
 A cache is written to a folder beside its place and renamed into it, so it is whole or absent; of
 two that build the same one, the second finds it there and drops its own. Everything in it stays
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 import time
@@ -26,11 +27,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.cache_index import CacheIndex, read_index
+from bench.data.value_range import ValueRange
 from bench.errors import BenchError
 
-FORMAT = 1
-IMAGES, FRAMES, INDEX = "images.u8", "frames.npz", "index.json"
-_PART_NAMES = ("train", "select", "report")  # readers.base.PARTS, without importing it
+IMAGES, MASKS, FRAMES, INDEX = "images.bin", "masks.bin", "frames.npz", "index.json"
+_PART_NAMES = ("train", "select", "report")  # readers.reader.PARTS, without importing it
 _STALE_SEC = 86_400
 
 
@@ -38,14 +40,18 @@ _STALE_SEC = 86_400
 class CachedImages:
     """Decoded images with their subjects and parts; read-only and shared between processes.
 
-    images: uint8 [N, C, H, W]; in training x = images / 127.5 - 1, range [-1, 1].
-    sigma_data: standard deviation of x over all pixels and channels of the train part.
+    images: uint8, uint16 or float32 [N, C, *spatial], spatial [H, W] or [D, H, W].
+    value_range: the pixel values that training sees as -1 and 1 (`value_range.as_float`); none lies
+    outside. sigma_data: standard deviation of that over all pixels of the train part.
     parts: indices into images, ascending, one array for each of train, select, report.
+    labels: int64 [N], places in label_names, -1 unknown. masks: uint8 [N, M, *spatial], classes of
+    the pixels. vector: float32 [N, V], the values called vector_names, NaN unknown. None: no such.
     notes: all that is to be said, file names included: for the terminal and local files only.
     """
 
     path: Path
-    images: np.memmap[Any, np.dtype[np.uint8]]
+    images: np.memmap[Any, np.dtype[Any]]
+    value_range: ValueRange
     subject: NDArray[np.int32]
     parts: Mapping[str, NDArray[np.int64]]
     digest: str
@@ -56,19 +62,44 @@ class CachedImages:
     notes: tuple[str, ...]
     record_notes: tuple[str, ...]
     meta: Mapping[str, Any]
+    labels: NDArray[np.int64] | None = None
+    label_names: tuple[str, ...] = ()
+    masks: np.memmap[Any, np.dtype[np.uint8]] | None = None
+    vector: NDArray[np.float32] | None = None
+    vector_names: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """What records and trackers may carry: no file name, no path, no subject's own name."""
+        """What records and trackers may carry: no file name, no path, no subject's or class's name.
+
+        labels: for each part the images of each class in order, those of unknown class last.
+        """
         return {
             "name": self.name,
             "digest": self.digest,
             "simulated": self.simulated,
             "shape": list(self.images.shape),
+            "depth": self.images.dtype.name,
+            "value_range": list(self.value_range),
             "frames": {part: len(indices) for part, indices in self.parts.items()},
             "subjects": dict(self.subjects),
+            "labels": self.label_counts(),
+            "masks": 0 if self.masks is None else self.masks.shape[1],
+            "vector": list(self.vector_names),
             "sigma_data": self.sigma_data,
             "notes": list(self.record_notes),
             **self.meta,
+        }
+
+    def label_counts(self) -> dict[str, list[int]]:
+        """Images of each class in order, then of unknown class, by part; {} without labels."""
+        if self.labels is None:
+            return {}
+        classes = len(self.label_names)
+        return {
+            part: np.bincount(
+                np.where(self.labels[where] < 0, classes, self.labels[where]), minlength=classes + 1
+            ).tolist()
+            for part, where in self.parts.items()
         }
 
 
@@ -78,32 +109,78 @@ def load_cache(path: Path) -> CachedImages:
     Raises BenchError when it is missing, of another format or damaged.
     """
     try:
-        index = json.loads((path / INDEX).read_text())
+        for name in (INDEX, FRAMES, IMAGES):
+            if (path / name).exists() and not (path / name).is_file():
+                raise ValueError(f"{name} is no file")
+        index = read_index(path / INDEX)
         with np.load(path / FRAMES, allow_pickle=False) as frames:
-            subject, part = frames["subject"], frames["part"]
-        shape = tuple(index["shape"])
-        whole = (path / IMAGES).stat().st_size == int(np.prod(shape))
-    except (OSError, ValueError, KeyError) as error:
-        raise BenchError(f"no image cache in {path} ({error}); build it again") from error
-    if index["format"] != FORMAT or not whole:
-        raise BenchError(f"the image cache in {path} is damaged or of another version; delete it")
+            columns = {name: frames[name] for name in frames.files}
+        _check_columns(columns, index)
+        images = _map(path / IMAGES, index.dtype, index.shape)
+        masks = None
+        if index.mask_count:
+            count, _, *spatial = index.shape
+            masks = _map(path / MASKS, "uint8", (count, index.mask_count, *spatial))
+    except FileNotFoundError as error:
+        raise BenchError(f"no image cache in {path} ({error.filename} is missing)") from error
+    except Exception as error:  # damaged bytes raise anything, from zipfile, zlib, numpy and json
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(
+            f"the image cache in {path} is damaged or of another version ({reason}); delete it"
+        ) from error
+    subject, part = columns["subject"], columns["part"]
     parts = {
         name: np.flatnonzero(part == code).astype(np.int64) for code, name in enumerate(_PART_NAMES)
     }
     return CachedImages(
         path=path,
-        images=np.memmap(path / IMAGES, np.uint8, mode="r", shape=shape),
+        images=images,
+        value_range=index.value_range,
         subject=subject,
         parts=parts,
-        digest=index["digest"],
-        sigma_data=index["sigma_data"],
-        name=index["name"],
-        simulated=index["simulated"],
+        digest=index.digest,
+        sigma_data=index.sigma_data,
+        name=index.name,
+        simulated=index.simulated,
         subjects={name: len(np.unique(subject[where])) for name, where in parts.items()},
-        notes=tuple(index["notes"]),
-        record_notes=tuple(index["record_notes"]),
-        meta=index["meta"],
+        notes=index.notes,
+        record_notes=index.record_notes,
+        meta=index.meta,
+        labels=columns.get("label"),
+        label_names=index.label_names,
+        masks=masks,
+        vector=columns.get("vector"),
+        vector_names=index.vector_names,
     )
+
+
+def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[Any]]:
+    expected, size = int(np.prod(shape)) * np.dtype(dtype).itemsize, path.stat().st_size
+    if size != expected:
+        raise ValueError(f"{path.name} has {size} bytes, not {expected}")
+    return np.memmap(path, dtype, mode="r", shape=shape)
+
+
+def _check_columns(columns: Mapping[str, NDArray[Any]], index: CacheIndex) -> None:
+    count = index.shape[0]
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        "subject": ("int32", (count,)),
+        "part": ("uint8", (count,)),
+    }
+    if index.label_names:
+        expected["label"] = ("int64", (count,))
+    if index.vector_names:
+        expected["vector"] = ("float32", (count, len(index.vector_names)))
+    actual = {name: (column.dtype.name, column.shape) for name, column in columns.items()}
+    if actual != expected:
+        raise ValueError(f"{FRAMES} holds {actual}, not {expected}")
+    codes = np.unique(columns["part"])
+    if codes.tolist() != list(range(len(_PART_NAMES))):
+        raise ValueError(f"{FRAMES} holds the parts {codes.tolist()}")
+    if index.label_names and not -1 <= columns["label"].min() <= columns["label"].max() < len(
+        index.label_names
+    ):
+        raise ValueError(f"{FRAMES} holds classes that {INDEX} does not name")
 
 
 @contextlib.contextmanager
@@ -113,7 +190,7 @@ def building(final: Path) -> Iterator[Path]:
     Where another process has put `final` there in the meantime, that one stays. A full disk and
     a folder that cannot be written become BenchErrors.
     """
-    draft = final.with_name(f".building-{final.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    draft = _beside(final)
     try:
         draft.mkdir(parents=True)
         _sweep_stale(final.parent)
@@ -133,6 +210,25 @@ def building(final: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def remove(path: Path) -> None:
+    """Takes away what stands in a cache's place, in one step for all who look there."""
+    aside = _beside(path)
+    try:
+        path.rename(aside)
+        if aside.is_dir() and not aside.is_symlink():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink()
+    except FileNotFoundError:
+        return  # another process was faster
+    except OSError as error:
+        raise _disk_error(error, path.parent) from error
+
+
+def _beside(final: Path) -> Path:
+    return final.with_name(f".building-{final.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
 def _disk_error(error: OSError, folder: Path) -> BenchError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BenchError(
@@ -148,37 +244,3 @@ def _sweep_stale(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - draft.stat().st_mtime > _STALE_SEC:
                 shutil.rmtree(draft, ignore_errors=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PixelStatistics:
-    """Exact mean and standard deviation of uint8 images, in the range [-1, 1]."""
-
-    mean: tuple[float, ...]  # one a channel
-    std: tuple[float, ...]
-    sigma_data: float  # over all channels together
-
-
-def pixel_statistics(
-    images: NDArray[np.uint8], indices: NDArray[np.int64], batch: int = 1024
-) -> PixelStatistics:
-    """Statistics of images[indices] ([N, C, ...] uint8), streamed, from exact histograms."""
-    channels = images.shape[1]
-    counts = np.zeros((channels, 256), np.int64)
-    for start in range(0, len(indices), batch):
-        block = np.asarray(images[indices[start : start + batch]])
-        for channel in range(channels):
-            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
-    values = np.arange(256, dtype=np.float64) / 127.5 - 1.0
-
-    def moments(histogram: NDArray[np.int64]) -> tuple[float, float]:
-        share = histogram / histogram.sum()
-        mean = float(share @ values)
-        return mean, float(np.sqrt(share @ (values - mean) ** 2))
-
-    each = [moments(row) for row in counts]
-    return PixelStatistics(
-        mean=tuple(mean for mean, _ in each),
-        std=tuple(std for _, std in each),
-        sigma_data=moments(counts.sum(axis=0))[1],
-    )

@@ -1,41 +1,43 @@
 """Decodes the planned sources, frame by frame, into the bytes of a cache.
 
 Holds one frame and the per-frame bookkeeping. Whether the set is grey or colour is decided first,
-from a look at some frames, so that every frame is decoded once and straight into its mode.
+from a look at some frames, so that every frame is decoded once and straight into its mode. Frames
+are written at their own depth; `bench.data.unifying` makes one depth of several.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.data.readers.reader import Mode, Part, Reader, Source, UnreadableError
-from bench.data.resize import is_coloured, to_square
+from bench.data.fitting import fitted, fitted_masks, is_coloured
+from bench.data.folder_scan import Note
+from bench.data.readers.reader import Frame, Mode, Part, Reader, Source, UnreadableError
+from bench.data.reading import Reading
 from bench.data.subjects import hash_order
+from bench.data.value_range import DTYPES, ValueRange
 
 PROBED = 64  # sources looked at to decide between grey and colour
 GREY_SHARE = 0.95  # of the probed sources: with fewer grey ones the set is kept in colour
 
-T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
 @dataclass(kw_only=True)
 class Plan:
-    """What will be decoded, and what is already to be said. `said`: (note, note for records)."""
+    """What will be decoded, and what is already to be said."""
 
     sources: list[Source]
     subjects: list[str | None]
+    labels: list[str | None]  # of whole sources; arrays have one for each frame
+    vector_names: tuple[str, ...]
     skipped: list[tuple[str, str]]
-    said: list[str]
-    stated: bool
+    notes: list[Note]
+    subjects_stated: bool
     fingerprint: str
     digest: str
     partial: list[tuple[str, str]] = field(default_factory=list)
@@ -48,52 +50,83 @@ def colour_mode(plan: Plan, reader: Reader) -> tuple[Mode, str]:
     for source in plan.sources[::step][:PROBED]:
         try:
             frames = reader.frames(source, every=15, mode="RGB", warn=lambda _: None)
-            found = [is_coloured(frame) for frame in islice(frames, 3)]
+            verdicts = [is_coloured(frame.pixels) for frame in islice(frames, 3)]
         except UnreadableError:
             continue
-        looked += bool(found)
-        coloured += any(found)
+        looked += bool(verdicts)
+        coloured += any(verdicts)
     grey = coloured <= (1 - GREY_SHARE) * looked
     if grey and coloured:
-        plan.said.append(f"{coloured} of {looked} files looked at have colour: all kept as grey")
+        text = f"{coloured} of {looked} files looked at have colour: all kept as grey"
+        plan.notes.append(Note(text=text))
     return ("L" if grey else "RGB"), f"{coloured} of {looked} files looked at have colour"
 
 
 @dataclass(kw_only=True)
-class Read:
-    subjects: list[str] = field(default_factory=list)  # one a frame
-    official: list[Part | None] = field(default_factory=list)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+class FrameRecord:
+    """What is known of one frame that was written."""
+
+    subject: str
+    official: Part | None
+    size: tuple[int, ...]  # in its file, without channels
+    dtype: str
+    mask_count: int
+    label: str | None
+    vector: tuple[float, ...] | None
+
+
+@dataclass(kw_only=True)
+class Depth:
+    """What the files of one dtype say and hold of their range."""
+
+    seen: ValueRange
+    stated: set[ValueRange] = field(default_factory=set)
+
+    def include(self, low: float, high: float, stated: ValueRange | None) -> None:
+        self.seen = min(self.seen[0], low), max(self.seen[1], high)
+        if stated is not None:
+            self.stated.add(stated)
+
+
+@dataclass(kw_only=True)
+class Decoded:
+    """The frames in the order in which they were written, and the depths among them."""
+
+    frames: list[FrameRecord] = field(default_factory=list)
+    depths: dict[str, Depth] = field(default_factory=dict)
 
 
 def decode(
     plan: Plan,
     reader: Reader,
-    settings: dict[str, Any],
+    reading: Reading,
     mode: Mode,
-    out: Path,
+    images_path: Path,
+    masks_path: Path,
     progress: Progress | None,
-) -> Read:
-    read = Read()
-    most = settings["max_subjects"]
-    with out.open("wb") as stream:
-        for done, (source, name) in enumerate(zip(plan.sources, plan.subjects, strict=True)):
+) -> Decoded:
+    """Writes all frames to images_path, masks of those that have some to masks_path."""
+    decoded = Decoded()
+    with images_path.open("wb") as images, masks_path.open("wb") as masks:
+        for done, source in enumerate(plan.sources):
             if progress is not None:
                 progress(done, len(plan.sources))
             given = 0
-            kept = _thinned(source, most, len(plan.sources))
+            kept = _thinned(source, reading.max_subjects, len(plan.sources))
             warnings: list[str] = []
             try:
                 for index, frame in enumerate(
-                    reader.frames(source, every=settings["every"], mode=mode, warn=warnings.append)
+                    reader.frames(source, every=reading.every, mode=mode, warn=warnings.append)
                 ):
-                    owner = name or (source.frame_subjects or ())[index]
-                    if kept is not None and owner not in kept:
+                    record = _record(plan, done, index, frame, len(reading.size))
+                    if kept is not None and record.subject not in kept:
                         continue
-                    stream.write(to_square(frame, settings["resolution"]).tobytes())
-                    read.subjects.append(owner)
-                    read.official.append(source.part)
-                    read.sizes[(frame.shape[0], frame.shape[1])] += 1
+                    fill = _fill(frame, reading)
+                    images.write(fitted(frame.pixels, reading.size, reading.fit, fill).tobytes())
+                    if frame.masks is not None:
+                        masks.write(fitted_masks(frame.masks, reading.size, reading.fit).tobytes())
+                    _note_depth(decoded, frame)
+                    decoded.frames.append(record)
                     given += 1
             except UnreadableError as error:
                 if given:
@@ -104,7 +137,41 @@ def decode(
                 plan.partial.append((source.key, "; ".join(dict.fromkeys(warnings))))
         if progress is not None:
             progress(len(plan.sources), len(plan.sources))
-    return _cap(read, settings["max_frames_per_subject"], out)
+    return decoded
+
+
+def _record(plan: Plan, place: int, index: int, frame: Frame, dims: int) -> FrameRecord:
+    source, dtype = plan.sources[place], frame.pixels.dtype.name
+    assert dtype in DTYPES, f"a reader gave {dtype} pixels"
+    if dtype == "float32" and not np.isfinite(frame.pixels).all():
+        raise UnreadableError("pixels that are not finite")
+    name = plan.subjects[place]
+    labels = source.frame_labels
+    return FrameRecord(
+        subject=name if name is not None else (source.frame_subjects or ())[index],
+        official=source.part,
+        size=frame.pixels.shape[:dims],
+        dtype=dtype,
+        mask_count=0 if frame.masks is None else len(frame.masks),
+        label=plan.labels[place] if labels is None else labels[index],
+        vector=source.vector,
+    )
+
+
+def _note_depth(decoded: Decoded, frame: Frame) -> None:
+    low, high = float(frame.pixels.min()), float(frame.pixels.max())
+    depth = decoded.depths.setdefault(frame.pixels.dtype.name, Depth(seen=(low, high)))
+    depth.include(low, high, frame.stated_range)
+
+
+def _fill(frame: Frame, reading: Reading) -> float:
+    """What goes around a padded image: the range's low value, where it is known by now.
+
+    Floating-point pixels are marked with NaN, which `unifying` replaces.
+    """
+    if frame.pixels.dtype.kind == "f":
+        return float("nan")
+    return 0.0 if reading.value_range is None else max(0.0, round(reading.value_range[0]))
 
 
 def _thinned(source: Source, most: int | None, sources: int) -> set[str] | None:
@@ -113,36 +180,3 @@ def _thinned(source: Source, most: int | None, sources: int) -> set[str] | None:
         return None
     names = sorted(set(source.frame_subjects), key=hash_order)
     return set(names[: max(1, most // sources)])
-
-
-def _cap(read: Read, most: int | None, out: Path) -> Read:
-    """Keeps at most `most` evenly spaced frames of each subject, in memory and on disk."""
-    frames = Counter(read.subjects)
-    if most is None or not frames or max(frames.values()) <= most:
-        return read
-    seen: Counter[str] = Counter()
-    keep = np.zeros(len(read.subjects), bool)
-    wanted = {name: _spread(count, most) for name, count in frames.items()}
-    for index, name in enumerate(read.subjects):
-        keep[index] = seen[name] in wanted[name]
-        seen[name] += 1
-    size = out.stat().st_size // len(keep)
-    with out.open("rb") as source, out.with_suffix(".capped").open("wb") as target:
-        for kept in keep:
-            block = source.read(size)
-            if kept:
-                target.write(block)
-    out.with_suffix(".capped").replace(out)
-    return Read(
-        subjects=_chosen(read.subjects, keep),
-        official=_chosen(read.official, keep),
-        sizes=read.sizes,
-    )
-
-
-def _spread(count: int, most: int) -> set[int]:
-    return set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist())
-
-
-def _chosen(items: Sequence[T], keep: NDArray[np.bool_]) -> list[T]:
-    return [item for item, kept in zip(items, keep, strict=True) if kept]

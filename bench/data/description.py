@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.cache import CachedImages
+from bench.data.folder_scan import printable
+from bench.data.value_range import to_uint8
 from bench.errors import BenchError
 
 _GAP = 2  # pixels between thumbnails
@@ -30,26 +32,53 @@ def describe(cached: CachedImages) -> dict[str, Any]:
             "median": float(np.median(counts)),
             "max": int(counts.max()),
         }
-    return {
+    low, high = cached.value_range
+    body = {
         **cached.record(),
+        "labels": {part: _named(cached, n) for part, n in cached.label_counts().items()},
+        "settings": {k: v for k, v in cached.meta["settings"].items() if v not in (None, 0)},
+        "vector": _vector_ranges(cached),
         "notes": list(cached.notes),
         "frames_per_subject": each,
-        "cache": str(cached.path),
+        "cache": printable(str(cached.path)),
         "cache_mb": round(cached.images.nbytes / 1e6, 1),
-        "range": "x = uint8 / 127.5 - 1",
+        "range": f"{cached.images.dtype.name} {low:g}..{high:g} becomes -1..1",
     }
+    del body["depth"], body["value_range"]
+    return body
+
+
+def _named(cached: CachedImages, counts: list[int]) -> str:
+    """'388 of class 0, 3494 of class 1, 2 of unknown class'."""
+    texts = [f"{n} of class {name}" for name, n in zip(cached.label_names, counts, strict=False)]
+    return ", ".join(texts + ([f"{counts[-1]} of unknown class"] if counts[-1] else []))
+
+
+def _vector_ranges(cached: CachedImages) -> dict[str, dict[str, float]]:
+    """Smallest, mean and largest of each named value, and how many images lack it."""
+    if cached.vector is None:
+        return {}
+    ranges: dict[str, dict[str, float]] = {}
+    for name, column in zip(cached.vector_names, cached.vector.T, strict=True):
+        known = column[np.isfinite(column)].astype(np.float64)
+        ranges[name] = {"unknown": len(column) - len(known)}
+        if len(known):
+            values = {"min": known.min(), "mean": known.mean(), "max": known.max()}
+            ranges[name] |= {key: float(value) for key, value in values.items()}
+    return ranges
 
 
 def thumbnails(cached: CachedImages, path_png: Path, *, columns: int = 12, rows: int = 2) -> None:
     """Writes one PNG of real frames: `rows` rows of each part, train, select, report downwards.
 
-    Each row's frames come from as many subjects as there are. The picture shows the data itself:
-    it is written where it is told to and nowhere else. BenchError when it cannot be.
+    Each row's frames come from as many subjects as there are, in the range that training sees; of
+    a volume the middle slice is shown. The picture shows the data itself: it is written where it is
+    told to and nowhere else. BenchError when it cannot be.
     """
     bands = []
     for indices in cached.parts.values():
         chosen = _varied(cached, indices, columns * rows)
-        tiles = np.stack([_tile(cached.images[index]) for index in chosen])
+        tiles = np.stack([_tile(cached, index) for index in chosen])
         missing = columns * rows - len(tiles)
         tiles = np.pad(tiles, [(0, missing), *[(0, 0)] * (tiles.ndim - 1)])
         bands.append(_mosaic(tiles, columns))
@@ -76,9 +105,13 @@ def _varied(cached: CachedImages, indices: NDArray[np.int64], n: int) -> list[in
     return chosen[:n]
 
 
-def _tile(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[C, H, W] -> [H, W] or [H, W, 3]."""
-    return np.asarray(image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0))
+def _tile(cached: CachedImages, index: int) -> NDArray[np.uint8]:
+    """[H, W], or [H, W, 3] of three channels; of any other number of channels the first."""
+    image = cached.images[index]
+    if image.ndim == 4:
+        image = image[:, image.shape[1] // 2]
+    tile = to_uint8(image, cached.value_range)
+    return np.asarray(tile.transpose(1, 2, 0) if len(tile) == 3 else tile[0])
 
 
 def _mosaic(tiles: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

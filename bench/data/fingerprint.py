@@ -31,7 +31,8 @@ def content_digests(paths: Iterable[Path], memory: Path) -> dict[Path, str]:
     for path in dict.fromkeys(paths):
         try:
             stat = path.stat()
-            mark = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()
+            times = f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode()
+            mark = os.fsencode(path.resolve()) + times
             name = hashlib.blake2b(mark, digest_size=16).hexdigest()
             if name not in known:
                 known[name] = file_digest(path)
@@ -49,7 +50,9 @@ def _recall(memory: Path) -> dict[str, str]:
         known = json.loads(memory.read_text())
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {name: value for name, value in known.items() if isinstance(value, str)}
 
 
 def _remember(memory: Path, known: dict[str, str]) -> None:

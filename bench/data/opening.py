@@ -1,13 +1,14 @@
 """open_data: from a path (or none: a simulated set) to a cache, built once and found again.
 
-List the sources with the reader that applies, name their subjects, digest content and settings;
-if no cache of that digest is there, decode every source frame by frame into one, then deal the
-parts and measure the train part. Memory holds a few frames at a time; broken sources are skipped,
-counted and named.
+Scan the folder, list the sources with the reader that applies, name their subjects and classes,
+digest content and settings; if no whole cache of that digest is there, decode every source frame
+by frame into one, deal the parts and measure the train part. Memory holds a few frames at a time;
+broken sources are skipped, counted and named.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -19,15 +20,22 @@ import numpy as np
 
 from bench.data import cache, readers
 from bench.data.cache import CachedImages, building, load_cache
-from bench.data.decoding import Plan, Progress, colour_mode, decode
+from bench.data.cache_index import FORMAT, CacheIndex, write_index
+from bench.data.decoding import FrameRecord, Plan, Progress, colour_mode, decode
 from bench.data.fingerprint import content_digests
+from bench.data.fitting import RESIZER
+from bench.data.folder_scan import DataFolder, Note, scan
+from bench.data.joining import join_near_copies
+from bench.data.labels import numbered, source_labels
 from bench.data.parts import assign
-from bench.data.readers.reader import Part, Reader
-from bench.data.resize import RESIZER
+from bench.data.readers.reader import Listing, Part, Reader, Source
+from bench.data.reading import Reading
 from bench.data.subjects import group, hash_order
+from bench.data.unifying import unify
+from bench.data.value_range import pixel_statistics
 from bench.errors import BenchError
 
-NAMED = 5  # skipped files named in one note; the rest is counted
+SIMULATED = Note(text="SIMULATED data, drawn by this program")
 
 
 class Simulation(Protocol):
@@ -49,97 +57,127 @@ class Simulation(Protocol):
 
 def open_data(
     path: Path | None,
+    reading: Reading,
     *,
     workload_reader: str,
-    resolution: int,
     home: Path,
-    every: int = 5,
-    group_by: str | None = None,
-    max_frames_per_subject: int | None = None,
-    max_subjects: int | None = None,
-    simulated: Simulation,
+    simulated: Simulation | None,
     progress: Progress | None = None,
 ) -> CachedImages:
     """The cache of the images in `path` (None: of the simulated set), under home/cache.
 
-    workload_reader: the workload's official layout, tried first and used for the simulated set.
-    every: one frame in `every` of videos (the simulated set states its own); still images: all.
-    group_by: a regular expression on the path below `path`; group 1 or the whole match is the
-    subject. max_frames_per_subject: evenly spaced ones. max_subjects: drawn by hash, as many of
-    each official part as its share, at least one. progress(done, total) counts sources.
+    workload_reader: the workload's official layout, tried first and used for the simulated set,
+    which also states its own `every`. progress(done, total) counts sources. A cache that is damaged
+    is built anew, and the notes say so.
     Raises BenchError for every mistake in these and for data that cannot be used.
     """
-    _check(resolution, every, max_frames_per_subject, max_subjects)
     root = home / "cache"
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(f"cannot write in {home}: {error.strerror}; choose another") from error
-    about = None
+    about, others = None, tuple[Note, ...]()
     if path is None:
-        about, every = simulated.describe(), simulated.every
-        path = root / f"simulated-{simulated.digest()}"
-        if not path.is_dir():
-            with building(path) as draft:
-                simulated.write(draft)
+        if simulated is None:
+            raise BenchError("no data; give the path of a folder or file")
+        about, reading = simulated.describe(), dataclasses.replace(reading, every=simulated.every)
         reader_name, reader = workload_reader, readers.load(workload_reader)
+        drawn = root / f"simulated-{simulated.digest()}"
+        folder = _simulated_folder(simulated, drawn, reading, reader)
     else:
-        reader_name, reader = readers.detect(path, workload_reader)
-    settings = {
-        "format": cache.FORMAT,
-        "reader": reader_name,
-        "resolution": resolution,
-        "every": every,
-        "resizer": RESIZER,
-        "group_by": group_by,
-        "max_frames_per_subject": max_frames_per_subject,
-        "max_subjects": max_subjects,
-    }
-    plan = _plan(path, reader, settings, root)
+        folder = scan(path, reading.include, reading.exclude)
+        reader_name, reader, others = readers.choose(folder, workload_reader, reading.reader)
+    reading = dataclasses.replace(reading, reader=reader_name)
+    plan = _plan(folder, reader, reading, others, root)
     final = root / plan.digest
-    if not final.is_dir():
-        with building(final) as draft:
-            _build(plan, reader, settings, about, draft, progress)
-    return load_cache(final)
+    damage: tuple[str, ...] = ()
+    if final.exists() or final.is_symlink():
+        try:
+            cached = load_cache(final)
+            if cached.digest != plan.digest:
+                raise BenchError(f"the image cache in {final} is that of other data")
+            return cached
+        except BenchError as error:
+            damage = (f"built anew: {error}",)
+            cache.remove(final)
+    with building(final) as draft:
+        _build(plan, reader, reading, about, draft, progress)
+    cached = load_cache(final)
+    return dataclasses.replace(cached, notes=(*damage, *cached.notes))
 
 
-def _check(resolution: int, every: int, frames: int | None, subjects: int | None) -> None:
-    for name, value, least in (
-        ("resolution", resolution, 4),
-        ("every", every, 1),
-        ("max_frames_per_subject", frames, 1),
-        ("max_subjects", subjects, 3),
-    ):
-        if value is not None and value < least:
-            raise BenchError(f"{name} {value} is too small; at least {least}")
+def _simulated_folder(
+    simulated: Simulation, path: Path, reading: Reading, reader: Reader
+) -> DataFolder:
+    """The drawn set; drawn again where its folder is there and its listing is not."""
+    if path.is_dir() and not reader.matches(scan(path)):
+        cache.remove(path)
+    if not path.is_dir():
+        with building(path) as draft:
+            simulated.write(draft)
+    return scan(path, reading.include, reading.exclude)
 
 
-def _plan(path: Path, reader: Reader, settings: dict[str, Any], root: Path) -> Plan:
-    listing = reader.list_sources(path)
+def _plan(
+    folder: DataFolder, reader: Reader, reading: Reading, others: Sequence[Note], root: Path
+) -> Plan:
+    listing = reader.list_sources(folder)
     if not listing.sources:
+        skipped = _losses("skipped", listing.skipped)
         raise BenchError(
-            f"nothing readable in {path}; looked for {reader.LOOKS_FOR}"
-            + (f"; {_named(listing.skipped)}" if listing.skipped else "")
+            f"nothing readable in {folder.root}; looked for {reader.LOOKS_FOR}"
+            + "".join(f"; {note.local}" for note in skipped)
         )
+    _check_shapes(listing.sources, reading)
     files = [source.path for source in listing.sources]
     digests = content_digests([*files, *listing.listing_files], root / "digests.json")
     content = {s.key: digests.get(s.path, "unreadable " + s.key) for s in listing.sources}
-    rows = [[s.key, content[s.key], s.part] for s in listing.sources]
-    rows += [[file.name, digests.get(file, ""), None] for file in listing.listing_files]
-    fingerprint = hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
+    fingerprint = _fingerprint(listing, content, digests)
+    settings = {"format": FORMAT, "resizer": RESIZER, **reading.identity()}
     text = json.dumps([fingerprint, settings], sort_keys=True)
-    grouping = group(listing.sources, settings["group_by"], content)
+    grouping = group(listing.sources, reading.group_by)
+    labels, label_notes = source_labels(listing.sources, reading.label_by)
     plan = Plan(
         sources=list(listing.sources),
         subjects=list(grouping.subjects),
+        labels=labels,
+        vector_names=listing.vector_names,
         skipped=list(listing.skipped),
-        said=[*listing.notes, *grouping.notes],
-        stated=grouping.stated,
+        notes=[
+            *folder.notes,
+            *others,
+            *listing.notes,
+            *(Note(text=text) for text in grouping.notes),
+            *(Note(text="examples", files=(text,)) for text in grouping.examples),
+            *label_notes,
+        ],
+        subjects_stated=grouping.stated and all(s.subjects_known for s in listing.sources),
         fingerprint=fingerprint,
         digest=hashlib.blake2b(text.encode(), digest_size=10).hexdigest(),
     )
-    _keep_some_subjects(plan, settings["max_subjects"])
+    _keep_some_subjects(plan, reading.max_subjects)
     return plan
+
+
+def _check_shapes(sources: Sequence[Source], reading: Reading) -> None:
+    """All sources are images, or volumes of as many channels, and the size is one for them."""
+    kinds = {(source.dims, source.channels) for source in sources}
+    if len(kinds) > 1:
+        raise BenchError(
+            "images and volumes, or volumes of several channel counts, in one data set; choose "
+            "files of one kind with --include GLOB"
+        )
+    ((dims, _),) = kinds
+    if dims != len(reading.size):
+        wanted = "volumes: give the size as DxHxW" if dims == 3 else "images: give the size as HxW"
+        raise BenchError(f"size {reading.size_text} is not for these data, {wanted} (--size)")
+
+
+def _fingerprint(listing: Listing, content: dict[str, str], digests: dict[Path, str]) -> str:
+    """Digest of all that decides pixels, parts, subjects and classes, wherever the folder lies."""
+    rows: list[list[str | None]] = [[s.key, content[s.key], s.part] for s in listing.sources]
+    rows += [[None, digests.get(file, ""), None] for file in listing.listing_files]
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
 
 
 def _keep_some_subjects(plan: Plan, most: int | None) -> None:
@@ -157,86 +195,144 @@ def _keep_some_subjects(plan: Plan, most: int | None) -> None:
         if room[official[subject]] > 0:
             room[official[subject]] -= 1
             kept.add(subject)
-    both = [p for p in zip(plan.sources, plan.subjects, strict=True) if p[1] in kept]
-    plan.sources, plan.subjects = [source for source, _ in both], [name for _, name in both]
-    plan.said.append(f"{len(kept)} of {len(official)} subjects are used, drawn by hash")
+    places = [i for i, subject in enumerate(plan.subjects) if subject in kept]
+    plan.sources = [plan.sources[i] for i in places]
+    plan.subjects = [plan.subjects[i] for i in places]
+    plan.labels = [plan.labels[i] for i in places]
+    text = f"{len(kept)} of {len(official)} subjects are used, drawn by hash"
+    plan.notes.append(Note(text=text))
 
 
 def _build(
     plan: Plan,
     reader: Reader,
-    settings: dict[str, Any],
+    reading: Reading,
     about: dict[str, Any] | None,
     draft: Path,
     progress: Progress | None,
 ) -> None:
-    """Decodes, deals parts, measures, and writes the three files of a cache into `draft`."""
-    resolution = settings["resolution"]
+    """Decodes, deals parts, measures, and writes the files of a cache into `draft`."""
     mode, how = colour_mode(plan, reader)
-    channels = 1 if mode == "L" else 3
-    read = decode(plan, reader, settings, mode, draft / cache.IMAGES, progress)
-    if not read.subjects:
-        raise BenchError(f"none of {len(plan.sources)} files could be read: {_named(plan.skipped)}")
-    codes, part_notes = assign(read.subjects, read.official)
-    names = list(dict.fromkeys(read.subjects))
-    place = {name: index for index, name in enumerate(names)}
-    subject = np.array([place[name] for name in read.subjects], np.int32)
-    shape = (len(codes), channels, resolution, resolution)
-    images = np.memmap(draft / cache.IMAGES, np.uint8, mode="r", shape=shape)
-    stats = cache.pixel_statistics(images, np.flatnonzero(codes == 0))
+    stated_channels = plan.sources[0].channels
+    channels = stated_channels if stated_channels is not None else {"L": 1, "RGB": 3}[mode]
+    images_path, masks_path = draft / cache.IMAGES, draft / cache.MASKS
+    decoded = decode(plan, reader, reading, mode, images_path, masks_path, progress)
+    if not decoded.frames:
+        note = _losses("skipped", plan.skipped)[0]
+        raise BenchError(f"none of {len(plan.sources)} files could be read: {note.local}")
+    unified = unify(decoded, reading, (channels, *reading.size), images_path, masks_path)
+    frames = unified.frames
+    shape = (len(frames), channels, *reading.size)
+    images = np.memmap(images_path, unified.dtype, mode="r", shape=shape)
+    official = [frame.official for frame in frames]
+    joined = join_near_copies(
+        images, [frame.subject for frame in frames], official, unified.value_range
+    )
+    subjects = joined.subjects
+    labels, label_names = numbered([frame.label for frame in frames])
+    codes, part_notes = assign(subjects, official, None if labels is None else labels.tolist())
+    names = list(dict.fromkeys(subjects))
+    stats = pixel_statistics(images, np.flatnonzero(codes == 0), unified.value_range)
     if stats.sigma_data == 0.0:
         raise BenchError("all pixels of the train part are equal: nothing to learn from")
-    np.savez(draft / cache.FRAMES, subject=subject, part=codes)
-    sizes = sorted(read.sizes.elements(), key=lambda size: size[0] * size[1])
-    counts = {
-        f"{len(plan.skipped)} files skipped": plan.skipped,
-        f"{len(plan.partial)} files read in part": plan.partial,
-    }
-    losses = [(text, f"{text}: {_named(rows)}") for text, rows in counts.items() if rows]
-    small = sum(n for size, n in read.sizes.items() if min(size) < resolution)
-    said = [*plan.said, *part_notes]
-    if small:
-        said.append(f"{small} frames are smaller than {resolution}x{resolution}: enlarged")
-    if about is not None:
-        said.insert(0, "SIMULATED data, drawn by this program")
-    index = {
-        "format": cache.FORMAT,
-        "digest": plan.digest,
-        "shape": shape,
-        "sigma_data": stats.sigma_data,
-        "name": f"{about['name'] if about else settings['reader']}-{plan.digest[:8]}",
-        "simulated": about is not None,
-        "subject_ids": [_hashed_id(name, plan.fingerprint) for name in names],
-        "notes": [*said, *(long for _, long in losses)],
-        "record_notes": [*said, *(short for short, _ in losses)],
-        "meta": {
-            "settings": settings,
+    columns: dict[str, Any] = {"subject": _places(subjects, names), "part": codes}
+    if labels is not None:
+        columns["label"] = labels
+    if plan.vector_names:
+        columns["vector"] = np.array([frame.vector for frame in frames], np.float32)
+    np.savez(draft / cache.FRAMES, **columns)
+    notes = [
+        *([SIMULATED] if about is not None else []),
+        *plan.notes,
+        *unified.notes,
+        *(Note(text=text) for text in joined.notes),
+        *(Note(text="near copies", files=(text,)) for text in joined.examples),
+        *(Note(text=text) for text in part_notes),
+        *_size_notes(frames, reading),
+        *_losses("skipped", plan.skipped),
+        *_losses("read in part", plan.partial),
+    ]
+    index = CacheIndex(
+        digest=plan.digest,
+        shape=shape,
+        dtype=unified.dtype,
+        value_range=unified.value_range,
+        sigma_data=stats.sigma_data,
+        name=f"{about['name'] if about else reading.reader}-{plan.digest[:8]}",
+        simulated=about is not None,
+        subject_ids=tuple(_hashed_id(name, plan.fingerprint) for name in names),
+        label_names=label_names,
+        mask_count=unified.mask_count,
+        vector_names=plan.vector_names,
+        notes=tuple(note.local for note in notes),
+        record_notes=tuple(note.text for note in notes),
+        meta={
+            # globs may hold file names: their number is enough for a record
+            "settings": {
+                "resizer": RESIZER,
+                **reading.identity(),
+                "include": len(reading.include),
+                "exclude": len(reading.exclude),
+            },
             "simulation": about,
-            "channels_because": how,
-            "subjects_stated": plan.stated,
+            "channels_because": how if stated_channels is None else "stated by the arrays",
+            "subjects_stated": plan.subjects_stated,
             "sources": len(plan.sources),
             "skipped": len(plan.skipped),
             "read_in_part": len(plan.partial),
-            "source_height_width": {
-                "min": sizes[0],
-                "median": sizes[len(sizes) // 2],
-                "max": sizes[-1],
-            },
+            "source_size": _size_summary(decoded.frames),
             "channel_mean": stats.mean,
             "channel_std": stats.std,
         },
-    }
-    (draft / cache.INDEX).write_text(json.dumps(index, indent=1))
+    )
+    write_index(draft / cache.INDEX, index)
+
+
+def _places(subjects: Sequence[str], names: Sequence[str]) -> Any:
+    place = {name: index for index, name in enumerate(names)}
+    return np.array([place[name] for name in subjects], np.int32)
+
+
+def _size_notes(frames: Sequence[FrameRecord], reading: Reading) -> list[Note]:
+    """How many frames were enlarged, cut or padded to come to the size."""
+    notes = []
+    small = sum(any(a < b for a, b in zip(f.size, reading.size, strict=True)) for f in frames)
+    if small:
+        text = f"{small} frames are smaller than {reading.size_text}: enlarged"
+        notes.append(Note(text=text))
+    other = sum(not _has_aspect(f.size, reading.size) for f in frames)
+    if other:
+        done = {
+            "crop": "their centre was cut out (--fit pad keeps all of it)",
+            "pad": "padded with the range's lowest value (--fit crop cuts out the centre)",
+        }[reading.fit]
+        notes.append(
+            Note(text=f"{other} frames have another aspect than {reading.size_text}: {done}")
+        )
+    return notes
+
+
+def _has_aspect(source: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether one scale brings every axis to within a pixel of the size."""
+    scale = min(side / length for side, length in zip(size, source, strict=True))
+    return all(side - scale * length < 1 for side, length in zip(size, source, strict=True))
+
+
+def _size_summary(frames: Sequence[FrameRecord]) -> dict[str, tuple[int, ...]]:
+    sizes = sorted((frame.size for frame in frames), key=lambda size: (int(np.prod(size)), size))
+    return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]}
 
 
 def _hashed_id(subject: str, fingerprint: str) -> str:
     """Keyed by the data itself: without it, "pat 7" cannot be found by trying all numbers."""
     return hashlib.blake2b(
-        subject.encode(), key=fingerprint.encode(), digest_size=6
+        subject.encode(errors="surrogatepass"), key=fingerprint.encode(), digest_size=6
     ).hexdigest()  # fmt: skip
 
 
-def _named(rows: Sequence[tuple[str, str]]) -> str:
-    """'a.avi (listed but missing), ... and 3 more'."""
-    text = ", ".join(f"{key} ({reason})" for key, reason in rows[:NAMED])
-    return f"{text} and {len(rows) - NAMED} more" if len(rows) > NAMED else text
+def _losses(what: str, rows: Sequence[tuple[str, str]]) -> list[Note]:
+    """'2 files skipped: a.avi (listed but missing), ... and 1 more', if there are any."""
+    if not rows:
+        return []
+    named = tuple(f"{key} ({reason})" for key, reason in rows)
+    return [Note(text=f"{len(rows)} files {what}", files=named)]

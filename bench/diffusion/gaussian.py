@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from bench.conditions import Condition
 from bench.errors import BenchError
 from bench.files import whole
 
@@ -31,8 +32,9 @@ MAX_LOW_RANK = 1024
 class GaussianDenoiser:
     """Mean and covariance of images, kept as an eigen-decomposition. All float64.
 
-    mean [dim]; basis [dim, k], orthonormal columns; eigenvalues [k] >= 0, descending; `rest` is the
-    variance in every direction outside the basis (k < dim only where there were few images).
+    mean [dim]; basis [dim, k], orthonormal columns; eigenvalues [k] >= 0, descending;
+    `variance_outside` is that of every direction outside the basis (k < dim only where there were
+    few images).
     shape = (C, *spatial). `shrinkage` is the weight the identity got; n_images were read.
     Calling it is D(x, sigma, cond), so samplers take it as a denoiser.
     """
@@ -40,7 +42,7 @@ class GaussianDenoiser:
     mean: Tensor
     basis: Tensor
     eigenvalues: Tensor
-    rest: float
+    variance_outside: float
     shape: tuple[int, ...]
     shrinkage: float
     n_images: int
@@ -50,13 +52,23 @@ class GaussianDenoiser:
         """Channels times pixels."""
         return self.mean.numel()
 
-    def __call__(self, x: Tensor, sigma: Tensor | float, cond: Tensor | None = None) -> Tensor:
-        """x [N, C, *spatial] at sigma > 0 ([N] or one number) -> posterior mean, float64."""
+    def __call__(self, x: Tensor, sigma: Tensor | float, cond: Condition | None = None) -> Tensor:
+        """x [N, C, *spatial] at sigma > 0 ([N] or one number) -> posterior mean, float64.
+
+        `cond` is ignored: one Gaussian stands for all cases.
+
+        Raises:
+            BenchError: x is of other channels or sides than the images it was fitted to.
+        """
+        if tuple(x.shape[1:]) != self.shape:
+            raise BenchError(
+                f"the linear-Gaussian reference is of {self.shape} images, got {tuple(x.shape[1:])}"
+            )
         mean, basis, values = (t.to(x.device) for t in (self.mean, self.basis, self.eigenvalues))
         variance = torch.as_tensor(sigma, dtype=torch.float64, device=x.device)
         variance = variance.expand(x.shape[0])[:, None] ** 2
         centred = x.double().flatten(1) - mean
-        outside = self.rest / (self.rest + variance)
+        outside = self.variance_outside / (self.variance_outside + variance)
         gain = values / (values + variance) - outside
         y = mean + outside * centred + (centred @ basis * gain) @ basis.T
         return y.view(x.shape)
@@ -67,7 +79,12 @@ class GaussianDenoiser:
         values = self.eigenvalues.numpy()
         inside = (values * variance / (values + variance)).sum(-1)
         variance = variance[..., 0]
-        outside = (self.dim - len(values)) * self.rest * variance / (self.rest + variance)
+        outside = (
+            (self.dim - len(values))
+            * self.variance_outside
+            * variance
+            / (self.variance_outside + variance)
+        )
         error: NDArray[np.float64] = (inside + outside) / self.dim
         return error
 
@@ -77,7 +94,7 @@ class GaussianDenoiser:
         Raises:
             BenchError: the disk is full or the folder cannot be written.
         """
-        scalars = np.array([self.rest, self.shrinkage, self.n_images], dtype=np.float64)
+        scalars = np.array([self.variance_outside, self.shrinkage, self.n_images], dtype=np.float64)
         tensors = {
             "mean": self.mean.numpy(),
             "basis": np.ascontiguousarray(self.basis.numpy()),
@@ -94,12 +111,12 @@ class GaussianDenoiser:
         if not path.is_file():
             raise BenchError(f"no linear-Gaussian reference at {path}; fit and save one first")
         data = load_file(path)
-        rest, shrinkage, n_images = data["scalars"].tolist()
+        variance_outside, shrinkage, n_images = data["scalars"].tolist()
         return cls(
             mean=torch.from_numpy(data["mean"]),
             basis=torch.from_numpy(data["basis"]),
             eigenvalues=torch.from_numpy(data["eigenvalues"]),
-            rest=rest,
+            variance_outside=variance_outside,
             shape=tuple(data["shape"].tolist()),
             shrinkage=shrinkage,
             n_images=int(n_images),
@@ -114,20 +131,20 @@ class GaussianDenoiser:
         the same on at most 1024 images, evenly spaced over those given. `shrink=False` is the
         plain sample covariance: exact about the images given, too narrow for others.
         """
-        given = torch.as_tensor(images)
-        if not given.is_floating_point():
+        pixels = torch.as_tensor(images)
+        if not pixels.is_floating_point():
             raise BenchError(
                 f"the linear-Gaussian reference needs images as float in the network's range, "
-                f"got {given.dtype}"
+                f"got {pixels.dtype}"
             )
-        shape = tuple(given.shape[1:])
+        shape = tuple(pixels.shape[1:])
         dim = math.prod(shape)
-        if dim > MAX_FULL_DIM and len(given) > MAX_LOW_RANK:
-            given = given[np.linspace(0, len(given) - 1, MAX_LOW_RANK).astype(np.int64)]
-        n = len(given)
+        if dim > MAX_FULL_DIM and len(pixels) > MAX_LOW_RANK:
+            pixels = pixels[np.linspace(0, len(pixels) - 1, MAX_LOW_RANK).astype(np.int64)]
+        n = len(pixels)
         if n < 2:
             raise BenchError(f"the linear-Gaussian reference needs at least 2 images, got {n}")
-        flat = given.reshape(n, dim).cpu().double()
+        flat = pixels.reshape(n, dim).cpu().double()
         mean = flat.mean(0)
         flat = flat - mean
         if 2 * n > dim and dim <= MAX_FULL_DIM:
@@ -143,7 +160,7 @@ class GaussianDenoiser:
             mean=mean,
             basis=basis,
             eigenvalues=(1 - alpha) * values + alpha * level,
-            rest=alpha * level,
+            variance_outside=alpha * level,
             shape=shape,
             shrinkage=alpha,
             n_images=n,

@@ -1,4 +1,27 @@
-"""What a trial measures: extractors, Fréchet distance, denoising error, loss stability, throughput.
+"""What a trial measures. A metric is a file with a class here and one line in METRICS.
 
 Nothing is imported here; each module is imported by its name when it is needed.
 """
+
+from __future__ import annotations
+
+from bench.doors import Family
+
+METRICS = Family(
+    kind="metric",
+    table={
+        "fd": "bench.metrics.frechet_metric:FrechetMetric",
+        "kd": "bench.metrics.kernel_metric:KernelMetric",
+        "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
+        "clipping": "bench.metrics.clipping:ClippingMetric",
+    },
+    suite="bench.metrics.metric_conformance:check",
+)
+EXTRACTORS = Family(
+    kind="extractor",
+    table={
+        "randconv": "bench.metrics.randconv:build",
+        "randconv64": "bench.metrics.randconv:build_64",
+    },
+    suite="bench.metrics.extractors:check_extractor",
+)

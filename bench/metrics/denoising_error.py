@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench import streams
+from bench.conditions import NOTHING, Condition
 from bench.errors import BenchError
-from bench.metrics.nonfinite import NonFiniteError, require_finite
+from bench.nonfinite import NonFiniteError, require_finite
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
+Denoise = Callable[[Tensor, Tensor, Condition], Tensor]
 
 # Inside the 1st to 99th percentile of every setup's training noise: 0.05 is just above VP's 1st
 # (t = 0.01), 5 about EDM's 99th (ln sigma ~ N(-1.2, 1.2^2)); VE and iDDPM reach beyond both.
@@ -61,27 +62,31 @@ def squared_errors(
     *,
     sigmas: Sequence[float] | NDArray[np.float64],
     noise_seed: int,
+    condition: Condition = NOTHING,
     batch_size: int = 64,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
     """Mean squared error per pixel of each picture at each sigma: float64 [N, len(sigmas)].
 
-    `denoise(x, sigma)` maps noisy float32 pictures [n, C, ...] and sigma [n] to their estimate;
-    a condition is bound into it. `images` are in [-1, 1]. The noise depends on (noise_seed,
-    sigma, position in `images`) alone, so any two denoisers see the same. Raises NonFiniteError.
+    `denoise(x, sigma, condition)` maps noisy float32 pictures [n, C, ...], sigma [n] and the
+    condition of these pictures to their estimate. `images` are in [-1, 1]. The noise depends on
+    (noise_seed, sigma, position in `images`) alone, so any two denoisers see the same.
+    Raises NonFiniteError.
     """
-    levels = _levels(sigmas)
+    levels = levels_of(sigmas)
     errors = np.empty((len(images), len(levels)), np.float64)
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             part = images[start : start + batch_size]
             y = torch.as_tensor(part, dtype=torch.float32, device=device)
             rows = range(start, start + len(y))
+            known = condition.rows(slice(rows.start, rows.stop))
             for k, sigma in enumerate(levels):
                 purpose = f"denoising error at {sigma:.9g}"
                 draw = streams.normal(noise_seed, purpose, rows, tuple(y.shape[1:]))
                 x = y + sigma * torch.from_numpy(draw).to(device)
-                d = denoise(x, torch.full((len(y),), sigma, dtype=torch.float32, device=device))
+                level = torch.full((len(y),), sigma, dtype=torch.float32, device=device)
+                d = denoise(x, level, known)
                 error = (d.double() - y.double()).square().flatten(1).mean(1)
                 errors[rows.start : rows.stop, k] = error.cpu().numpy()
     require_finite(errors, "denoising error")
@@ -95,6 +100,7 @@ def denoising_error(
     sigmas: Sequence[float] | NDArray[np.float64],
     noise_seed: int,
     optimal_error: Sequence[float] | NDArray[np.float64],
+    condition: Condition = NOTHING,
     batch_size: int = 64,
     device: str | torch.device = "cpu",
 ) -> DenoisingError:
@@ -108,6 +114,7 @@ def denoising_error(
         images,
         sigmas=sigmas,
         noise_seed=noise_seed,
+        condition=condition,
         batch_size=batch_size,
         device=device,
     )
@@ -121,7 +128,7 @@ def summarise(
     optimal_error: Sequence[float] | NDArray[np.float64],
 ) -> DenoisingError:
     """DenoisingError from per-picture errors [N, len(sigmas)], say gathered from several ranks."""
-    levels = _levels(sigmas)
+    levels = levels_of(sigmas)
     optimal = np.asarray(optimal_error, np.float64)
     if optimal.shape != levels.shape:
         raise BenchError(f"{len(levels)} sigmas but {optimal.shape} optimal errors")
@@ -147,7 +154,8 @@ def summarise(
     )
 
 
-def _levels(sigmas: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def levels_of(sigmas: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise levels as an array; BenchError unless there is one and all are positive and finite."""
     levels = np.asarray(sigmas, np.float64)
     if levels.ndim != 1 or not len(levels) or not (np.isfinite(levels) & (levels > 0)).all():
         raise BenchError(f"sigmas must be a list of positive numbers, not {sigmas}")

@@ -2,18 +2,16 @@
 
 A value measured on one extractor says nothing beside a value measured on another, so name,
 weights, input size and resizer make one digest, and the digest is part of a metric's protocol.
-Adding one is a new file with a `build()` and one line in TABLE. A user's own comes from
-"file.py:build" and has to pass `check_extractor` first.
+Adding one is a new file with a `build()` and one line in bench.metrics.EXTRACTORS. A user's own
+comes from "file.py:build" and has to pass `check_extractor` first.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import re
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.errors import BenchError, unknown
-from bench.metrics.nonfinite import require_finite
-
-TABLE: dict[str, str] = {
-    "randconv": "bench.metrics.randconv:build",
-    "randconv64": "bench.metrics.randconv:build_64",
-}
+from bench.errors import BenchError
+from bench.metrics import EXTRACTORS
+from bench.nonfinite import require_finite
 
 
 class Extractor(nn.Module):
@@ -74,22 +68,13 @@ class Extractor(nn.Module):
         }
 
 
-def load_extractor(spec: str) -> Extractor:
-    """The extractor called `spec` in TABLE, or built by a user's "file.py:build"."""
-    if spec in TABLE:
-        module, function = TABLE[spec].split(":")
-        built: Extractor = getattr(importlib.import_module(module), function)()
-        return built.eval().requires_grad_(False)
-    if ".py:" not in spec:
-        raise unknown("extractor", spec, [*TABLE, "file.py:build"])
-    extractor = _build_outside(spec)
-    if extractor.name in TABLE or not re.fullmatch(r"[a-z][a-z0-9_]*", extractor.name):
-        raise BenchError(
-            f"extractor {spec}: its name {extractor.name!r} must be lower-case letters, digits "
-            f"and _, and none of {', '.join(sorted(TABLE))}"
-        )
-    check_extractor(extractor)
-    return extractor
+def load_extractor(name: str) -> Extractor:
+    """A new extractor of a name in the table, or of a user's "file.py:build".
+
+    Raises:
+        BenchError: as `Family.load`; a user's that cannot be built or breaks the contract.
+    """
+    return _built(EXTRACTORS.load(name), name)
 
 
 def extract(
@@ -122,13 +107,26 @@ def extract(
     return features
 
 
-def check_extractor(extractor: Extractor) -> None:
-    """Raise BenchError naming the rule of Extractor's contract that `extractor` breaks."""
+def check_extractor(build: Callable[[], Extractor], spec: str) -> int:
+    """How many rules of Extractor's contract a user's extractor keeps: all of them.
+
+    Raises:
+        BenchError: it cannot be built, or the first rule that it breaks.
+    """
+    extractor = _built(build, spec)
+    kept = 0
 
     def hold(rule: str, ok: bool) -> None:
+        nonlocal kept
         if not ok:
             raise BenchError(f"extractor {extractor.name} breaks its contract: {rule}")
+        kept += 1
 
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", extractor.name) or _is_taken(extractor.name, spec):
+        raise BenchError(
+            f"extractor {spec}: its name {extractor.name!r} must be lower-case letters, digits "
+            f"and _, and none of {', '.join(sorted(EXTRACTORS.table))}"
+        )
     rng = np.random.Generator(np.random.Philox(key=7))
     for channels, size in ((1, 32), (1, 28), (3, 64)):
         flat = rng.integers(0, 256, (6, channels, 4, 4), dtype=np.uint8)
@@ -152,39 +150,32 @@ def check_extractor(extractor: Extractor) -> None:
         hold("different pictures have different features", bool(np.ptp(first, axis=0).max() > 0))
     hold("its digest is 64 hex digits", bool(re.fullmatch(r"[0-9a-f]{64}", extractor.digest)))
     hold(f"its metric is called fd_{extractor.name}", extractor.metric == f"fd_{extractor.name}")
+    return kept
 
 
-def _build_outside(spec: str) -> Extractor:
-    """The object that a user's file.py:function returns, checked to be an Extractor."""
-    file, function = spec.rsplit(":", 1)
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise BenchError(f"extractor {spec}: there is no file {path}")
-    found = importlib.util.spec_from_file_location(f"bench_outside_{path.stem}", path)
-    if found is None or found.loader is None:
-        raise BenchError(f"extractor {spec}: {path} cannot be read as a Python file")
-    module = importlib.util.module_from_spec(found)
+def _is_taken(name: str, spec: str) -> bool:
+    """Whether it is another extractor's name: a table's own may have it."""
+    return name in EXTRACTORS.table and name != spec
+
+
+def _built(build: Any, spec: str) -> Extractor:
+    """What `build` returns, checked to be an Extractor that states all it must."""
+    if not callable(build):
+        raise BenchError(f"extractor {spec} names no function; give file.py:build")
     try:
-        found.loader.exec_module(module)
-        build: Any = getattr(module, function, None)
-        built = build() if callable(build) else None
+        extractor = build()
     except Exception as error:  # a user's code may raise anything
         raise BenchError(f"extractor {spec} cannot be built: {_first_line(error)}") from error
-    if not callable(build):
-        raise BenchError(f"extractor {spec}: {path.name} has no function {function!r}")
-    if not isinstance(built, Extractor):
+    if not isinstance(extractor, Extractor):
         raise BenchError(
-            f"extractor {spec}: {function}() returned {type(built).__name__}, "
+            f"extractor {spec} returned {type(extractor).__name__}, "
             "not a bench.metrics.extractors.Extractor"
         )
-    missing = [
-        field
-        for field in ("name", "num_features", "input_size", "resizer")
-        if not hasattr(built, field)
-    ]
+    stated = ("name", "num_features", "input_size", "resizer")
+    missing = [field for field in stated if not hasattr(extractor, field)]
     if missing:
         raise BenchError(f"extractor {spec}: it does not state {', '.join(missing)}")
-    return built.eval().requires_grad_(False)
+    return extractor.eval().requires_grad_(False)
 
 
 def _first_line(error: Exception) -> str:

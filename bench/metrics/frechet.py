@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.files import whole
 from bench.metrics.extractors import Extractor, extract
-from bench.metrics.nonfinite import require_finite
+from bench.nonfinite import require_finite
 
 Float64 = NDArray[np.float64]
 
@@ -48,12 +48,6 @@ class FeatureStatistics:
         mean = features.mean(0)
         centred = features - mean
         return cls(n=len(features), mean=mean, m2=centred.T @ centred)
-
-    def merge(self, other: FeatureStatistics) -> FeatureStatistics:
-        n = self.n + other.n
-        delta = other.mean - self.mean
-        m2 = self.m2 + other.m2 + np.outer(delta, delta) * (self.n * other.n / n)
-        return FeatureStatistics(n=n, mean=self.mean + delta * (other.n / n), m2=m2)
 
     @property
     def cov(self) -> Float64:

@@ -73,10 +73,10 @@ def parse_loss_log(text: str) -> LossLog:
         and line.strip()
         and (hits[0] < i < hits[-1] or BROKEN.search(line) is not None)
     )
-    found = [match for match in matches if match]
+    records = [match for match in matches if match]
     return LossLog(
-        steps=np.array([int(match["step"]) for match in found]),
-        losses=np.array([float(match["loss"]) for match in found]),
+        steps=np.array([int(match["step"]) for match in records]),
+        losses=np.array([float(match["loss"]) for match in records]),
         skipped=skipped,
     )
 

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from bench.errors import BenchError
+from leaderboards.measures import Measure
 
 Float64 = NDArray[np.float64]
 
@@ -43,16 +44,38 @@ MAX_PIECES = 8
 MIN_SAMPLES = 128
 MIN_WINDOWS = 20
 MAD_TO_SD = float(1 / norm.ppf(0.75))
+MEASURES = (
+    Measure(
+        key="stability/loss_rel_spread",
+        title="loss spread",
+        direction="lower",
+        digits=2,
+        drop=6,
+        meaning="scatter of the training loss about its course, relative, at equal noise",
+    ),
+    Measure(key="stability/loss_window_scatter", title="loss scatter", digits=2, drop=18),
+    Measure(
+        key="stability/spikes_per_1k",
+        title="spikes per 1k",
+        direction="lower",
+        scale="difference",
+        digits=2,
+        drop=9,
+        meaning="loss spikes in a thousand steps",
+    ),
+    Measure(key="stability/clipped_share", title="clipped steps", digits=2, drop=18),
+    Measure(key="stability/nonfinite_share", title="nonfinite steps", digits=2, drop=18),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossStability:
     """Stability of one trial's loss; lower is steadier in every field.
 
-    rel_spread: median over bins of s_bin, in units of ln(error): 0.1 is about +-10 %. Holds how
-        much pictures differ in difficulty as well as what training adds.
-    window_scatter: robust sd of the window scores over what independent samples would give: 1 is
-        "only sampling", 2 is a loss that wanders twice as much between windows.
+    loss_rel_spread: median over bins of s_bin, in units of ln(error): 0.1 is about +-10 %. Holds
+        how much pictures differ in difficulty as well as what training adds.
+    loss_window_scatter: robust sd of the window scores over what independent samples would give:
+        1 is "only sampling", 2 is a loss that wanders twice as much between windows.
     spikes_per_1k: runs of adjacent windows whose score exceeds the median score by more than
         SPIKE = 5 robust sds, per 1000 windows, that is per 1000 steps at batch 64. A run is one
         spike however long.
@@ -63,13 +86,19 @@ class LossStability:
     Numbers are None with fewer than 128 samples (20 windows for the window's).
     """
 
-    rel_spread: float | None
-    window_scatter: float | None
+    loss_rel_spread: float | None
+    loss_window_scatter: float | None
     spikes_per_1k: float | None
     clipped_share: float | None
     nonfinite_share: float | None
     used: int
     left_out: int
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What MEASURES name, where there were samples enough for it."""
+        known = {m.key: getattr(self, m.key.partition("/")[2]) for m in MEASURES}
+        return {key: value for key, value in known.items() if value is not None}
 
 
 def loss_stability(
@@ -99,8 +128,8 @@ def loss_stability(
         rel_spread = float(np.median(spreads))
         scatter, spikes = _windows(position[use] - position[warm][0], z)
     return LossStability(
-        rel_spread=rel_spread,
-        window_scatter=scatter,
+        loss_rel_spread=rel_spread,
+        loss_window_scatter=scatter,
         spikes_per_1k=spikes,
         clipped_share=_share(clipped),
         nonfinite_share=_share(nonfinite),

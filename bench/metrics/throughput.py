@@ -13,9 +13,23 @@ from typing import Literal, get_args
 
 import torch
 
+from leaderboards.measures import Measure
+
 Phase = Literal["train", "sample", "measure", "save"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 GB = 1e9
+MEASURES = (
+    Measure(
+        key="throughput/train_img_per_sec",
+        title="train img/s",
+        direction="higher",
+        drop=3,
+        live=True,
+    ),
+    Measure(key="throughput/sample_img_per_sec", title="sample img/s", direction="higher", drop=13),
+    Measure(key="throughput/sample_sec_per_img", title="sample s/img", direction="lower", drop=17),
+    Measure(key="throughput/peak_mem_gb", title="peak GB", direction="lower", digits=2, drop=14),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +45,12 @@ class Throughput:
     train_img_per_sec: float | None
     sample_img_per_sec: float | None
     sample_sec_per_img: float | None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What MEASURES name, where it is known."""
+        known = {m.key: getattr(self, m.key.partition("/")[2], None) for m in MEASURES}
+        return {key: value for key, value in known.items() if value is not None}
 
 
 class Stopwatch:

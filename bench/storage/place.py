@@ -22,7 +22,10 @@ from bench.files import PART, whole
 WAITS_SEC = (0.2, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # between tries
 WHOLE_PUT = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "az", "adl", "oss", "oci", "tos"))
 FINAL = frozenset(  # no second try would end otherwise
-    (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+    (
+        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+        *(errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    )
 )
 
 T = TypeVar("T")
@@ -151,10 +154,12 @@ class Place:
         fs, path = self._open(folder)
         fs.invalidate_cache()
         try:
-            found = fs.ls(path, detail=True)
+            entries = fs.ls(path, detail=True)
         except FileNotFoundError:
             return {}
-        names = {f["name"].rstrip("/").rsplit("/", 1)[-1]: f for f in found if f["type"] == "file"}
+        names = {
+            f["name"].rstrip("/").rsplit("/", 1)[-1]: f for f in entries if f["type"] == "file"
+        }
         return {
             name: f["size"]
             for name, f in names.items()

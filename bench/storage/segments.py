@@ -148,10 +148,10 @@ class SegmentMirror:
 
     def _beat(self) -> None:
         """Say that we are here, unless another driver says so."""
-        told = _claim(self.place)
-        if told and told["token"] != self._token and self._claimed:
+        claim = _claim(self.place)
+        if claim and claim["token"] != self._token and self._claimed:
             raise BenchError(
-                f"the sweep was taken over by the driver on {told['host']} (pid {told['pid']}); "
+                f"the sweep was taken over by the driver on {claim['host']} (pid {claim['pid']}); "
                 "this one stops"
             )
         body = {
@@ -170,13 +170,13 @@ def is_stored(place: Place) -> bool:
 
 def refuse_claimed(place: Place, claim_sec: float = CLAIM_SEC) -> None:
     """Raises BenchError when a driver that may still live has the sweep."""
-    told = _claim(place)
-    if not told or (told["host"] == socket.gethostname() and not _alive(told["pid"])):
+    claim = _claim(place)
+    if not claim or (claim["host"] == socket.gethostname() and not _alive(claim["pid"])):
         return
-    ago = time.time() - told["t"]
+    ago = time.time() - claim["t"]
     if ago < claim_sec:
         raise BenchError(
-            f"the sweep in {place.url} is being run on {told['host']} (pid {told['pid']}, heard "
+            f"the sweep in {place.url} is being run on {claim['host']} (pid {claim['pid']}, heard "
             f"{max(0.0, ago):.0f} s ago); stop it, or wait {claim_sec - ago:.0f} s if it is dead"
         )
 
@@ -207,8 +207,8 @@ def rebuild(place: Place, journal: Path) -> int:
 
 def _join(place: Place) -> bytes:
     """The stored journal as far as it has no gap."""
-    found = [m for name in place.sizes(FOLDER) if (m := NAME.fullmatch(name))]
-    spans = sorted((int(m[1]), int(m[2]), m[0]) for m in found)
+    matches = [m for name in place.sizes(FOLDER) if (m := NAME.fullmatch(name))]
+    spans = sorted((int(m[1]), int(m[2]), m[0]) for m in matches)
     lines: list[bytes] = []
     while True:
         here = [s for s in spans if s[0] <= len(lines) <= s[1]]
@@ -218,10 +218,10 @@ def _join(place: Place) -> bytes:
         data = place.read(f"{FOLDER}/{name}")
         if data is None:  # a longer one has just taken its place
             raise StorageError(f"storage {place.url}: {name} has gone; try again")
-        own = data.splitlines(keepends=True)
-        if len(own) != last - first + 1 or not all(map(_sound, own)):
+        segment_lines = data.splitlines(keepends=True)
+        if len(segment_lines) != last - first + 1 or not all(map(_sound, segment_lines)):
             raise BenchError(f"storage {place.url}: segment {name} is damaged")
-        lines += own[len(lines) - first :]
+        lines += segment_lines[len(lines) - first :]
 
 
 def _sound(line: bytes) -> bool:

@@ -1,8 +1,8 @@
-"""The projection off the trial's path: a thread that takes records and tells MLflow.
+"""The projection off the trial's path: a thread that takes records and drives a tracker.
 
-Nothing here blocks or fails a trial. When the store dies in the middle of a sweep that is said
-once; the records wait, are tried again, and what is missing at the end is named with the command
-that completes it.
+Nothing here blocks or fails a trial. When the tracker's place dies in the middle of a sweep that
+is said once; the records wait, are tried again, and what is missing at the end is named with the
+command that completes it.
 """
 
 from __future__ import annotations
@@ -12,40 +12,43 @@ import threading
 import time
 from collections.abc import Callable
 
+from bench.track import DEFAULT
 from bench.track.fields import Record
-from bench.track.mlflow_projection import Projector
-from bench.track.store import Store
+from bench.track.tracker import Tracker
+from bench.track.tracking_uri import one_line
 
-GATHER_SEC = 1.0  # records are gathered this long, so that one call tells several
-RETRY_SEC = 30.0  # between attempts at a store that failed
+GATHER_SEC = 1.0  # records are gathered this long, so that one call writes several
+RETRY_SEC = 30.0  # between attempts at a place that failed
 
 
 class BackgroundProjector:
     """Takes a sweep's records, in order, from its first on; `put` returns at once.
 
-    `say` is called at most once while the sweep runs (from the thread) and at its close.
+    The tracker is the thread's until `close`. `named` is what --tracker calls it. `say` is called
+    at most once while the sweep runs (from the thread) and at its close.
     """
 
     def __init__(
         self,
-        store: Store,
+        tracker: Tracker,
         *,
-        share_real: bool = False,
+        named: str = DEFAULT,
         say: Callable[[str], None] = lambda line: None,
         gather_sec: float = GATHER_SEC,
         retry_sec: float = RETRY_SEC,
     ) -> None:
-        self._store, self._say = store, say
-        self._projector = Projector(store, share_real=share_real)
+        self._tracker, self._say = tracker, say
+        self._where = f"{tracker.title} at {tracker.place}"
+        self._option = "" if named == DEFAULT else f" --tracker {named}"
         self._gather_sec, self._retry_sec = gather_sec, retry_sec
         self._queue: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._sweep = "NAME"
-        self._said = False
+        self._warned = False
         self._refused = 0  # records that the projection could not make sense of
         self.problem = ""  # why the last attempt failed; empty when all is well
-        self.cost_sec = 0.0  # time spent telling MLflow, on this thread
-        self._thread = threading.Thread(target=self._work, name="mlflow-projection", daemon=True)
+        self.cost_sec = 0.0  # time spent writing, on this thread
+        self._thread = threading.Thread(target=self._work, name="projection", daemon=True)
         self._thread.start()
 
     def put(self, record: Record) -> None:
@@ -55,23 +58,25 @@ class BackgroundProjector:
         self._queue.put(record)
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Deliver what waits, for at most `timeout` seconds; True if MLflow now has everything."""
+        """Deliver what waits, for at most `timeout` seconds; True if all is written."""
         self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout)
         late = self._thread.is_alive()
+        if not late:
+            self._tracker.close()
         if late or self.problem:
             why = self.problem or f"not done within {timeout:.0f} s"
             self._say(
-                f"MLflow at {self._store.shown} lacks part of this sweep ({why}); the journal has "
-                f"it all: `bench sync {self._sweep}` completes it"
+                f"{self._where} lacks part of this sweep ({why}); the journal has it all: "
+                f"`bench sync {self._sweep}{self._option}` completes it"
             )
-        for note in self._projector.notes:
+        for note in self._tracker.notes:
             self._say(note)
         return not late and not self.problem
 
     def _work(self) -> None:
-        """Gather, tell, and after a failure wait before telling again; once more at the close."""
+        """Gather, write, and after a failure wait before the next try; once more at the close."""
         next_try, closed = 0.0, False
         while not closed:
             closed = self._gather()
@@ -79,9 +84,9 @@ class BackgroundProjector:
                 continue
             start = time.monotonic()
             try:
-                self._projector.project()
+                self._tracker.project()
                 self.problem = f"{self._refused} records refused" if self._refused else ""
-            except Exception as error:  # whatever MLflow raises must not reach the sweep
+            except Exception as error:  # whatever the place raises must not reach the sweep
                 self._fail(error)
                 next_try = time.monotonic() + self._retry_sec
             self.cost_sec += time.monotonic() - start
@@ -99,7 +104,7 @@ class BackgroundProjector:
         for record in batch:
             if record is not None:
                 try:
-                    self._projector.take(record)
+                    self._tracker.take(record)
                 except (KeyError, TypeError, ValueError) as error:
                     self._refused += 1
                     self._fail(error)
@@ -107,11 +112,10 @@ class BackgroundProjector:
 
     def _fail(self, error: Exception) -> None:
         """Remember why, and say it the first time."""
-        lines = str(error).strip().splitlines() or [""]
-        self.problem = f"{type(error).__name__}: {lines[0][:160]}"
-        if not self._said:
-            self._said = True
+        self.problem = f"{type(error).__name__}: {one_line(error)}"
+        if not self._warned:
+            self._warned = True
             self._say(
-                f"MLflow at {self._store.shown} does not take this sweep's records "
-                f"({self.problem}); the sweep goes on and they are sent again later"
+                f"{self._where} does not take this sweep's records ({self.problem}); the sweep "
+                f"goes on and they are sent again later"
             )

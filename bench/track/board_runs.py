@@ -15,12 +15,11 @@ from bench.track import fields
 from bench.track.fields import Point
 from bench.track.writer import Writer
 from leaderboards.board import build
+from leaderboards.facts import SweepFacts
+from leaderboards.measures import Measure
 from leaderboards.rows import Row
 
-PLAIN = (
-    *("score_se", "training_sd", "total_se", "rank_low", "rank_high", "denoise_error"),
-    *("train_distance", "params_m", "gflops_per_img", "kimg", "cost", "n_seeds"),
-)
+PLACE = ("score_se", "training_sd", "total_se", "rank_low", "rank_high", "n_seeds")  # of an entry
 
 
 def project_entries(
@@ -28,41 +27,42 @@ def project_entries(
     *,
     workload: str,
     rows: Sequence[Row],
-    device: Any,
+    facts: SweepFacts,
     end_ms: int,
     tags: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Write the board of a sweep's rows as runs; its claims. `tags` name the sweep."""
-    board = build(rows, device=device)
+    board = build(rows, [facts])
     content = board.to_dict()
     entries = content["entries"]
     if not entries:
         return board.claims
     experiment = writer.experiment(f"{workload}-leaderboard")
     known = writer.known(experiment, tags["bench.sweep_id"])
-    told: set[str] = set()
+    created: set[str] = set()
     for place, entry in enumerate(entries):
-        metric = str(content["protocols"][entry["protocol_digest"]].get("metric", "score"))
+        score = Measure.of_score(content["protocols"][entry["protocol_digest"]])
         start = end_ms - 1 - place
         digest = hashlib.blake2b(
-            fields.canonical([entry, metric, start]).encode(), digest_size=16
+            fields.canonical([entry, score.key, start]).encode(), digest_size=16
         ).hexdigest()
         run = known.get(f"entry/{entry['entry_id']}")
         if run is not None and run.data.tags.get("bench.digest") == digest:
             continue
-        name, own = _name(entry), _tags(entry)
+        name, entry_tags = _name(entry), _tags(entry)
         if run is None:
             first = {**tags, "bench.kind": "entry", "bench.entry_id": entry["entry_id"]}
             run_id = writer.create(experiment, name, start, first)
-            told.add(run_id)
+            created.add(run_id)
         else:
             run_id = run.info.run_id
             writer.running(run_id, name)
-        writer.log(run_id, _points(entry, metric, end_ms), fields.params(entry["params"]), own)
+        points = _points(entry, score.key, end_ms)
+        writer.log(run_id, points, fields.params(entry["params"]), entry_tags)
         writer.end(run_id, fields.STATUS.get(entry["outcome"], "FINISHED"), end_ms)
         writer.tag(run_id, "bench.digest", digest)
-    if told:
-        writer.known(experiment, tags["bench.sweep_id"], told)  # one each
+    if created:
+        writer.known(experiment, tags["bench.sweep_id"], created)  # one each
     return board.claims
 
 
@@ -73,18 +73,17 @@ def _name(entry: Mapping[str, Any]) -> str:
     return f"{rank} {entry['label']}"
 
 
-def _points(entry: Mapping[str, Any], metric: str, t: int) -> list[Point]:
-    values = {f"eval/{metric}": entry["score"], **{name: entry[name] for name in PLAIN}}
-    for group in ("stability", "throughput"):
-        values |= {f"{group}/{name}": value for name, value in entry[group].items()}
+def _points(entry: Mapping[str, Any], score: str, t: int) -> list[Point]:
+    """The score and every value under its key, and the entry's place."""
+    values = {score: entry["score"], **{name: entry[name] for name in PLACE}}
+    values |= {fields.metric_key(key, "eval"): value for key, value in entry["values"].items()}
     return [(key, float(value), t, 0) for key, value in values.items() if value is not None]
 
 
 def _tags(entry: Mapping[str, Any]) -> dict[str, str]:
     return {
         "bench.label": entry["label"],
-        "bench.architecture": entry["architecture"],
-        "bench.preconditioning": entry["preconditioning"],
+        **fields.cell_tags(entry["cell"]),
         "bench.outcome": entry["outcome"],
         "bench.tier": entry["tier"] or "",
         "bench.may_be_best": str(entry["may_be_best"]).lower(),

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from leaderboards.rows import Row
-from leaderboards.scrubbing import base_name, scrubbed, without_places
+from leaderboards.scrubbing import base_name, public_label, scrubbed, without_places
 
 Record = Mapping[str, Any]
 Point = tuple[str, float, int, int]  # key, value, timestamp in ms, step in images
@@ -32,18 +32,6 @@ STATUS = {
     "out-of-memory": "FAILED",
     "failed": "FAILED",
     "interrupted": "KILLED",
-}
-ROW_METRICS = {
-    "eval": ("train_distance", "denoise_error", "select"),
-    "stability": ("loss_rel_spread", "spikes_per_1k", "clipped_share", "nonfinite_share"),
-    "throughput": (
-        "train_img_per_sec",
-        "sample_img_per_sec",
-        "sample_sec_per_img",
-        "peak_mem_gb",
-    ),
-    "size": ("params_m", "gflops_per_img"),
-    "cost": ("kimg", "wall_sec", "train_sec", "sample_sec", "measure_sec"),
 }
 
 
@@ -72,10 +60,9 @@ def report_points(record: Record) -> list[Point]:
 
 def row_points(row: Row, t: int, step: int, known: set[str]) -> list[Point]:
     """The numbers of a finished trial's row that its reports have not said already."""
-    metric = row.protocol.get("metric", "score")
-    values = {f"eval/{metric}": row.score, f"eval/{metric}_se": row.score_se}
-    for group, names in ROW_METRICS.items():
-        values |= {f"{group}/{name}": getattr(row, name) for name in names}
+    score = row.score_measure
+    values = {score.key: row.score, score.se_key: row.score_se, "eval/select": row.select}
+    values |= {metric_key(key, "eval"): value for key, value in row.values.items()}
     return [
         (key, float(value), t, step)
         for key, value in values.items()
@@ -116,7 +103,7 @@ def public(value: Any) -> Any:
     """A copy of plain data that tells nothing of where files lie on this machine."""
     if isinstance(value, Mapping):
         return {
-            str(k): base_name(v) if k in USER_FILES and isinstance(v, str) else public(v)
+            base_name(str(k)): base_name(v) if k in USER_FILES and isinstance(v, str) else public(v)
             for k, v in value.items()
             if k not in PRIVATE and (k in USER_FILES or not is_path(v))
         }
@@ -157,9 +144,13 @@ def summary_points(summary: Mapping[str, Any], t: int) -> list[Point]:
 
 def trial_name(suggest: Record) -> str:
     """'007 ddpmpp-edm adam 2e-3 b32'."""
-    architecture = str(suggest["params"].get("architecture", ""))
-    label = str(suggest["label"]).replace(architecture, base_name(architecture))
+    label = public_label(str(suggest["label"]), suggest["params"])
     return f"{int(suggest['trial']):03d} {without_places(label)}"
+
+
+def cell_tags(cell: Mapping[str, str]) -> dict[str, str]:
+    """'bench.cell.<axis>' -> the choice on it."""
+    return {f"bench.cell.{axis}": choice for axis, choice in cell.items()}
 
 
 def data_kind(simulated: object) -> str:

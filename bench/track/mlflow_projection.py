@@ -11,13 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.track import fields
+from bench.track import store as stores
 from bench.track.board_runs import project_entries
 from bench.track.fields import Point, Record, milliseconds
 from bench.track.store import Store
 from bench.track.writer import Writer
+from leaderboards.facts import facts_of
 from leaderboards.rows import Row
 from leaderboards.scrubbing import without_places
 
@@ -26,19 +29,19 @@ LAST_PHASES = ("final", "end")
 
 @dataclass(kw_only=True)
 class _Trial:
-    """A trial as its records tell it, and what of it MLflow has not been told yet."""
+    """A trial as its records tell it, and what of it is not in MLflow yet."""
 
     suggest: Record
     digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
     dirty: bool = True
     nimg: int = 0
     points: list[Point] = field(default_factory=list)
-    said: set[str] = field(default_factory=set)  # metrics of the final report
+    reported: set[str] = field(default_factory=set)  # metrics of the final report
     artifacts: tuple[Record, ...] = ()
     outcome: Record | None = None
     row: Row | None = None
     run_id: str | None = None
-    told: tuple[str, str] | None = None  # (status, digest) as MLflow has them
+    held: tuple[str, str] | None = None  # (status, digest) as MLflow has them
 
     @property
     def status(self) -> str:
@@ -56,7 +59,7 @@ class _Trial:
             new = fields.report_points(record)
             self.points += new
             if record["phase"] in LAST_PHASES:
-                self.said |= {key for key, *_ in new}
+                self.reported |= {key for key, *_ in new}
         if record.get("artifacts"):
             self.artifacts = tuple(record["artifacts"])
         if record.get("row") is not None:
@@ -65,16 +68,21 @@ class _Trial:
             self.outcome = record
             if self.row is not None and record["outcome"] != "interrupted":  # it goes on
                 t = milliseconds(record["t"])
-                self.points += fields.row_points(self.row, t, self.nimg, self.said)
+                self.points += fields.row_points(self.row, t, self.nimg, self.reported)
+
+
+def open_tracker(home: Path, uri: str | None, share_real: bool) -> Projector:
+    """The tracker 'mlflow': the store that `uri`, MLFLOW_TRACKING_URI or the home names."""
+    return Projector(stores.resolve(uri, home), share_real=share_real)
 
 
 class Projector:
-    """Projects the records of one sweep. Not thread-safe: one owner, which may be a thread.
+    """Projects the records of one sweep into MLflow: a `bench.track.tracker.Tracker`.
 
-    `project` takes records in journal order, from the first on; what it could not deliver is kept
-    and delivered by the next call. `share_real` lets pictures of real images be uploaded. Values
-    that look like paths stay out of parameters and of the plan. `notes` says what was left out.
+    Values that look like paths stay out of parameters and of the plan.
     """
+
+    title = "MLflow"
 
     def __init__(self, store: Store, *, share_real: bool = False) -> None:
         self.store, self.share_real = store, share_real
@@ -85,28 +93,39 @@ class Projector:
         self._plan_dirty = False
         self._writer: Writer | None = None
         self._experiment = self._parent = ""
-        self._found: dict[str, Any] = {}  # the runs MLflow already has, by what they are
+        self._runs: dict[str, Any] = {}  # the runs MLflow already has, by what they are
+
+    @property
+    def place(self) -> str:
+        return self.store.shown
+
+    def check(self) -> list[str]:
+        """Reach the store once, making a new local one."""
+        return stores.check(self.store)
+
+    def close(self) -> None:
+        """Nothing is held: every call to MLflow is whole."""
 
     def project(self, records: Iterable[Record] = ()) -> None:
-        """Take records and tell MLflow all that it does not know. Raises what MLflow raises."""
+        """Take records and write all that MLflow does not have. Raises what MLflow raises."""
         for record in records:
             self.take(record)
         if not self._plan:
             return
         try:
-            self._tell_all(self._writer or self._open())
+            self._write_all(self._writer or self._open())
         except Exception:
             self._writer = None  # what was not answered may have been done: look before the next
             raise
 
-    def _tell_all(self, writer: Writer) -> None:
+    def _write_all(self, writer: Writer) -> None:
         if self._plan_dirty:
-            self._tell_plan(writer)
+            self._write_plan(writer)
         for trial in self._trials.values():
             if trial.dirty:
-                self._tell(writer, trial)
+                self._write_trial(writer, trial)
         if self._end is not None:
-            self._tell_end(writer, self._end)
+            self._write_end(writer, self._end)
 
     def rows(self) -> list[Row]:
         """The rows seen so far, by trial number."""
@@ -120,7 +139,7 @@ class Projector:
         return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
 
     def take(self, record: Record) -> None:
-        """Take one record in, telling nobody yet. Raises KeyError or ValueError if it is none."""
+        """Take one record in and write nothing yet. Raises KeyError or ValueError if it is none."""
         kind = record["kind"]
         if kind == "plan":
             if self._plan and self._plan["sweep"] != record["sweep"]:
@@ -140,8 +159,8 @@ class Projector:
         """Find the sweep's runs, or make the parent."""
         writer = Writer(self.store)
         self._experiment = writer.experiment(str(self._plan["workload"]))
-        self._found = self._known(writer)
-        parent = self._found.get("sweep/")
+        self._runs = self._known(writer)
+        parent = self._runs.get("sweep/")
         self._parent = parent.info.run_id if parent is not None else self._create_parent(writer)
         self._writer = writer
         return writer
@@ -155,8 +174,8 @@ class Projector:
         )
 
     def _known(self, writer: Writer) -> dict[str, Any]:
-        told = {self._parent, *(trial.run_id for trial in self._trials.values())}
-        return writer.known(self._experiment, self.sweep_id, told)
+        ours = {self._parent, *(trial.run_id for trial in self._trials.values())}
+        return writer.known(self._experiment, self.sweep_id, ours)
 
     def _identity(self) -> dict[str, str]:
         return {"bench.sweep": str(self._plan["sweep"]), "bench.sweep_id": self.sweep_id}
@@ -174,7 +193,7 @@ class Projector:
             "bench.versions": fields.canonical(plan.get("versions") or {})[: fields.CHUNK],
         }
 
-    def _tell_plan(self, writer: Writer) -> None:
+    def _write_plan(self, writer: Writer) -> None:
         plan = self._plan
         facts: dict[str, Any] = {name: plan[name] for name in ("seed", "scale") if name in plan}
         facts |= {name: fields.public(plan.get(name) or {}) for name in ("data", "protocol")}
@@ -187,13 +206,13 @@ class Projector:
         writer.running(self._parent)
         self._plan_dirty = False
 
-    def _tell(self, writer: Writer, trial: _Trial) -> None:
+    def _write_trial(self, writer: Writer, trial: _Trial) -> None:
         """One trial: its run, what is new in it, its end."""
         suggest, digest = trial.suggest, trial.digest.hexdigest()
-        if trial.run_id is None and (known := self._found.get(f"trial/{suggest['trial_id']}")):
+        if trial.run_id is None and (known := self._runs.get(f"trial/{suggest['trial_id']}")):
             trial.run_id = known.info.run_id
-            trial.told = known.info.status, known.data.tags.get("bench.digest", "")
-        if trial.told != (trial.status, digest):
+            trial.held = known.info.status, known.data.tags.get("bench.digest", "")
+        if trial.held != (trial.status, digest):
             if trial.run_id is None:
                 trial.run_id = writer.create(
                     self._experiment,
@@ -206,7 +225,7 @@ class Projector:
                         **self._identity(),
                     },
                 )
-            elif trial.status == "RUNNING" and trial.told and trial.told[0] != "RUNNING":
+            elif trial.status == "RUNNING" and trial.held and trial.held[0] != "RUNNING":
                 writer.running(trial.run_id)
             predicted = {k: suggest[k] for k in ("predicted_gb", "predicted_sec") if k in suggest}
             params = fields.params({**suggest["params"], "seed": suggest["seed"], **predicted})
@@ -214,7 +233,7 @@ class Projector:
             if trial.outcome is not None:
                 self._finish(writer, trial, trial.run_id, trial.outcome)
                 writer.tag(trial.run_id, "bench.digest", digest)  # last: all before it is there
-            trial.told = trial.status, digest
+            trial.held = trial.status, digest
         trial.points, trial.dirty = [], False
 
     def _finish(self, writer: Writer, trial: _Trial, run_id: str, outcome: Record) -> None:
@@ -236,13 +255,12 @@ class Projector:
         }
         if trial.row is not None:
             tags |= {
-                "bench.architecture": trial.row.architecture,
-                "bench.preconditioning": trial.row.preconditioning,
+                **fields.cell_tags(trial.row.cell),
                 **fields.chunked("bench.row", fields.stored(trial.row.to_dict())),
             }
         return tags
 
-    def _tell_end(self, writer: Writer, end: Record) -> None:
+    def _write_end(self, writer: Writer, end: Record) -> None:
         """The sweep is over: its entries for the charts, its claims, its status."""
         self._known(writer)  # one run each
         summary = dict(end.get("summary") or {})
@@ -251,7 +269,7 @@ class Projector:
             writer,
             workload=str(self._plan["workload"]),
             rows=self.rows(),
-            device=fields.public(self._plan.get("device")),
+            facts=facts_of(fields.public(self._plan)),
             end_ms=t,
             tags=self._identity() | self._shared_tags(),
         )

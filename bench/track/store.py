@@ -7,21 +7,34 @@ cannot be. MLflow is imported when a client is asked for, never before.
 from __future__ import annotations
 
 import base64
+import http.client
 import logging
 import os
+import re
 import socket
-import sqlite3
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from bench.errors import BenchError
+from bench.track.local_database import ensure
+from bench.track.tracking_uri import (
+    DATABASES,
+    SERVERS,
+    SQLITE,
+    check_server,
+    one_line,
+    redacted,
+    scheme_of,
+    split,
+    sqlite_file,
+    without_secrets,
+)
 
 CHECK_SEC = 3.0  # a server that has not answered by then counts as unreachable
-DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 LOCAL = "leave out --tracking-uri to use the local store"
 
 # Quiet, private, and quick to give up on a server that died; a value the user set is kept.
@@ -42,11 +55,16 @@ class Store:
 
     @property
     def remote(self) -> bool:
-        return urlsplit(self.uri).scheme in ("http", "https", "databricks")
+        return self.artifacts is None
+
+    @property
+    def file(self) -> Path | None:
+        """The database file of a local store."""
+        return sqlite_file(self.uri) if scheme_of(self.uri) == "sqlite" else None
 
     @property
     def shown(self) -> str:
-        """The URI without a password."""
+        """The URI without its secrets."""
         return redacted(self.uri)
 
     def artifact_location(self, experiment: str) -> str | None:
@@ -62,58 +80,58 @@ def resolve(uri: str | None, home: Path) -> Store:
     named = uri or os.environ.get("MLFLOW_TRACKING_URI")
     home = home.expanduser().resolve()
     if not named:
-        return Store(uri=f"sqlite:///{home / 'mlflow.db'}", artifacts=home / "mlartifacts")
-    scheme = urlsplit(named).scheme.split("+")[0]
-    if scheme in ("http", "https", "databricks") or named == "databricks":
+        if "?" in str(home):
+            raise BenchError(f"--home {home}: MLflow's local store cannot lie below a '?'")
+        file = sqlite_file(f"{SQLITE}{home / 'mlflow.db'}")
+        return Store(uri=f"{SQLITE}{file}", artifacts=home / "mlartifacts")
+    scheme = scheme_of(named)
+    if scheme in SERVERS or named == "databricks":
+        check_server(named)
         return Store(uri=named.rstrip("/"), artifacts=None)
     if scheme == "sqlite":
-        file = Path(named.removeprefix("sqlite:///")).expanduser().resolve()
-        return Store(uri=f"sqlite:///{file}", artifacts=file.parent / "mlartifacts")
+        file = sqlite_file(named)
+        return Store(uri=f"{SQLITE}{file}", artifacts=file.parent / "mlartifacts")
     if scheme in DATABASES:
+        split(named)
         return Store(uri=named, artifacts=home / "mlartifacts")
-    hint = f"sqlite:///{named}" if not scheme else "sqlite:///FILE.db"
+    hint = f"{SQLITE}{named}" if re.fullmatch(r"[\w./~-]+", named) else f"{SQLITE}FILE.db"
     raise BenchError(
         f"tracking URI {redacted(named)!r} is neither a server (http://HOST:PORT) nor a database; "
         f"for a local file write {hint}"
     )
 
 
-def redacted(uri: str) -> str:
-    """The URI with any password left out."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
-
-
-def check(store: Store) -> None:
-    """Reach the store once, creating the schema of a new local one (seconds, so only here).
+def check(store: Store) -> list[str]:
+    """Reach the store once, making a new local one whole (seconds, so only here); lines to say.
 
     Raises BenchError, within about CHECK_SEC, when it cannot be used.
     """
-    scheme = urlsplit(store.uri).scheme.split("+")[0]
+    scheme, notes = scheme_of(store.uri), []
     if scheme in ("http", "https"):
         _check_server(store)
-    elif scheme == "sqlite":
-        _check_file(store, Path(store.uri.removeprefix("sqlite:///")))
+    elif store.file is not None:
+        notes = _ensure(store)
     elif scheme in DATABASES:
         _check_socket(store, DATABASES[scheme])
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         client(store).search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+    except BenchError:
+        raise
+    except Exception as error:  # of MLflow, SQLAlchemy, a driver that is not installed, the system
+        reason = one_line(error, store.uri)
         raise BenchError(
             f"{store.shown} does not answer as MLflow ({reason}); check the address, or {LOCAL}"
         ) from error
+    return notes
 
 
 def client(store: Store) -> Any:
-    """An MlflowClient on the store. Imports MLflow (about a second) the first time."""
+    """An MlflowClient on the store. Imports MLflow (about a second) the first time.
+
+    A local store that was not checked is made here: MLflow itself would make it piece by piece.
+    """
     quiet()
+    _ensure(store)
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=store.uri)
@@ -124,15 +142,14 @@ def quiet() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what fails is raised, and said by us
 
 
 def _check_server(store: Store) -> None:
     """GET /health within CHECK_SEC; any answer but a refusal or a failure will do."""
-    parts = urlsplit(store.uri)
+    parts = split(store.uri)
     netloc = parts.netloc.rpartition("@")[2]
-    url = urlunsplit(parts._replace(netloc=netloc)) + "/health"
-    request = urllib.request.Request(url)
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=netloc)) + "/health")
     user = parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user is not None:
@@ -153,39 +170,29 @@ def _check_server(store: Store) -> None:
             raise BenchError(
                 f"MLflow server {store.shown} fails (HTTP {error.code}); mend it, or {LOCAL}"
             ) from error
-    except (OSError, ValueError) as error:  # URLError is an OSError
-        reason = getattr(error, "reason", error)
+    except (OSError, ValueError, http.client.HTTPException) as error:  # URLError is an OSError
+        reason = without_secrets(str(getattr(error, "reason", error)), store.uri)
         raise BenchError(
             f"MLflow server {store.shown} cannot be reached ({reason}); start it, or {LOCAL}"
         ) from error
 
 
-def _check_file(store: Store, file: Path) -> None:
-    """The file can be made or written, and what is there is a database."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(file, timeout=CHECK_SEC)
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        finally:
-            connection.close()
-        if not os.access(file, os.W_OK):
-            raise PermissionError("no permission to write")
-    except (OSError, sqlite3.Error) as error:
-        raise BenchError(
-            f"cannot use {file} as the MLflow store ({error}); name another with "
-            "--tracking-uri sqlite:///FILE.db"
-        ) from error
+def _ensure(store: Store) -> list[str]:
+    """A local store's database is there, and whole; what was done for it, to be said."""
+    if store.file is None or store.artifacts is None:
+        return []
+    quiet()
+    return ensure(store.file, store.artifacts)
 
 
 def _check_socket(store: Store, default_port: int) -> None:
     """The database's port answers within CHECK_SEC (MLflow itself would retry for minutes)."""
-    parts = urlsplit(store.uri)
+    parts = split(store.uri)
     try:
         socket.create_connection(
             (parts.hostname or "localhost", parts.port or default_port), CHECK_SEC
         ).close()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
         raise BenchError(
             f"MLflow database {store.shown} cannot be reached ({error}); start it, or {LOCAL}"
         ) from error

@@ -40,32 +40,32 @@ class Writer:
         return str(known.experiment_id)
 
     def known(
-        self, experiment: str, sweep_id: str, told: Collection[str | None] = ()
+        self, experiment: str, sweep_id: str, ours: Collection[str | None] = ()
     ) -> dict[str, Any]:
         """Runs of a sweep, as MLflow's Run, by what they are: 'trial/ID', 'entry/ID' or 'sweep/'.
 
         A call that a slow server did not answer in time may have been carried out and made again:
-        of runs that are the same thing one stays, first of all one of `told` (run ids), and the
+        of runs that are the same thing one stays, first of all one of `ours` (run ids), and the
         others are deleted.
         """
         runs = list(self._runs(experiment, sweep_id))
         parents = Counter(run.data.tags.get("mlflow.parentRunId") for run in runs)
         runs.sort(
             key=lambda run: (
-                run.info.run_id not in told,
+                run.info.run_id not in ours,
                 -parents[run.info.run_id],
                 "bench.digest" not in run.data.tags,
                 run.info.run_id,
             )
         )
-        found: dict[str, Any] = {}
+        by_thing: dict[str, Any] = {}
         for run in runs:
             tags = run.data.tags
             of = tags.get("bench.trial_id") or tags.get("bench.entry_id") or ""
-            first = found.setdefault(f"{tags.get('bench.kind')}/{of}", run)
+            first = by_thing.setdefault(f"{tags.get('bench.kind')}/{of}", run)
             if first is not run and "bench.kind" in tags:
                 self._client.delete_run(run.info.run_id)
-        return found
+        return by_thing
 
     def _runs(self, experiment: str, sweep_id: str) -> Iterator[Any]:
         """Runs of a sweep that are not deleted."""

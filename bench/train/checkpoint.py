@@ -53,21 +53,21 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors raises its own type for every kind of damage
         raise BenchError(f"checkpoint {path.name} cannot be read: {error}") from error
-    found = header.get("format")
-    if found not in READ:
-        raise BenchError(f"checkpoint {path.name} is of format {found}, not {FORMAT}")
-    if found >= 4 and header["crc32"] != _crc32(tensors):
+    version = header.get("format")
+    if version not in READ:
+        raise BenchError(f"checkpoint {path.name} is of format {version}, not {FORMAT}")
+    if version >= 4 and header["crc32"] != _crc32(tensors):
         raise BenchError(f"checkpoint {path.name} is damaged: its content is not what was written")
     return tensors, header["state"]
 
 
 def _crc32(tensors: dict[str, Tensor]) -> int:
     """Of all bytes, in the order of the names: safetensors itself does not notice a flipped bit."""
-    found = 0
+    crc = 0
     for key in sorted(tensors):
         flat = tensors[key].contiguous().view(-1).view(torch.uint8)
-        found = zlib.crc32(flat.numpy().data, zlib.crc32(key.encode(), found))
-    return found
+        crc = zlib.crc32(flat.numpy().data, zlib.crc32(key.encode(), crc))
+    return crc
 
 
 def path_at(folder: Path, nimg: int) -> Path:
@@ -125,8 +125,8 @@ def load_optimizer(optimizer: Optimizer, body: dict[str, Any]) -> None:
     """Put a state_dict back, moments in the memory layout of their parameters."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state = {
-        index: {key: _owned(value, parameters[index]) for key, value in own.items()}
-        for index, own in body["state"].items()
+        index: {key: _owned(value, parameters[index]) for key, value in moments.items()}
+        for index, moments in body["state"].items()
     }
     built = optimizer.state_dict()["param_groups"]
     groups = [{**b, **g} for b, g in zip(built, body["param_groups"], strict=True)]

@@ -30,7 +30,7 @@ class Averages:
 
     def __init__(self, net: nn.Module, sigma_rel: tuple[float, ...], short_nimg: int) -> None:
         self.names = [name for name, _ in net.named_parameters()]
-        self.gammas = {f"power{s:g}": gamma_of(s) for s in sigma_rel}
+        self.gammas = {self.key_of(s): gamma_of(s) for s in sigma_rel}
         self.short_nimg = short_nimg
         live = [p.detach() for p in net.parameters()]
         self.weights: dict[str, list[Tensor]] = {
@@ -41,6 +41,11 @@ class Averages:
     def longest(self) -> str:
         """The key of the widest power-function average: the one judged at the end."""
         return min(self.gammas, key=lambda key: self.gammas[key])
+
+    @staticmethod
+    def key_of(sigma_rel: float) -> str:
+        """The key of the power-function average of this relative width."""
+        return f"power{sigma_rel:g}"
 
     @torch.no_grad()
     def update(self, net: nn.Module, nimg: int, step_nimg: int) -> None:
@@ -61,8 +66,8 @@ class Averages:
 
     def loadable(self, key: str, net: nn.Module) -> Weights:
         """A whole state of `net`: the average, and the buffers (not averaged) as they are."""
-        own = dict(net.named_buffers())
-        buffers = {name: v for name, v in net.state_dict().items() if name in own}
+        names = dict(net.named_buffers())
+        buffers = {name: v for name, v in net.state_dict().items() if name in names}
         return self.named(key) | buffers
 
     @torch.no_grad()

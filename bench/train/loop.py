@@ -138,11 +138,11 @@ class Training:
         """Loss and log of the whole batch, of what each worker has of them."""
         if self.world.size == 1:
             return sum(means), log
-        own = [torch.tensor(means, dtype=torch.float64)]
-        own += [] if log is None else [log.double().flatten()]
-        found = self.world.rows(torch.cat(own))
-        total = sum(found[:, : len(means)].flatten().tolist())
-        return total, None if log is None else found[:, len(means) :].float().reshape(-1, 2)
+        parts = [torch.tensor(means, dtype=torch.float64)]
+        parts += [] if log is None else [log.double().flatten()]
+        gathered = self.world.rows(torch.cat(parts))
+        total = sum(gathered[:, : len(means)].flatten().tolist())
+        return total, None if log is None else gathered[:, len(means) :].float().reshape(-1, 2)
 
     @property
     def _share(self) -> int:

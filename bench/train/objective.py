@@ -1,23 +1,17 @@
-"""What the loop trains: a method turned into a network, a loss per sample and a predictor.
+"""What the loop trains: a network and a loss per sample; methods that train are such objectives.
 
-Diffusion, direct (regression) and classical methods meet the loop and the task through this file
-alone. Randomness: `terms` draws by (seed, purpose, global sample index), nothing else.
+Randomness: `terms` draws by (seed, purpose, global sample index), nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
-from bench import doors
-from bench.config import TrialConfig
-from bench.streams import derive_seed
-
-METHODS = {"diffusion": "bench.train.diffusion_method:DiffusionObjective"}
+from bench.conditions import NOTHING, Condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +19,7 @@ class Batch:
     """One batch of a task, in the task's data range."""
 
     target: Tensor  # float32 N C *spatial
-    condition: Tensor | None = None  # int64 [N] classes, or float32 N C' *spatial images
+    condition: Condition = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +43,3 @@ class Objective(Protocol):
     net: nn.Module
 
     def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms: ...
-
-    def predictor(self, net: nn.Module, seed: int) -> Any:
-        """What the task evaluates, around a copy of the network with judged weights."""
-        ...
-
-
-def build(config: TrialConfig) -> Objective:
-    """The objective of a trial; its initialisation draws from torch's generator, seeded here."""
-    make = doors.load("method", METHODS, config.method.kind)
-    torch.manual_seed(derive_seed(config.seed, "init"))
-    objective: Objective = make(config)
-    return objective

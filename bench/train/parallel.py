@@ -24,6 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from bench.predictions import Cases, Predictions, Predictor
 from bench.train.objective import Batch, Objective, Terms
 
 T = TypeVar("T")
@@ -65,21 +66,21 @@ class World:
         if self.size == 1:
             yield
             return
-        own: Exception | None = None
+        failure: Exception | None = None
         try:
             yield
         except WorkerLost:
             raise
         except Exception as error:
-            own = error
-        failed = torch.tensor(own is not None, dtype=torch.int32)
+            failure = error
+        failed = torch.tensor(failure is not None, dtype=torch.int32)
         self._call(dist.all_reduce, failed, op=dist.ReduceOp.MAX)
         if failed:
             everyone: list[bytes | None] = [None] * self.size
-            self._call(dist.all_gather_object, everyone, _packed(own, self.rank))
+            self._call(dist.all_gather_object, everyone, _packed(failure, self.rank))
             first = next(rank for rank, packed in enumerate(everyone) if packed is not None)
-            if own is not None and first == self.rank:
-                raise own
+            if failure is not None and first == self.rank:
+                raise failure
             raise pickle.loads(everyone[first] or b"")
 
     def share(self, make: Callable[[], T]) -> T:
@@ -94,13 +95,13 @@ class World:
         result: T = box[0]
         return result
 
-    def rows(self, own: Tensor) -> Tensor:
-        """Every rank's `own` float64 [n], in rank order: [W, n]."""
+    def rows(self, values: Tensor) -> Tensor:
+        """Every rank's `values` float64 [n], in rank order: [W, n]."""
         if self.size == 1:
-            return own[None]
-        found = [torch.empty_like(own) for _ in range(self.size)]
-        self._call(dist.all_gather, found, own)
-        return torch.stack(found)
+            return values[None]
+        everyones = [torch.empty_like(values) for _ in range(self.size)]
+        self._call(dist.all_gather, everyones, values)
+        return torch.stack(everyones)
 
     def heard(self, reports: Iterator[T]) -> Iterator[T]:
         """Reports, of rank 0 to the outside; the others hold theirs back and wait until rank 0 is
@@ -120,16 +121,19 @@ class World:
             if not go_on[0]:
                 return
 
-    def lead(self, predictor: Any, evaluate: Callable[[Any], T]) -> T:
-        """Rank 0 evaluates the predictor; the others draw their share of the pictures when it
-        asks. A predictor that cannot `draw` and `join` shares is rank 0's alone.
+    def lead(
+        self,
+        predictor: Predictor,
+        make_cases: Callable[..., Cases],
+        evaluate: Callable[[Predictor], T],
+    ) -> T:
+        """Rank 0 evaluates the predictor; the others predict their share of the cases when it
+        asks. They make the same cases from the key of rank 0's.
 
         Returns rank 0's evaluation on all ranks.
         """
         if self.size == 1:
             return evaluate(predictor)
-        if not hasattr(predictor, "draw"):
-            return self.share(lambda: evaluate(predictor))
         result: Any = None
         with self.together():
             if self.rank == 0:
@@ -138,29 +142,29 @@ class World:
                 finally:
                     self._call(dist.broadcast_object_list, [None], src=0)
             else:
-                self._serve(predictor)
+                self._serve(predictor, make_cases)
         return self.share(lambda: result)
 
-    def drawn(self, predictor: Any, count: int, purpose: str) -> Any:
-        """Pictures drawn by all ranks, each its share; whole on rank 0."""
+    def predicted(self, predictor: Predictor, cases: Cases) -> Predictions | None:
+        """Cases predicted by all ranks, each its share; whole on rank 0."""
         with self.together():
-            own = predictor.draw(self.part(count), purpose)
+            share = predictor.predict_some(cases, self.part(cases.count))
         parts: list[Any] | None = [None] * self.size if self.rank == 0 else None
-        self._call(dist.gather_object, own, parts, dst=0)
-        return None if parts is None else predictor.join(parts)
+        self._call(dist.gather_object, share, parts, dst=0)
+        return None if parts is None else Predictions.joined(parts)
 
-    def ask(self, count: int, purpose: str) -> None:
-        """Rank 0 asks the others, which serve, to draw."""
-        self._call(dist.broadcast_object_list, [(count, purpose)], src=0)
+    def ask(self, key: tuple[Any, ...]) -> None:
+        """Rank 0 asks the others, which serve, to predict the cases of this key."""
+        self._call(dist.broadcast_object_list, [key], src=0)
 
-    def _serve(self, predictor: Any) -> None:
+    def _serve(self, predictor: Predictor, make_cases: Callable[..., Cases]) -> None:
         while True:
-            asked: list[Any] = [None]
-            self._call(dist.broadcast_object_list, asked, src=0)
-            if asked[0] is None:
+            key: list[Any] = [None]
+            self._call(dist.broadcast_object_list, key, src=0)
+            if key[0] is None:
                 return
             try:
-                self.drawn(predictor, *asked[0])
+                self.predicted(predictor, make_cases(*key[0]))
             except WorkerLost:
                 raise
             except Exception:
@@ -175,17 +179,20 @@ ALONE = World()
 
 
 class _Shared:
-    """A predictor whose pictures are drawn by all ranks; the rest of it is rank 0's alone."""
+    """A predictor whose cases are predicted by all ranks; the rest of it is rank 0's alone."""
 
-    def __init__(self, predictor: Any, world: World) -> None:
+    def __init__(self, predictor: Predictor, world: World) -> None:
         self._predictor, self._world = predictor, world
+        self.nets, self.denoise = predictor.nets, predictor.denoise
 
-    def generate(self, count: int, purpose: str) -> Any:
-        self._world.ask(count, purpose)
-        return self._world.drawn(self._predictor, count, purpose)
+    def predict(self, cases: Cases) -> Predictions:
+        self._world.ask(cases.key)
+        predictions = self._world.predicted(self._predictor, cases)
+        assert predictions is not None
+        return predictions
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._predictor, name)
+    def predict_some(self, cases: Cases, places: range) -> Predictions:
+        return self._predictor.predict_some(cases, places)
 
 
 class Replicas:

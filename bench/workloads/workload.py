@@ -1,139 +1,154 @@
-"""What a workload is: data, task, protocol, and scale presets; and what a task promises.
+"""What a workload is: data, task, and scale presets. One file with a Workload, and one line.
 
-A task defines what a batch is and evaluates a predictor; the training loop and the sweep know no
-more of it. A workload is one file with a `Workload` in it and one line in the table.
+A workload names its task and its reader; what the task is and how it is judged is the task's
+(bench.tasks.task), what may vary is the space's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from bench import doors
-from bench.config import TrialConfig
-from bench.metrics.throughput import Phase
-from bench.train.objective import Batch
+from backbones.sizes import Size
+from bench.data.cache import CachedImages
+from bench.data.opening import Simulation, open_data
+from bench.data.reading import Reading
+from bench.doors import Family
+from bench.errors import BenchError, unknown
+from bench.networks import load as load_network
 from search_spaces import Choices
 
-TABLE = {"echo": "bench.workloads.echo:WORKLOAD"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What evaluating gave: metrics by name, the value trials are compared by, pictures."""
-
-    metrics: dict[str, float]
-    value: float
-    pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, generated, never real
-
-
-class Clock(Protocol):
-    """Books wall seconds, and the images it is told of, to a phase: train, sample or measure."""
-
-    def phase(self, name: Phase) -> AbstractContextManager[Callable[[int], None]]: ...
-
-
-class Task(Protocol):
-    """One task on one data set. Holds no state of a trial: many trials may use it in turn."""
-
-    def batch(self, samples: Sequence[int], seed: int) -> Batch:
-        """The training batch of these global sample numbers."""
-        ...
-
-    def evaluate(self, predictor: Any, part: str, clock: Clock) -> Evaluation:
-        """Evaluate on `select` (rungs) or, once, on `report` (the end)."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """One architecture at one scale: its arguments, and channels for each width by name."""
-
-    args: Mapping[str, Any]
-    widths: Mapping[str, int]
-    lr: Mapping[str, float]  # of the default configuration, by preconditioning
+WORKLOADS = Family(kind="workload", table={"echo": "bench.workloads.echo:WORKLOAD"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedSpread:
-    """How far another training seed moves the score: relative standard deviation, on how many
-    degrees of freedom it was measured, and by what."""
+    """How far another training seed moves the score: the standard deviation, on how many degrees
+    of freedom it was measured, and by what.
 
-    rel_sd: float
+    rel_sd: as a share of the score, for a score compared by ratio. sd: in the score's unit, for one
+    compared by difference. One of the two.
+    """
+
+    rel_sd: float | None = None
+    sd: float | None = None
     df: float
     source: str
+
+    def __post_init__(self) -> None:
+        if (self.rel_sd is None) == (self.sd is None):
+            raise BenchError(f"a SeedSpread ({self.source}) has either rel_sd or sd")
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for a sweep's record, without the one that is not there."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """A named preset: sizes, budget, rungs, sample counts. `notes` are shown to the user."""
+    """A named preset: what every task has. `notes` are shown to the user.
+
+    data: fields of Reading (size, every ...). measure: settings of the metrics. simulated: handed
+    to the workload's `simulation`, where it has one.
+    """
 
     name: str
-    resolution: int
-    every: int  # one frame in so many
-    patients: int  # of the simulated set
-    frames: int  # a simulated clip
+    data: Mapping[str, Any]
+    simulated: Mapping[str, Any] = field(default_factory=dict)
     budget_tflop: float  # training, a trial; 1e12 floating-point operations
     rungs: tuple[float, ...]  # fractions of the budget, rising to 1
     keep: tuple[float, ...]  # share that goes on past each rung but the last
     reports: int  # progress reports over the budget
     warmup_fraction: float
     ema_short_fraction: float  # half-life of the short average, of the budget
-    sample_steps: int
-    n_select: int
-    n_report: int
-    n_reference: int
-    n_denoise: int
-    sizes: Mapping[str, Size]
+    n_select: int  # cases evaluated at a rung
+    n_report: int  # and at the end
+    sample: Mapping[str, Any] = field(default_factory=dict)  # fields of SampleConfig
+    measure: Mapping[str, Any] = field(default_factory=dict)
     choices: Choices
     defaults: Mapping[str, Any]  # parameters of every default configuration
-    extractor: str = "randconv"  # what pictures are judged by: a name or "file.py:build"
+    sizes: Mapping[str, Size] = field(default_factory=dict)  # in place of an architecture's own
     seed_spread: SeedSpread | None = None
     notes: tuple[str, ...] = ()
+
+    def size(self, architecture: str) -> Size:
+        """The size of an architecture at this scale: the workload's, else the architecture's own,
+        else (of a user's network) its defaults.
+
+        Raises:
+            BenchError: the architecture is unknown.
+        """
+        if architecture in self.sizes:
+            return self.sizes[architecture]
+        sizes = load_network(architecture).SIZES
+        return sizes.get(self.name, Size(args={}, widths={"default": {}}, lr={}))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A published system as a job for the harness."""
+    """A published system as a job for the harness.
+
+    task: a name in the table of tasks, or "file.py:Class". metrics: names, the first is the
+    score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
+    user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
+    about; a space suggests them by name. space: a name, or "file.py:function".
+    """
 
     name: str
     title: str
     source: str  # the document it comes from
     reader: str  # the official layout of its data
-    task: str  # "module:class" of the task, or "file.py:class"
-    space: str  # its search space's name
+    task: str
+    metrics: tuple[str, ...]
+    space: str
     scales: Mapping[str, Scale]
-    metric: str = "fd"  # fd_<extractor>; lower is better
-    direction: str = "min"
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    simulation: Callable[..., Simulation] | None = None
+    cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
 
-    def open_data(self, path: Path | None, scale: Scale, home: Path, group_by: str | None) -> Any:
-        """The cached images of `path`, or of the simulated set where there is none."""
-        from bench.data.opening import open_data
-        from bench.data.simulate_echo import SimulationSize
+    def scale(self, name: str) -> Scale:
+        """A preset by name.
 
+        Raises:
+            BenchError: there is none of that name.
+        """
+        if name not in self.scales:
+            raise unknown(f"scale of {self.name}", name, self.scales)
+        return self.scales[name]
+
+    def open_data(
+        self, path: Path | None, scale: Scale, home: Path, given: Mapping[str, Any]
+    ) -> CachedImages:
+        """The cached data of `path`, or of the simulated set where there is none.
+
+        `given` are the fields of Reading that the user states.
+
+        Raises:
+            BenchError: data or settings that cannot be used.
+        """
+        if path is None and given:
+            options = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+            raise BenchError(f"{options} is about your own data; give it with --data")
+        if path is None and self.simulation is None:
+            raise BenchError(f"{self.name} has no simulated data; give your own with --data")
         return open_data(
             path,
+            Reading(**{**scale.data, **given}),
             workload_reader=self.reader,
-            resolution=scale.resolution,
             home=home,
-            every=scale.every,
-            group_by=group_by,
-            simulated=SimulationSize(patients=scale.patients, frames=scale.frames),
+            simulated=self.simulation(**scale.simulated) if self.simulation else None,
         )
 
 
 def load(name: str) -> Workload:
-    workload: Workload = doors.load("workload", TABLE, name)
+    """A workload by name, or of a user's file.
+
+    Raises:
+        BenchError: there is none of that name, or what has that name is no workload.
+    """
+    workload = WORKLOADS.load(name)
+    if not isinstance(workload, Workload):
+        raise BenchError(f"{name} is no workload; give the name of a Workload in that file")
     return workload
-
-
-def build_task(config: TrialConfig) -> Task:
-    """The task of a trial."""
-    task: Task = doors.at(load(config.workload).task, "task")(config)
-    return task

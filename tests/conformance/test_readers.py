@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from bench.data.folder_scan import scan
 from bench.data.opening import open_data
-from bench.data.readers import TABLE, detect, load
-from bench.data.readers.reader import UnreadableError
+from bench.data.readers import TABLE, choose, load
+from bench.data.readers.reader import Mode, Reader, Source, UnreadableError
+from bench.data.reading import Reading
 from bench.data.simulate_echo import SimulationSize
 from bench.errors import BenchError
 
@@ -47,21 +49,29 @@ def _no_warning(text: str) -> None:
     raise AssertionError(f"warned of a whole file: {text}")
 
 
+def _pixels(
+    reader: Reader, source: Source, every: int = 1, mode: Mode = "L"
+) -> list[NDArray[np.uint8]]:
+    frames = reader.frames(source, every=every, mode=mode, warn=_no_warning)
+    return [frame.pixels for frame in frames]
+
+
 def test_is_detected_from_its_layout(name: str, root: Path) -> None:
-    found, reader = detect(root, prefer="echonet")
-    assert found == name
+    chosen, reader, notes = choose(scan(root), prefer="echonet")
+    assert chosen == name
     assert reader is load(name)
     assert reader.LOOKS_FOR
+    assert notes == ()
 
 
 def test_matches_nothing_in_an_empty_folder(name: str, tmp_path: Path) -> None:
-    assert not load(name).matches(tmp_path)
+    assert not load(name).matches(scan(tmp_path))
     (tmp_path / "notes.txt").write_text("no data")
-    assert not load(name).matches(tmp_path)
+    assert not load(name).matches(scan(tmp_path))
 
 
 def test_lists_the_same_relative_keys_every_time(name: str, root: Path) -> None:
-    first, second = (load(name).list_sources(root).sources for _ in range(2))
+    first, second = (load(name).list_sources(scan(root)).sources for _ in range(2))
     keys = [source.key for source in first]
     assert first == second
     assert keys == sorted(set(keys))
@@ -71,11 +81,11 @@ def test_lists_the_same_relative_keys_every_time(name: str, root: Path) -> None:
 def test_streams_the_pixels_that_were_written(name: str, root: Path) -> None:
     reader = load(name)
     grey, colour = [], []
-    for source in reader.list_sources(root).sources:
+    for source in reader.list_sources(scan(root)).sources:
         frames = reader.frames(source, every=1, mode="L", warn=_no_warning)
         assert inspect.isgenerator(frames), "frames must stream"
-        grey.extend(frames)
-        colour.extend(reader.frames(source, every=1, mode="RGB", warn=_no_warning))
+        grey += [frame.pixels for frame in frames]
+        colour += _pixels(reader, source, mode="RGB")
     written = np.concatenate(list(_clips().values()))
     assert all(f.dtype == np.uint8 and f.shape == SIZE for f in grey)
     assert all(f.dtype == np.uint8 and f.shape == (*SIZE, 3) for f in colour)
@@ -86,9 +96,8 @@ def test_streams_the_pixels_that_were_written(name: str, root: Path) -> None:
 
 def test_every_thins_moving_pictures_only(name: str, root: Path) -> None:
     reader = load(name)
-    for source in reader.list_sources(root).sources:
-        whole = np.stack(list(reader.frames(source, every=1, mode="L", warn=_no_warning)))
-        some = np.stack(list(reader.frames(source, every=3, mode="L", warn=_no_warning)))
+    for source in reader.list_sources(scan(root)).sources:
+        whole, some = (np.stack(_pixels(reader, source, every=every)) for every in (1, 3))
         thinned = name in ("echonet", "videos")
         assert np.array_equal(some, whole[::3] if thinned else whole)
 
@@ -96,7 +105,7 @@ def test_every_thins_moving_pictures_only(name: str, root: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not what the name says" * 50])
 def test_broken_files_are_unreadable_with_a_reason(name: str, root: Path, content: bytes) -> None:
     reader = load(name)
-    for source in reader.list_sources(root).sources:
+    for source in reader.list_sources(scan(root)).sources:
         source.path.write_bytes(content)
         with pytest.raises(UnreadableError) as error:
             list(reader.frames(source, every=1, mode="L", warn=_no_warning))
@@ -106,7 +115,7 @@ def test_broken_files_are_unreadable_with_a_reason(name: str, root: Path, conten
 
 def test_becomes_a_cache_of_all_frames_by_subject(name: str, root: Path, tmp_path: Path) -> None:
     cached = open_data(
-        root, workload_reader="echonet", resolution=16, home=tmp_path, every=1,
+        root, Reading(size=(16, 16), every=1), workload_reader="echonet", home=tmp_path,
         simulated=SimulationSize(),
     )  # fmt: skip
     assert cached.images.shape == (4 * FRAMES, 1, 16, 16)
@@ -117,10 +126,10 @@ def test_becomes_a_cache_of_all_frames_by_subject(name: str, root: Path, tmp_pat
 
 
 def test_nothing_but_broken_files_is_one_line(name: str, root: Path, tmp_path: Path) -> None:
-    for source in load(name).list_sources(root).sources:
+    for source in load(name).list_sources(scan(root)).sources:
         source.path.write_bytes(b"broken")
     with pytest.raises(BenchError) as error:
-        open_data(root, workload_reader=name, resolution=16, home=tmp_path,
+        open_data(root, Reading(size=(16, 16)), workload_reader=name, home=tmp_path,
                   simulated=SimulationSize())  # fmt: skip
     assert "\n" not in str(error.value)
     assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()], "something was left"

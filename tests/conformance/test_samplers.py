@@ -1,123 +1,164 @@
-"""Every sampler in the table keeps the contract of sampling.integrate."""
+"""Every sampler in the table passes the suite a user's has to pass; a broken one does not."""
 
 from __future__ import annotations
+
+from pathlib import Path as FilePath
 
 import pytest
 import torch
 from torch import Tensor
 
+from bench import doors
+from bench.diffusion import sampler_conformance as suite
 from bench.diffusion import samplers
 from bench.diffusion.grids import edm_grid
-from bench.diffusion.sampling import Churn, Samples, integrate, sample
+from bench.diffusion.samplers.dpmpp_2m import DPMSolverPP2M
+from bench.diffusion.samplers.euler import Euler
+from bench.diffusion.samplers.heun import Heun
+from bench.diffusion.samplers.solver import Path
+from bench.diffusion.sampling import sample
 from bench.errors import BenchError
 
-SAMPLERS = sorted(samplers.TABLE)
-SIGMA_DATA = 0.5
+TABLE = samplers.SAMPLERS.table
 
 
-class Counting:
-    """The denoiser of N(0, 0.5^2) that keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[torch.dtype, float, Tensor | None]] = []
-
-    def __call__(self, x: Tensor, sigma: float, cond: Tensor | None) -> Tensor:
-        self.calls.append((x.dtype, sigma, cond))
-        return (x * (SIGMA_DATA**2 / (SIGMA_DATA**2 + sigma**2))).float()  # as networks answer
+@pytest.mark.parametrize("rule", sorted(suite.CHECKS))
+@pytest.mark.parametrize("sampler", sorted(TABLE))
+def test_the_tables_samplers_pass(sampler: str, rule: str) -> None:
+    suite.CHECKS[rule](samplers.load(sampler))
 
 
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+class CountsWrong(Heun):
+    @classmethod
+    def nfe(cls, steps: int) -> int:
+        return 2 * steps
 
 
-def churned(sampler: str, x: Tensor, indices: list[int]) -> Samples:
-    """Churn noise keyed by (step, sample index), as callers must."""
-    return sample(
-        Counting(),
-        x,
-        edm_grid(8),
-        sampler=sampler,
-        churn=Churn(S_churn=4),
-        churn_noise=lambda step: torch.stack(
-            [noise(1, 2, 2, seed=100 * step + i) for i in indices]
-        ),
+class InFloat32(Euler):
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        return super().step(path, x.float(), t, t_next)
+
+
+class Boastful(Euler):
+    order = 2
+
+
+class OnlyGoodInSigma(Euler):
+    """Forgets the scaling of the state."""
+
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        D = path.denoise(x * path.scale(t), t)
+        return D + path.sigma(t_next) / path.sigma(t) * (x - D)
+
+
+class FallsShort(Heun):
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        if path.sigma(t_next) == 0:
+            path.denoise(x, t)
+            return x
+        return super().step(path, x, t, t_next)
+
+
+class MixesImages(Euler):
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        x = super().step(path, x, t, t_next)
+        return x + 1e-15 * x.mean(0)
+
+
+class SharedState(Euler):
+    runs: list[float] = []  # noqa: RUF012  # the mistake this sampler stands for
+
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        self.runs.append(t)
+        return super().step(path, x, t, t_next) * (1 + 1e-15 * len(self.runs))
+
+
+class DrawsNoise(Euler):
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        return super().step(path, x, t, t_next) + 0 * torch.randn(1)
+
+
+class WritesInPlace(Euler):
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        return x.add_(path.slope(x, t, times=t_next - t))
+
+
+class HidesItsMemory(DPMSolverPP2M):
+    multistep = False
+
+
+BROKEN = {
+    "counts its evaluations": (CountsWrong, "a run evaluates 1 times"),
+    "keeps float64": (InFloat32, "must be float64"),
+    "converges with its order": (Boastful, "declared order 2, measured 0.9"),
+    "lands on the estimate": (FallsShort, "is missed by"),
+    "keeps images apart": (MixesImages, "splitting a batch"),
+    "starts afresh": (SharedState, "must live in the instance"),
+    "leaves the world alone": (DrawsNoise, "global generator"),
+    "can be cut": (HidesItsMemory, "multistep = True"),
+}
+
+
+@pytest.mark.parametrize("rule", sorted(BROKEN))
+def test_each_rule_catches_a_sampler_that_breaks_it(rule: str) -> None:
+    broken, verdict = BROKEN[rule]
+    with pytest.raises(BenchError, match=verdict):
+        suite.CHECKS[rule](broken)
+
+
+def test_other_mistakes_are_caught_too() -> None:
+    with pytest.raises(BenchError, match=r"measured .* with process 'own'"):
+        suite.converges_with_its_order(OnlyGoodInSigma)
+    with pytest.raises(BenchError, match="in place"):
+        suite.leaves_the_world_alone(WritesInPlace)
+    for part in (Euler(), object, len):
+        with pytest.raises(BenchError, match=r"must be a subclass of .*Solver"):
+            suite.is_a_solver(part)
+
+
+GOOD = """
+from bench.diffusion.samplers.solver import Solver
+
+class Midpoint(Solver):
+    order = 2
+
+    @classmethod
+    def nfe(cls, steps):
+        return 2 * steps - 1
+
+    def step(self, path, x, t, t_next):
+        if path.sigma(t_next) == 0:
+            return x + path.slope(x, t, times=t_next - t)
+        middle = (t + t_next) / 2
+        half = x + path.slope(x, t, times=middle - t)
+        return x + path.slope(half, middle, times=t_next - t, stage=2)
+"""
+
+
+def test_a_users_sampler_comes_as_a_file(tmp_path: FilePath) -> None:
+    file = tmp_path / "midpoint.py"
+    file.write_text(GOOD)
+    name = f"{file}:Midpoint"
+    noise = torch.ones(1, 1, 2, 2)
+    drawn = sample(lambda x, sigma, cond: x / (1 + sigma**2), noise, edm_grid(9), sampler=name)
+    assert drawn.nfe == samplers.nfe(name, 9) == 17
+    assert (
+        doors.VERDICTS[name]
+        == f"sampler midpoint.py:Midpoint passes {len(suite.CHECKS)} conformance checks"
     )
 
 
-@pytest.mark.parametrize("n", [1, 2, 18, 30])
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_nfe_is_what_was_asked_and_what_the_table_says(sampler: str, n: int) -> None:
-    counting = Counting()
-    samples = sample(counting, noise(2, 1, 4, 4), edm_grid(n), sampler=sampler)
-    assert samples.nfe == len(counting.calls) == samplers.nfe(sampler, n)
-    assert min(sigma for _, sigma, _ in counting.calls) > 0
+def test_a_users_broken_sampler_is_refused_in_one_line(tmp_path: FilePath) -> None:
+    file = tmp_path / "midpoint.py"
+    file.write_text(GOOD.replace("2 * steps - 1", "2 * steps"))
+    with pytest.raises(BenchError, match=r"breaks its contract \(counts its evaluations\): nfe\(1"):
+        samplers.load(f"{file}:Midpoint")
+    file.write_text(GOOD.replace("def step", "def stride"))
+    with pytest.raises(BenchError, match=r"\(is a solver\): TypeError: .*abstract.*step") as caught:
+        samplers.load(f"{file}:Midpoint")
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_state_is_float64_and_cond_arrives(sampler: str) -> None:
-    counting, cond = Counting(), torch.tensor([3, 1])
-    samples = sample(counting, noise(2, 1, 4, 4).float(), edm_grid(5), sampler=sampler, cond=cond)
-    assert samples.images.dtype == torch.float64
-    assert samples.images.shape == (2, 1, 4, 4)
-    assert all(dtype == torch.float64 and c is cond for dtype, _, c in counting.calls)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samples_follow_the_exact_path(sampler: str) -> None:
-    x = noise(3, 1, 4, 4)
-    images = sample(Counting(), x, edm_grid(256), sampler=sampler).images
-    # Measured with tests/measure/sampler_orders.py: Euler 1.1e-2 at 256 intervals, Heun 2e-4.
-    assert torch.allclose(images, SIGMA_DATA * x, rtol=0.02, atol=0)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_splitting_a_batch_changes_nothing_with_churn(sampler: str) -> None:
-    x = noise(4, 1, 2, 2)
-    whole = churned(sampler, x, [0, 1, 2, 3]).images
-    parts = [churned(sampler, x[2:], [2, 3]).images, churned(sampler, x[:2], [0, 1]).images]
-    assert torch.equal(whole, torch.cat(parts[::-1]))
-    assert not torch.equal(whole, sample(Counting(), x, edm_grid(8), sampler=sampler).images)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_global_generator_and_gradients_are_left_alone(sampler: str) -> None:
-    before = torch.get_rng_state()
-    x = noise(2, 1, 2, 2)
-    churned(sampler, x, [0, 1])
-    assert torch.equal(torch.get_rng_state(), before)
-    assert not sample(Counting(), x.requires_grad_(), edm_grid(3)).images.requires_grad
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_an_image_that_the_denoiser_keeps_is_kept(sampler: str) -> None:
-    target = noise(2, 1, 3, 3, seed=1)
-    images = sample(lambda x, s, c: target, noise(2, 1, 3, 3), edm_grid(10), sampler=sampler).images
-    # The last step, (0 - sigma)/sigma = -1, lands on D itself up to float64 rounding of x at 0.002.
-    assert torch.allclose(images, target, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_path_cut_in_two_is_the_path(sampler: str) -> None:
-    grid, x = edm_grid(9), noise(2, 1, 3, 3) * 80
-    whole = integrate(Counting(), x, grid, sampler=sampler)
-    first = integrate(Counting(), x, grid[:5], sampler=sampler)
-    second = integrate(Counting(), first.images, grid[4:], sampler=sampler)
-    assert torch.equal(whole.images, second.images)
-    assert whole.nfe == first.nfe + second.nfe
-
-
-def test_bad_requests_say_what_is_wrong() -> None:
-    x = noise(1, 1, 2, 2)
+def test_an_unknown_sampler_names_the_nearest() -> None:
     with pytest.raises(BenchError, match=r"unknown sampler 'huen'; did you mean 'heun'\?"):
-        sample(Counting(), x, edm_grid(3), sampler="huen")
-    with pytest.raises(BenchError, match="all > 0"):
-        sample(Counting(), x, [1.0, 0.0])
-    with pytest.raises(BenchError, match="must descend"):
-        sample(Counting(), x, [1.0, 1.0])
-    with pytest.raises(BenchError, match="churn needs churn_noise"):
-        sample(Counting(), x, [1.0], churn=Churn(S_churn=1))
-    with pytest.raises(BenchError, match="S_tmin <= S_tmax"):
-        Churn(S_churn=1, S_tmin=2, S_tmax=1)
-    with pytest.raises(BenchError, match="S_churn=-1"):
-        Churn(S_churn=-1)
+        samplers.nfe("huen", 3)

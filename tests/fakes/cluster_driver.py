@@ -105,8 +105,8 @@ def check_results(nodes: Cluster, records: Records, numbers: Iterable[int]) -> N
         for report in (r for r in heard if r["phase"] != "progress"):
             expected = body.pop((report["phase"], report["nimg"]))
             metrics = report["metrics"].items()
-            told = {k: v for k, v in metrics if not k.startswith("throughput/")}
-            assert (told, report["value"]) == (expected["metrics"], expected["value"])
+            measured = {k: v for k, v in metrics if not k.startswith("throughput/")}
+            assert (measured, report["value"]) == (expected["metrics"], expected["value"])
         assert body == {}
         place = nodes.base / "shared/sweeps/fake-1/trials" / f"{number:04d}"
         for name in FILES:

@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from backbones.inputs import Inputs
 from bench.config import DataConfig, TaskConfig
 from bench.storage import layout
 from bench.sweep.ray_adapter.cluster import PACKAGES, cluster_up, room
@@ -25,6 +26,7 @@ from tests.fakes.trials import write_cache
 from tests.unit.sweep import fakes
 
 SIDE, SWEEP, DIGEST = 16, "fake-1", "fake0"
+INPUTS = Inputs(spatial=(SIDE, SIDE), channels=1, out_channels=1)
 
 
 def open_engine(
@@ -33,13 +35,13 @@ def open_engine(
     frame = fakes.frame(
         scale=dataclasses.replace(SMOKE, budget_tflop=0.06),  # some 5 s a trial
         data=DataConfig(name="fake", digest=DIGEST, simulated=True, cache=str(cache)),
-        task=TaskConfig(kind="generate", spatial=(SIDE, SIDE), channels=1, sigma_data=0.45),
+        task=TaskConfig(kind="generate", inputs=INPUTS, sigma_data=0.45),
         workers=workers,
     )
     plan = fakes.plan(
         sweep=SWEEP,
         trials=trials,
-        sampler="random",
+        search="random",
         prune=False,
         concurrency=1,
         workers=workers,

@@ -1,27 +1,34 @@
-"""Fake workloads of another kind, in 2D and 3D: restore, by regression or drawn by diffusion.
+"""Fake tasks of other kinds, in 2D and 3D: restore and generate, as a user's file.
 
-The schema test runs them as a user's file: "tests/fakes/restore.py:VOLUMES". No cache and no
-extractor: pictures are smooth blobs keyed by their number, a mean squared error is measured.
+The schema test names them "tests/fakes/restore.py:RestoreTask". No cache and no extractor: pictures
+are smooth blobs keyed by their number; a mean squared error is measured.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from bench.config import TrialConfig
+from backbones.inputs import Inputs
+from bench.conditions import NOTHING, Condition
+from bench.config import TaskConfig
+from bench.data.cache import CachedImages
+from bench.metrics.metric import Estimates, Evidence, Metric
+from bench.predictions import Cases, Predictions, no_condition
 from bench.streams import normal, uniform
-from bench.train.objective import Batch, Terms
-from bench.workloads.workload import Clock, Evaluation, Workload
+from bench.tasks.task import Task
+from bench.train.objective import Batch
+from leaderboards.measures import Measure
 
 HERE = Path(__file__)
 NOISE = 0.5
+FIRST = {"select": 10_000, "report": 20_000}  # numbers of the held-out blobs
 
 
 def blobs(indices: Sequence[int], shape: tuple[int, ...]) -> Tensor:
@@ -36,93 +43,91 @@ def blobs(indices: Sequence[int], shape: tuple[int, ...]) -> Tensor:
     return bump[:, None].expand(-1, shape[0], *shape[1:]).contiguous()
 
 
-class RestoreTask:
-    """Noisy picture in, clean picture out; any number of spatial dimensions."""
+def as_array(x: Tensor) -> NDArray[np.float32]:
+    return x.clamp(-1, 1).float().cpu().numpy()
 
-    def __init__(self, config: TrialConfig) -> None:
-        self.config = config
-        self.shape = (config.task.channels, *config.task.spatial)
+
+class SquaredError(Metric):
+    """Mean over cases of the mean squared error."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"targets"})
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return (Measure(key="mse", title="MSE", direction="lower"),)
+
+    def estimate(self, evidence: Evidence) -> Estimates:
+        assert evidence.targets is not None
+        gap = evidence.predictions.values.astype(np.float64) - evidence.targets
+        return {"mse": float(np.square(gap).mean())}
+
+
+class MeanSquaredError(SquaredError):
+    """The squared error of the mean picture alone, for pictures that are drawn from nothing."""
+
+    def estimate(self, evidence: Evidence) -> Estimates:
+        assert evidence.targets is not None
+        gap = evidence.predictions.values.astype(np.float64).mean(0) - evidence.targets.mean(0)
+        return {"mse": float(np.square(gap).mean())}
+
+
+class GenerateTask(Task):
+    """Draw pictures like the blobs; any number of spatial dimensions."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"targets"})
+    condition_channels: ClassVar[int] = 0
+
+    @classmethod
+    def describe(cls, data: CachedImages) -> TaskConfig:
+        channels, *spatial = data.images.shape[1:]
+        return described(cls, tuple(spatial), channels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        inputs = self.config.task.inputs
+        return (inputs.out_channels, *inputs.spatial)
+
+    def condition(self, samples: Sequence[int], seed: int, clean: Tensor) -> Condition:
+        return NOTHING
 
     def batch(self, samples: Sequence[int], seed: int) -> Batch:
         clean = blobs(samples, self.shape)
-        noise = torch.from_numpy(normal(seed, "damage", samples, self.shape))
-        return Batch(target=clean, condition=clean + NOISE * noise)
+        return Batch(target=clean, condition=self.condition(samples, seed, clean))
 
-    def evaluate(self, predictor: Any, part: str, clock: Clock) -> Evaluation:
-        count = self.config.measure.n_report if part == "report" else self.config.measure.n_select
-        first = {"select": 10_000, "report": 20_000}[part]
-        held_out = self.batch(range(first, first + count), seed=1)
-        with clock.phase("sample") as done:
-            made = predictor.restore(held_out.condition)
-            done(count)
-        with clock.phase("measure"):
-            error = float((made - held_out.target).square().mean())
-            identity = float((held_out.condition - held_out.target).square().mean())
-        pictures = ((made.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
-        metrics = {"mse": error, "relative_mse": error / identity}
-        return Evaluation(metrics=metrics, value=error, pictures=pictures)
+    def cases(self, part: str) -> Cases:
+        def condition(places: Sequence[int]) -> Condition:
+            return self.batch([FIRST[part] + place for place in places], seed=1).condition
 
-
-class GenerateTask(RestoreTask):
-    """Draw pictures like the blobs; judged by the mean picture alone."""
-
-    def batch(self, samples: Sequence[int], seed: int) -> Batch:
-        return Batch(target=blobs(samples, self.shape))
-
-    def evaluate(self, predictor: Any, part: str, clock: Clock) -> Evaluation:
-        with clock.phase("sample") as done:
-            made = predictor.generate(4, f"sample/{part}")
-            done(4)
-        with clock.phase("measure"):
-            mean = torch.from_numpy(made.images.astype(np.float32) / 127.5 - 1).mean(0)
-            error = float((mean - blobs(range(64), self.shape).mean(0)).square().mean())
-        return Evaluation(metrics={"mse": error}, value=error, pictures=made.images)
-
-
-class Restorer:
-    """Regression's predictor."""
-
-    def __init__(self, net: nn.Module) -> None:
-        self.net = net
-
-    @torch.no_grad()
-    def restore(self, x: Tensor) -> Tensor:
-        result: Tensor = self.net(x)
-        return result
-
-
-class Direct:
-    """Regression: two convolutions from the condition to the target, no noise levels."""
-
-    def __init__(self, config: TrialConfig) -> None:
-        width = int(config.method.backbone_args["width"])
-        convolution = {2: nn.Conv2d, 3: nn.Conv3d}[len(config.task.spatial)]
-        c = config.task.channels
-        self.net: nn.Module = nn.Sequential(
-            convolution(c, width, 3, padding=1), nn.SiLU(), convolution(width, c, 3, padding=1)
+        return Cases(
+            key=(part,),
+            purpose=f"restore/{part}",
+            count=self.measure.n_report if part == "report" else self.measure.n_select,
+            keep=as_array,
+            condition=condition if self.condition_channels else no_condition,
         )
 
-    def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
-        assert batch.condition is not None
-        return Terms(loss=(self.net(batch.condition) - batch.target).square().flatten(1).mean(1))
+    def targets(self, part: str) -> NDArray[np.float32]:
+        first, count = FIRST[part], self.cases(part).count
+        return as_array(blobs(range(first, first + count), self.shape))
 
-    def predictor(self, net: nn.Module, seed: int) -> Restorer:
-        return Restorer(copy.deepcopy(net).eval())
+    def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
+        return np.rint((predictions.values.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
 
 
-def _workload(name: str, task: str) -> Workload:
-    return Workload(
-        name=name,
-        title="fake",
-        source="this file",
-        reader="none",
-        task=f"{HERE}:{task}",
-        space="echo",
-        scales={},
-        metric="mse",
+class RestoreTask(GenerateTask):
+    """Noisy picture in, clean picture out."""
+
+    condition_channels: ClassVar[int] = 1
+
+    def condition(self, samples: Sequence[int], seed: int, clean: Tensor) -> Condition:
+        noise = torch.from_numpy(normal(seed, "damage", samples, self.shape))
+        return Condition(images=clean + NOISE * noise)
+
+
+def described(task: type[GenerateTask], spatial: tuple[int, ...], channels: int = 1) -> TaskConfig:
+    """The task of blobs of this shape."""
+    inputs: dict[str, Any] = {"channels": channels, "out_channels": channels}
+    inputs["condition_channels"] = channels * task.condition_channels
+    return TaskConfig(
+        kind=f"{HERE}:{task.__name__}", inputs=Inputs(spatial=spatial, **inputs), sigma_data=0.5
     )
-
-
-PICTURES = _workload("pictures", "RestoreTask")
-VOLUMES = _workload("volumes", "RestoreTask")
-GENERATED = _workload("generated", "GenerateTask")

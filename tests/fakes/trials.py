@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from backbones.inputs import Inputs
 from bench.config import (
     DataConfig,
     MeasureConfig,
@@ -20,9 +20,11 @@ from bench.config import (
     TrialConfig,
 )
 from bench.data import cache
+from bench.data.cache_index import CacheIndex, write_index
 from bench.run import Report
 
 SIDE = 8
+INPUTS = Inputs(spatial=(SIDE, SIDE), channels=1, out_channels=1)
 NETS: dict[str, dict[str, Any]] = {
     "adm": {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (4,)}
     | {"channels_per_head": 8},
@@ -32,8 +34,13 @@ NETS: dict[str, dict[str, Any]] = {
 }
 
 
-def write_cache(folder: Path, *, side: int = SIDE, per_part: int = 24, seed: int = 0) -> Path:
-    """A cache as bench.data builds it: grey blurred noise, 3 parts of 4 subjects each."""
+def write_cache(
+    folder: Path, *, side: int = SIDE, per_part: int = 24, seed: int = 0, classes: int = 0
+) -> Path:
+    """A cache as bench.data builds it: grey blurred noise, 3 parts of 4 subjects each.
+
+    With `classes`, each picture has one at random; those of a class are not alike.
+    """
     rng = np.random.default_rng(seed)
     n = 3 * per_part
     smooth = gaussian_filter(rng.standard_normal((n, 1, side, side)), (0, 0, 1, 1), mode="wrap")
@@ -42,19 +49,21 @@ def write_cache(folder: Path, *, side: int = SIDE, per_part: int = 24, seed: int
     subject = (part * 4 + np.tile(np.arange(4), n // 4)).astype(np.int32)
     folder.mkdir(parents=True)
     (folder / cache.IMAGES).write_bytes(images.tobytes())
-    np.savez(folder / cache.FRAMES, subject=subject, part=part)
-    body = {
-        "format": cache.FORMAT,
-        "digest": f"fake{seed}",
-        "shape": images.shape,
-        "sigma_data": float((images[part == 0] / 127.5 - 1).std()),
-        "name": "fake",
-        "simulated": True,
-        "notes": [],
-        "record_notes": [],
-        "meta": {},
-    }
-    (folder / cache.INDEX).write_text(json.dumps(body))
+    columns: dict[str, Any] = {"subject": subject, "part": part}
+    if classes:
+        columns["label"] = rng.integers(0, classes, n).astype(np.int64)
+    np.savez(folder / cache.FRAMES, **columns)
+    index = CacheIndex(
+        digest=f"fake{seed}",
+        shape=images.shape,
+        dtype="uint8",
+        value_range=(0.0, 255.0),
+        sigma_data=float((images[part == 0] / 127.5 - 1).std()),
+        name="fake",
+        simulated=True,
+        label_names=tuple(f"class {k}" for k in range(classes)),
+    )
+    write_index(folder / cache.INDEX, index)
     return folder
 
 
@@ -68,8 +77,12 @@ def tiny(folder: Path | str = "", **changes: Any) -> TrialConfig:
         scale="test",
         seed=3,
         data=DataConfig(name="fake", digest="fake0", simulated=True, cache=str(folder)),
-        task=TaskConfig(kind="generate", spatial=(SIDE, SIDE), channels=1, sigma_data=0.45),
-        method=MethodConfig(backbone="ddpmpp", backbone_args={**NETS["ddpmpp"], "dropout": 0.1}),
+        task=TaskConfig(kind="generate", inputs=INPUTS, sigma_data=0.45),
+        method=MethodConfig(
+            backbone="ddpmpp",
+            backbone_args={**NETS["ddpmpp"], "dropout": 0.1},
+            preconditioning="edm",
+        ),
         train=TrainConfig(
             budget_nimg=64,
             rungs_nimg=(16, 32, 64),
@@ -82,21 +95,24 @@ def tiny(folder: Path | str = "", **changes: Any) -> TrialConfig:
         ),
         sample=SampleConfig(steps=2, batch_size=16),
         measure=MeasureConfig(
-            n_select=10, n_report=12, n_reference=16, n_denoise=4, denoise_sigmas=(0.1, 1.0)
+            metrics=("fd", "denoise_error", "clipping"),
+            n_select=10,
+            n_report=12,
+            args={"n_reference": 16, "n_denoise": 4, "denoise_sigmas": (0.1, 1.0)},
         ),
     )
     sections: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
         section, _, name = key.rpartition(".")
         sections.setdefault(section, {})[name] = value
-    own = sections.pop("", {})
+    trial_fields = sections.pop("", {})
     parts = {s: dataclasses.replace(getattr(config, s), **v) for s, v in sections.items()}
-    return dataclasses.replace(config, **own, **parts)
+    return dataclasses.replace(config, **trial_fields, **parts)
 
 
 def net_of(name: str, **args: Any) -> MethodConfig:
     """A tiny network of an architecture, as a trial's method."""
-    return MethodConfig(backbone=name, backbone_args={**NETS[name], **args})
+    return MethodConfig(backbone=name, backbone_args={**NETS[name], **args}, preconditioning="edm")
 
 
 def timeless(report: Report) -> dict[str, Any]:

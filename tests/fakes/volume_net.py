@@ -6,6 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from backbones.backbone import Backbone
+from backbones.embeddings import SINUSOIDAL_RANGE, Sinusoidal
+from backbones.inputs import Inputs
+
+WAVES = 8  # features of the noise level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,28 +20,31 @@ class Args:
 
 
 class Volumes(Backbone):
-    """Two 3D convolutions, the noise level as one more channel."""
+    """Two 3D convolutions, the noise level's features as more channels; no classes, no numbers."""
 
-    def __init__(self, channels: int, out: int, width: int, resolution: int) -> None:
-        super().__init__(
-            resolution=resolution,
-            in_channels=channels,
-            out_channels=out,
-            n_classes=0,
-            c_noise_range=(-1.0, 1.0),
-        )
-        self.first = nn.Conv3d(channels + 1, width, 3, padding=1)
-        self.last = nn.Conv3d(width, out, 3, padding=1)
+    def __init__(self, inputs: Inputs, width: int) -> None:
+        super().__init__(inputs, c_noise_range=SINUSOIDAL_RANGE, spatial_dims=(3,))
+        if inputs.n_classes or inputs.vector_dim:
+            raise ValueError("the network takes neither classes nor numbers of a case")
+        self.noise = Sinusoidal(WAVES)
+        self.first = nn.Conv3d(inputs.in_channels + WAVES, width, 3, padding=1)
+        self.last = nn.Conv3d(width, inputs.out_channels, 3, padding=1)
 
-    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        cond: Tensor | None = None,
+        vector: Tensor | None = None,
+    ) -> Tensor:
         """[N, C, D, H, W], [N] -> [N, C_out, D, H, W]."""
-        level = c_noise.to(x.dtype).view(-1, 1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
-        result: Tensor = self.last(nn.functional.silu(self.first(torch.cat([x, level], 1))))
+        self.check_inputs(x, c_noise, cond, vector)
+        level = self.noise(c_noise).to(x.dtype)[:, :, None, None, None]
+        h = torch.cat([x, level.expand(-1, -1, *x.shape[2:])], 1)
+        result: Tensor = self.last(nn.functional.silu(self.first(h)))
         return result
 
 
-def build(
-    *, resolution: int, in_channels: int, out_channels: int, n_classes: int, args: Args
-) -> Volumes:
+def build(inputs: Inputs, args: Args) -> Volumes:
     """A new network; the sides of a volume may differ."""
-    return Volumes(in_channels, out_channels, args.width, resolution)
+    return Volumes(inputs, args.width)

@@ -24,7 +24,7 @@ def run_workers(size: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     A process that ends without a word gives None. `work` is a function of a module.
     """
     context = multiprocessing.get_context("forkserver")  # a clean process, which has torch
-    context.set_forkserver_preload(["bench.run", "bench.workloads.generate", "timm.optim"])
+    context.set_forkserver_preload(["bench.run", "bench.tasks.generate", "timm.optim"])
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "store")
         pipes, processes = [], []
@@ -35,12 +35,12 @@ def run_workers(size: int, work: Callable[..., Any], *args: Any) -> list[Any]:
             theirs.close()
             pipes.append(ours)
             processes.append(process)
-        found = [_received(pipe) for pipe in pipes]
+        answers = [_received(pipe) for pipe in pipes]
         for process in processes:
             process.join(PATIENCE_SEC)
             if process.is_alive():
                 process.kill()
-    return found
+    return answers
 
 
 def _received(pipe: Any) -> Any:

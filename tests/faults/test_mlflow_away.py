@@ -91,7 +91,7 @@ def tell_a_slow_server(url: str, home: Path, database: str, answer: Any) -> None
     said: list[str] = []
     os.environ.update([IMPATIENT])
     live = BackgroundProjector(
-        resolve(url, home), say=said.append, gather_sec=0.01, retry_sec=RETRY_SEC
+        Projector(resolve(url, home)), say=said.append, gather_sec=0.01, retry_sec=RETRY_SEC
     )
     first, *others = journal()
     live.put(first)
@@ -143,7 +143,9 @@ def test_restarted_and_stopped_at_random_in_mid_sweep(
     store = resolve(f"http://127.0.0.1:{port}", home)  # never there at first
     with monkeypatch.context() as patch:
         patch.setenv(*IMPATIENT)
-        live = BackgroundProjector(store, say=said.append, gather_sec=0.01, retry_sec=RETRY_SEC)
+        live = BackgroundProjector(
+            Projector(store), say=said.append, gather_sec=0.01, retry_sec=RETRY_SEC
+        )
         records = journal()
         for n, record in enumerate(records):
             live.put(record)

@@ -29,6 +29,13 @@ def test_a_dozen_kills_without_ray(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_kills_while_the_store_is_made(tmp_path: Path) -> None:
+    said = run("store_kills", tmp_path, "--kills", "9")
+    assert "kills: 9" in said
+    assert "violations: 0" in said
+
+
+@pytest.mark.slow
 def test_a_few_kills_with_ray(tmp_path: Path) -> None:
     said = run("on_ray", tmp_path, "--kills", "3", "--trials", "3", "--per-sweep", "3")
     assert "kills: 3" in said

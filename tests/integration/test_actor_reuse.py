@@ -44,7 +44,7 @@ def actors(ray_home: Path) -> Iterator[Any]:
             yield ray.remote(num_cpus=0.2)(Reported)
 
 
-def told(config: TrialConfig, folder: Path) -> dict[str, Any]:
+def body(config: TrialConfig, folder: Path) -> dict[str, Any]:
     """What the searcher hands to an actor."""
     plain = json.loads(json.dumps(config.to_dict()))
     return {"trial": 0, "steps": STEPS, "config": plain, "folder": str(folder)}
@@ -54,19 +54,19 @@ def run(actor: Any, reports: int | None = None) -> list[Report]:
     """Up to so many reports of the actor's trial, or all."""
     import ray
 
-    said: list[Report] = []
-    while (reports is None or len(said) < reports) and not (said and said[-1].outcome):
+    reported: list[Report] = []
+    while (reports is None or len(reported) < reports) and not (reported and reported[-1].outcome):
         result = ray.get(actor.train.remote())
-        said.append(Report(**json.loads(result["report"])))
-        assert result["done"] == (said[-1].outcome is not None)
-    return said
+        reported.append(Report(**json.loads(result["report"])))
+        assert result["done"] == (reported[-1].outcome is not None)
+    return reported
 
 
 def test_b_is_b_whatever_came_before(actors: Any, cache: Path, tmp_path: Path) -> None:
     import ray
 
     b = tiny(cache, **{"train.optimizer": "adamw"})
-    fresh = actors.remote(told(b, tmp_path / "fresh"))
+    fresh = actors.remote(body(b, tmp_path / "fresh"))
     expected = [timeless(r) for r in run(fresh)]
     assert expected[-1]["outcome"] == "completed"
 
@@ -84,15 +84,15 @@ def test_b_is_b_whatever_came_before(actors: Any, cache: Path, tmp_path: Path) -
     }
     reused, pid = None, 0
     for name, (a, reports, outcome) in before.items():
-        body = told(a, tmp_path / f"before {name}")
+        trial = body(a, tmp_path / f"before {name}")
         if reused is None:
-            reused = actors.remote(body)
+            reused = actors.remote(trial)
             pid = ray.get(reused.pid.remote())
         else:
-            assert ray.get(reused.reset.remote(body))
+            assert ray.get(reused.reset.remote(trial))
         assert run(reused, reports)[-1].outcome == outcome, name
         folder = tmp_path / f"after {name}"
-        assert ray.get(reused.reset.remote(told(b, folder)))
+        assert ray.get(reused.reset.remote(body(b, folder)))
         assert [timeless(r) for r in run(reused)] == expected, name
         for file in FILES:
             one, other = (tmp_path / "fresh" / file).read_bytes(), (folder / file).read_bytes()
@@ -106,12 +106,12 @@ def test_a_trial_goes_on_in_another_process(actors: Any, cache: Path, tmp_path: 
     import ray
 
     config = tiny(cache, **{"train.schedule": "cosine"})
-    whole = actors.remote(told(config, tmp_path / "whole"))
+    whole = actors.remote(body(config, tmp_path / "whole"))
     expected = [timeless(r) for r in run(whole)]
-    first = actors.remote(told(config, tmp_path / "cut"))
+    first = actors.remote(body(config, tmp_path / "cut"))
     run(first, 4)
     ray.kill(first)
-    second = actors.remote(told(config, tmp_path / "cut"))
+    second = actors.remote(body(config, tmp_path / "cut"))
     # both rungs are said again: what was heard of them may be lost
     assert [timeless(r) for r in run(second)] == [expected[1], *expected[3:]]
     for file in FILES:

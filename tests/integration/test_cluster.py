@@ -62,13 +62,13 @@ def test_a_node_is_killed_and_another_joins(nodes: Cluster, drive: Callable[...,
     lost = [r["trial"] for r in records if r["kind"] == "outcome" and r.get("lost")]
     assert len(lost) == 1
     for number in lost:
-        own = [r for r in records if r.get("trial") == number]
-        cut = next(k for k, r in enumerate(own) if r.get("lost"))
-        assert [r["kind"] for r in own].count("start") == 2
+        of_trial = [r for r in records if r.get("trial") == number]
+        cut = next(k for k, r in enumerate(of_trial) if r.get("lost"))
+        assert [r["kind"] for r in of_trial].count("start") == 2
         # it goes on past the rung it was heard to pass: nothing is told again, nothing left out
-        nimg = [r["nimg"] for r in own if r["kind"] == "report" and r["phase"] != "end"]
+        nimg = [r["nimg"] for r in of_trial if r["kind"] == "report" and r["phase"] != "end"]
         assert nimg == sorted(set(nimg))
-        assert any(r["kind"] == "report" for r in own[cut:])
+        assert any(r["kind"] == "report" for r in of_trial[cut:])
     check_results(nodes, records, [*lost, 4])
     shared = nodes.base / "shared/sweeps/fake-1"
     stored = b"".join(p.read_bytes() for p in sorted((shared / "journal").iterdir()))
@@ -137,11 +137,11 @@ import psutil
 from bench.sweep.ray_adapter.driver import ray_up
 
 with ray_up(1, 0):
-    own = psutil.Process()
-    for process in [own, *own.children(recursive=True)]:
-        for found in process.net_connections("inet"):
-            if found.status == psutil.CONN_LISTEN:
-                print(found.laddr.ip)
+    driver = psutil.Process()
+    for process in [driver, *driver.children(recursive=True)]:
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                print(connection.laddr.ip)
 """
 
 
@@ -150,6 +150,6 @@ def test_an_embedded_ray_listens_on_this_machine_alone() -> None:
         [sys.executable, "-c", LISTENING], capture_output=True, text=True, cwd=REPOSITORY
     )
     assert said.returncode == 0, said.stderr
-    found = set(said.stdout.split())
-    assert found
-    assert found <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    addresses = set(said.stdout.split())
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

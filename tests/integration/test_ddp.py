@@ -54,7 +54,7 @@ def two(cache: Path, **changes: Any) -> TrialConfig:
     return tiny(cache, **{**split, **changes})
 
 
-def told(config: TrialConfig, folder: Path) -> dict[str, Any]:
+def body(config: TrialConfig, folder: Path) -> dict[str, Any]:
     plain = json.loads(json.dumps(config.to_dict()))
     place = {"storage": None, "sweep": "fake-1", "trial": 0}
     return {**place, "steps": DOOR, "config": plain, "folder": str(folder)}
@@ -70,7 +70,7 @@ def actor(config: TrialConfig, folder: Path) -> Any:
         def pid(self) -> int:
             return os.getpid()
 
-    return ray.remote(num_cpus=0, memory=1)(Reported).remote(told(config, folder))
+    return ray.remote(num_cpus=0, memory=1)(Reported).remote(body(config, folder))
 
 
 def heard(trial: Any) -> Report:
@@ -199,7 +199,7 @@ def test_tune_ends_a_trial_and_its_group_goes(cache: Path, tmp_path: Path, end: 
 
     tune.Tuner(
         tune.with_resources(TrialActor, workers.trial_resources()),
-        param_space=told(two(cache), folder),
+        param_space=body(two(cache), folder),
         tune_config=TuneConfig(scheduler=Ending(), reuse_actors=True),
         run_config=RunConfig(
             name="tune",

@@ -33,15 +33,17 @@ def begin(home: Path) -> subprocess.Popen[str]:
     )
 
 
-def records(home: Path) -> list[journal.Record]:
-    path = home / "sweeps" / "echo-1" / "journal.jsonl"
+def records(home: Path, sweep: str = "echo-1") -> list[journal.Record]:
+    path = home / "sweeps" / sweep / "journal.jsonl"
     return journal.read(path) if path.exists() else []
 
 
-def wait_for(home: Path, kind: str, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for(
+    home: Path, kind: str, count: int, process: subprocess.Popen[str], sweep: str = "echo-1"
+) -> None:
     """Until the journal has `count` records of a kind."""
     deadline = time.monotonic() + 180
-    while sum(r["kind"] == kind for r in records(home)) < count:
+    while sum(r["kind"] == kind for r in records(home, sweep)) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -77,7 +79,7 @@ def completes(home: Path) -> None:
         if r["kind"] == "outcome" and r["outcome"] != "interrupted"
     )
     assert ends == dict.fromkeys(range(TRIALS), 1)
-    ids = [t.suggestion["trial_id"] for t in after.trials.values()]
+    ids = [t.suggestion.trial_id for t in after.trials.values()]
     assert len(set(ids)) == TRIALS
     boards = [
         bench(home, "leaderboard", "echo", "--format", "json", *source).stdout

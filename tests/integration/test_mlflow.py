@@ -18,6 +18,7 @@ from bench.track.background import BackgroundProjector
 from bench.track.mlflow_projection import Projector
 from bench.track.store import Store, check, client, resolve
 from leaderboards.board import build
+from leaderboards.facts import facts_of
 from leaderboards.text import to_json
 from tests.unit.track.records import final_rows, journal, plan, trial_records
 
@@ -96,14 +97,14 @@ def test_a_server_holds_what_the_journal_says_and_survives_its_own_death(
     # Projected over HTTP, read back over HTTP: the board is the journal's, to the last bit.
     records = journal(picture)
     said: list[str] = []
-    live = BackgroundProjector(store, say=said.append, gather_sec=0.05)
+    live = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.05)
     for record in records:
         live.put(record)
     assert live.close(timeout=120)
     assert said == []
     sweep = read.sweeps(store, "echo")[0]
-    board = to_json(build(sweep.rows, device=sweep.device))
-    assert board == to_json(build(final_rows(), device=plan()["device"]))
+    board = to_json(build(sweep.rows, [sweep.facts]))
+    assert board == to_json(build(final_rows(), [facts_of(plan())]))
 
     # The UI's own routes serve the page and the generated picture, and no real one.
     assert b"<title>MLflow" in server.get("/")
@@ -118,7 +119,7 @@ def test_a_server_holds_what_the_journal_says_and_survives_its_own_death(
 
     # The server dies under a second sweep: nothing is raised, it is said, a later sync completes.
     later = [plan("brave-newt"), *trial_records(0, "completed", sweep="brave-newt")]
-    live = BackgroundProjector(store, say=said.append, gather_sec=0.05, retry_sec=0.5)
+    live = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.05, retry_sec=0.5)
     live.put(later[0])
     deadline = time.monotonic() + 60
     while live.cost_sec == 0 and time.monotonic() < deadline:

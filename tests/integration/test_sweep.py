@@ -60,7 +60,7 @@ def test_the_sweep_runs_to_its_board_without_a_stray_word(swept: tuple[Path, Any
     assert all(" completed " in line for line in trials)
     for word in ("Warning", "Traceback", "\x1b"):
         assert word not in said.stdout
-    assert "architecture x setup" in said.stdout
+    assert "architecture x preconditioning" in said.stdout
     assert "bench leaderboard --sweep echo-1" in said.stdout
     assert History(journal.read(home / "sweeps/echo-1/journal.jsonl")).ended is not None
     assert not (home / "sweeps/echo-1/ray").exists()
@@ -106,8 +106,8 @@ def test_confirming_trains_the_best_entry_on_new_seeds(swept: tuple[Path, Any]) 
     assert history.ended is not None
     assert len(history.trials) == 7
     new = [history.trials[n].suggestion for n in (5, 6)]
-    assert len({s["entry_id"] for s in new}) == 1
-    assert len({s["seed"] for s in (*new, history.trials[0].suggestion)}) == 3
+    assert len({s.entry_id for s in new}) == 1
+    assert len({s.seed for s in (*new, history.trials[0].suggestion)}) == 3
     assert history.counts() == {"completed": 7}
     board = json.loads(bench(home, "leaderboard", "echo", "--format", "json").stdout)
     assert len(board["entries"]) == 5

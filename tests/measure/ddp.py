@@ -19,14 +19,16 @@ import click
 import numpy as np
 import torch
 
+from backbones.inputs import Inputs
+from bench.methods import build_method
+from bench.tasks.generate import GenerateTask
 from bench.train.loop import Training
-from bench.train.objective import build
 from bench.train.parallel import ALONE, World
-from bench.workloads.generate import GenerateTask
 from tests.fakes.trials import tiny, write_cache
 from tests.fakes.workers import run_workers
 
 SIDE, BATCH, WARM = 32, 32, 3
+INPUTS = Inputs(spatial=(SIDE, SIDE), channels=1, out_channels=1)
 NET = {"width": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention": (8,), "dropout": 0.1}
 
 
@@ -38,9 +40,9 @@ def trained(world: World, cache: Path, micro: int, steps: int) -> tuple[list[flo
     config = tiny(
         cache,
         **{f"train.{key}": value for key, value in train.items()},
-        **{"task.spatial": (SIDE, SIDE), "method.backbone_args": NET},
+        **{"task.inputs": INPUTS, "method.backbone_args": NET},
     )
-    source, objective = GenerateTask(config), build(config)
+    source, objective = GenerateTask(config), build_method(config)
     run = Training(config.train, objective, source, config.seed, config.trial_id, world)
     run.advance(WARM * BATCH)
     begin = time.perf_counter()

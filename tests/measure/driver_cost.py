@@ -9,11 +9,11 @@ sustains; what Tune adds to a report is measured by `tests.measure.noop`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ import numpy as np
 from bench.run import Report
 from bench.sweep.deciding import suggest
 from bench.sweep.deciding.resolve import resolve
+from bench.sweep.record.history import History
 from bench.sweep.record.journal import Journal
+from bench.sweep.record.plan import SweepBudget
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from search_spaces.echo_space import space
@@ -36,14 +38,14 @@ SECONDS = {"train": 60.0, "sample": 6.0, "measure": 3.0, "save": 1.0}
 
 def fill(path: Path, trials: int, running: int) -> Engine:
     """A sweep of so many trials, all but the last `running` at their end."""
-    limits = {"wall_sec": None, "device_sec": 1e12}  # looked at, never reached
+    limits = SweepBudget(device_sec=1e12)  # looked at, never reached
     plan = fakes.plan(trials=trials + 1000, concurrency=running + 1000, budget=limits)
     rng = np.random.default_rng(0)
     with mock.patch.object(os, "fsync"):
         engine = fakes.open_engine(path, plan)
-        told = [_suggestion(engine, number) for number in range(min(DRAWN, trials))]
+        suggestions = [_suggestion(engine, number) for number in range(min(DRAWN, trials))]
         for number in range(trials):
-            body = {**told[number % len(told)], "trial": number}
+            body = {**suggestions[number % len(suggestions)], "trial": number}
             body["trial_id"] = f"{body['entry_id']}-s{number}"
             engine.write("suggest", **body)
             engine.write("start", trial=number, host="node", pid=1)
@@ -51,18 +53,20 @@ def fill(path: Path, trials: int, running: int) -> Engine:
             value = float(rng.uniform(1, 9))
             for rung in range(3 if ends else 1):
                 said = report("rung", 100 * (rung + 1), rung, value / (rung + 1))
-                engine.write("report", trial=number, **asdict(said))
+                engine.write("report", trial=number, **dataclasses.asdict(said))
             if ends:
-                engine.write("report", trial=number, **asdict(report("end", 300, None, None)))
+                engine.write(
+                    "report", trial=number, **dataclasses.asdict(report("end", 300, None, None))
+                )
                 engine.write("outcome", trial=number, outcome="completed", cause="")
     engine.running = {n for n, t in engine.history.trials.items() if t.outcome is None}
     return engine
 
 
 def _suggestion(engine: Engine, number: int) -> dict[str, Any]:
-    empty = type(engine.history)([engine.plan])
+    plan = dataclasses.replace(engine.plan, search="random")
     params, distributions = suggest.suggest(
-        {**engine.plan, "sampler": "random"}, empty, number, space, SMOKE.choices, {}
+        plan, History(engine.journal.records[:1]), number, space, SMOKE.choices, {}
     )
     config = resolve(engine.frame, params, 0)
     return {

@@ -29,7 +29,7 @@ def quantiles(values: Sequence[float]) -> str:
 
 
 def config_of(trial: Trial) -> TrialConfig:
-    return TrialConfig.from_dict(trial.suggestion["config"])
+    return TrialConfig.from_dict(trial.suggestion.config)
 
 
 def around(records: Sequence[Record], history: History) -> None:
@@ -56,14 +56,13 @@ def around(records: Sequence[Record], history: History) -> None:
 
 def predicted(history: History) -> None:
     """Shares that completed trials took of their predicted seconds."""
-    told = history.plan["forecast"]
-    whole = [t for t in history.with_outcome("completed") if "predicted_sec" in t.suggestion]
-    shares = [t.wall_sec / t.suggestion["predicted_sec"] for t in whole]
+    whole = [t for t in history.with_outcome("completed") if t.suggestion.predicted_sec]
+    shares = [t.wall_sec / t.suggestion.predicted_sec for t in whole]
     click.echo(f"taken of the seconds predicted: {quantiles(shares)}")
     images = []
     for trial in whole:
         config = config_of(trial)
-        pace = timing.Pace.from_dict(told["paces"][config.method.backbone])
+        pace = timing.Pace.from_dict(history.plan.forecast["paces"][config.method.backbone])
         share = config.train.batch_size // config.train.workers
         flops = cost(config.task, config.method).training_flops
         image = pace.train.sec_per_image(flops, share) / config.train.workers
@@ -76,14 +75,14 @@ def passing(history: History) -> None:
     plan = history.plan
     free = [t for t in history.trials.values() if not t.protected and t.outcome is not None]
     done = sum(t.outcome == "completed" for t in free)
-    expected = len(free) * float(np.prod([forecast.passing(keep) for keep in plan["keep"]]))
+    expected = len(free) * float(np.prod([forecast.passing(keep) for keep in plan.keep]))
     click.echo(f"unprotected trials that ran to their end: {done} of {len(free)}; ", nl=False)
     click.echo(f"the best of {forecast.BEST_OF} would be {expected:.1f}")
 
 
 def at_once(history: History) -> None:
     """Each architecture's default, alone and with others."""
-    together = history.plan["concurrency"] * history.plan["workers"]
+    together = history.plan.concurrency * history.plan.workers
     seen: dict[str, TrialConfig] = {}
     for trial in history.trials.values():
         config = config_of(trial)

@@ -18,8 +18,16 @@ import numpy as np
 from bench.run import Report
 from bench.sweep.record.history import History
 from bench.sweep.record.journal import Journal
+from tests.unit.sweep import fakes
 
 METRICS = {f"throughput/metric_{i}": 1.0 / (i + 1) for i in range(12)}
+SUGGESTION = {
+    **dict.fromkeys(("trial_id", "entry_id", "label", "origin"), ""),
+    **{name: {} for name in ("params", "distributions", "cost", "config")},
+    "trial": 0,
+    "seed": 0,
+    "protected": False,
+}
 REPORT = Report(phase="progress", nimg=1000, metrics=METRICS, seconds={"train": 1.0, "save": 0.1})
 
 
@@ -30,8 +38,8 @@ def main(reports: int, folder: Path | None) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as place:
         journal = Journal(Path(place) / "journal.jsonl")
         history = History()
-        history.apply(journal.append("plan", sweep="cost"))
-        history.apply(journal.append("suggest", trial=0, params={}, protected=False))
+        history.apply(journal.append("plan", **fakes.plan(sweep="cost").body()))
+        history.apply(journal.append("suggest", **SUGGESTION))
         taken = []
         for _ in range(reports):
             begin = time.perf_counter()

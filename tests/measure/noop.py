@@ -52,13 +52,14 @@ def run(place: Path, trials: int, profile: bool) -> dict[str, Any]:
     import cProfile
 
     from bench.sweep.cost.machine import find_machine
-    from bench.sweep.planning.plan_making import Wish
+    from bench.sweep.planning.wish import Wish
     from bench.sweep.ray_adapter.driver import ray_up, run_on_tune
     from bench.sweep.record.home import Home
     from bench.sweep.record.publishing import Publisher
     from bench.sweep.running import session
     from bench.track import store as stores
     from bench.track.background import BackgroundProjector
+    from bench.track.mlflow_projection import Projector
 
     home = Home(place.resolve())
     home.make()
@@ -66,10 +67,10 @@ def run(place: Path, trials: int, profile: bool) -> dict[str, Any]:
     stores.check(store)
     wish = Wish(workload="echo", trials=trials, scale="smoke")
     prepared = session.prepare(wish, home, None, lambda text: None)
-    projector = BackgroundProjector(store)
+    projector = BackgroundProjector(Projector(store))
     engine = session.begin(prepared, home, (Publisher(projector.put, home.sweeps),))
     machine = find_machine(None)
-    folder = home.folder(engine.plan["sweep"])
+    folder = home.folder(engine.plan.sweep)
     watch = cProfile.Profile()
     with ray_up(machine.cores, machine.gpus) as ray_sec:
         begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""Euler and Heun against the exact path of a Gaussian: measured order, also with the step to 0."""
+"""Every sampler against the exact path of a Gaussian: measured order, also with the step to 0."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ import math
 
 import pytest
 
-from bench.diffusion.samplers import TABLE
-from tests.measure.sampler_orders import floor, measure
+from bench.diffusion import samplers
+from tests.measure.sampler_orders import EXACT, floor, measure, processes
 
-ORDERS = {"euler": 1, "heun": 2}
+PROCESSES = processes()
 
 
 @pytest.mark.parametrize("to_zero", [False, True])
 @pytest.mark.parametrize("s", [0.1, 0.5, 1.0])
-@pytest.mark.parametrize("sampler", sorted(TABLE))
-def test_measured_order(sampler: str, s: float, to_zero: bool) -> None:
+@pytest.mark.parametrize("sampler", sorted(samplers.SAMPLERS.table))
+def test_measured_order_in_sigma(sampler: str, s: float, to_zero: bool) -> None:
     measured = measure(sampler, s, to_zero=to_zero, intervals=(64, 128, 256, 512))
     # The next term of the error is 1/n of the first: the estimates come from below 1 and above 2
-    # by 0.02 to 0.06 at 64 intervals and halve with each refinement (printed by the module).
-    assert measured.orders[-1] == pytest.approx(ORDERS[sampler], abs=0.01)
-    assert measured.orders[0] == pytest.approx(ORDERS[sampler], abs=0.06)
+    # by 0.02 to 0.07 at 64 intervals and halve with each refinement (printed by the module).
+    assert measured.orders[-1] == pytest.approx(samplers.load(sampler).order, abs=0.02)
+    assert measured.orders[0] == pytest.approx(samplers.load(sampler).order, abs=0.07)
+
+
+@pytest.mark.parametrize("s", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("name", sorted(set(PROCESSES) - {"sigma"}))
+@pytest.mark.parametrize("sampler", sorted(samplers.SAMPLERS.table))
+def test_measured_order_in_a_schemes_own_time(sampler: str, name: str, s: float) -> None:
+    measured = measure(sampler, s, process=PROCESSES[name], intervals=(256, 512, 1024))
+    if max(measured.errors) < EXACT:  # x = s(t) z is constant only for VP and unit variance
+        assert (name, s) == ("vp's own", 1.0)
+        return
+    # VE's time, sigma^2, is the coarsest on EDM's grid: 0.02 from its order at the end.
+    assert measured.orders[-1] == pytest.approx(samplers.load(sampler).order, abs=0.03)
 
 
 def test_the_step_to_zero_is_second_order_in_sigma_min() -> None:

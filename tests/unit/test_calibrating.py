@@ -21,7 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def swept(home: Path, *, end: bool = True, **changes: Any) -> None:
     """Sweep fake-1, unpruned, where the command looks for it."""
-    more = {"scale_digest": "0123", "protocol_digest": "ab" * 8, "data": {"simulated": True}}
+    more = {"scale_digest": "0123", "protocol_digest": "ab" * 8}
     engine = finished(
         home / "sweeps", World(smooth), **{"trials": 12, "prune": False, **more, **changes}
     )

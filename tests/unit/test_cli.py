@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from bench import doors
 from bench.cli import main
 from bench.sweep.record.journal import Journal
 from tests.unit.sweep.fakes import World, finished, smooth
@@ -56,7 +58,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("drawn")
     job = load("echo")
-    job.open_data(None, job.scales["smoke"], folder, None)
+    job.open_data(None, job.scale("smoke"), folder, {})
     return folder / "cache"
 
 
@@ -71,7 +73,7 @@ def with_data(home: Path, drawn: Path) -> Path:
 @pytest.fixture
 def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the seconds of creating an MLflow store: not what these tests are about."""
-    monkeypatch.setattr("bench.track.store.check", lambda store: None)
+    monkeypatch.setattr("bench.track.store.check", lambda store: [])
 
 
 def refused(said: Said, home: Path, *parts: str) -> None:
@@ -91,9 +93,9 @@ def refused(said: Said, home: Path, *parts: str) -> None:
     [
         (("sweep", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--scale", "smok"), ("unknown scale", "did you mean 'smoke'?")),
-        (("sweep", "echo", "--sampler", "tpo"), ("unknown sampler", "did you mean 'tpe'?")),
+        (("sweep", "echo", "--search", "tpo"), ("unknown search", "did you mean 'tpe'?")),
         (("sweep", "echo", "--trals", "3"), ("--trals", "--trials")),
-        (("swep", "echo"), ("swep", "sweep")),
+        (("swep", "echo"), ("unknown command 'swep'", "did you mean 'sweep'?")),
         (("leaderboard", "echo", "--format", "jsn"), ("unknown format", "did you mean 'json'?")),
         (("leaderboard", "--from", "mlfow"), ("unknown source", "did you mean 'mlflow'?")),
         (("leaderboard", "echo"), ("no sweep of echo in", "start one: bench sweep echo")),
@@ -128,10 +130,18 @@ def test_a_mistyped_command_is_said_in_one_line(
         (("--concurrency", "0"), "--concurrency must be at least 1"),
         (("--name", "../out"), "a name is letters, digits"),
         (("--name", ""), "a name is letters, digits"),
-        (("--group-by", "("), "--group-by '(' is no regular expression"),
         (("--tracking-uri", "foo://x"), "neither a server"),
         (("--space", "missing.py"), "missing.py does not exist"),
         (("--space", "ecko"), "unknown search space 'ecko'; did you mean 'echo'?"),
+        (("--group-by", "x"), "--group-by is about your own data; give it with --data"),
+        (("--backbone", "nope"), "unknown backbone 'nope'"),
+        (("--backbone", "missing.py:build"), "missing.py does not exist"),
+        (("--set", "lr"), "--set 'lr' is not KEY=VALUE"),
+        (("--set", "samplr=euler"), "did you mean 'sampler'?"),
+        (("--set", "lr=fast"), "train.lr must be float, got 'fast'"),
+        (("--set", "n_reference=abc"), "n_reference must be int, got 'abc'"),
+        (("--set", "extractor=a", "--extractor", "b"), "--set extractor is given twice"),
+        (("--extractor", "nope"), "unknown extractor 'nope'"),
         (("--data", "nowhere"), "no such data folder or file: nowhere"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else "",
@@ -158,7 +168,7 @@ def test_an_impossible_sweep_is_refused(
         (
             "def space(t, c):\n    t.suggest_categorical('architecture', ['admm'])\n"
             "    t.suggest_categorical('preconditioning', ['edm'])",
-            "unknown architecture 'admm'; did you mean 'adm'?",
+            "unknown backbone 'admm'; did you mean 'adm'?",
         ),
         (
             "def space(t, c):\n    t.suggest_categorical('architecture', ['adm'])\n"
@@ -166,8 +176,13 @@ def test_an_impossible_sweep_is_refused(
             "    t.suggest_float('P_std', -2.0, -1.0)",
             "P_std",
         ),
+        ("import sys\ndef space(t, c): sys.exit(0)", "failed: SystemExit: 0"),
+        ("import sys\nsys.exit(0)", "cannot be imported: SystemExit: 0"),
     ],
-    ids=["raises", "missing", "empty", "syntax", "no architecture", "key", "name", "value"],
+    ids=[
+        *("raises", "missing", "empty", "syntax", "no architecture", "key", "name", "value"),
+        *("leaves", "leaves at once"),
+    ],
 )
 def test_a_space_that_cannot_run_is_refused(
     bench: Bench, with_data: Path, no_store: None, body: str, part: str
@@ -194,6 +209,65 @@ def test_a_space_of_the_users_own_plans_the_cells_it_offers(
     assert not list((with_data / "sweeps").iterdir())
 
 
+NET = Path(__file__).parents[2] / "backbones" / "small_unet.py"
+
+
+def dry_run(bench: Bench, *args: str) -> tuple[list[list[str]], str]:
+    """The cells of a smoke sweep's plan, and all that was printed."""
+    said = bench("sweep", "echo", *SMOKE, *args, "--dry-run")
+    assert (said.code, said.err) == (0, ""), said
+    lines = [line.split() for line in said.out.splitlines()]
+    begin = next(i for i, words in enumerate(lines) if words[:2] == AXES)
+    return [words[:2] for words in lines[begin + 1 : lines.index([], begin)]], said.out
+
+
+AXES = ["architecture", "preconditioning"]
+SETUPS = ("edm", "vp", "ve")
+
+
+def test_a_backbone_of_the_table_stands_in_place_of_the_workloads(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    cells, _ = dry_run(bench, "--backbone", "dit")
+    assert cells == [["dit", setup] for setup in SETUPS]
+    cells, _ = dry_run(bench, "--backbone", "dit", "--backbone", "adm", "--set", "lr=1e-3")
+    assert cells == [[name, setup] for setup in SETUPS for name in ("dit", "adm")]
+
+
+def test_a_backbone_of_a_users_file_passes_its_suite_first(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    doors.VERDICTS.clear()  # other tests' parts are not this command's
+    Path("my_net.py").write_text(NET.read_text())
+    cells, out = dry_run(bench, "--backbone", "my_net.py:build", "--set", "preconditioning=edm")
+    assert [setup for _, setup in cells] == ["edm"]
+    assert "my_net.py:build" in cells[0][0]
+    verdicts = [line for line in out.splitlines() if "backbone my_net.py:build passes" in line]
+    assert len(verdicts) == 1
+    blind = NET.read_text().replace("return self.head(x)", "return 0 * self.head(x)")
+    Path("blind_net.py").write_text(blind)
+    said = bench("sweep", "echo", *SMOKE, "--backbone", "blind_net.py:build", "--dry-run")
+    refused(said, with_data, "blind_net.py:build breaks its contract")
+
+
+def test_guidance_without_a_condition_is_refused_at_once(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    said = bench("sweep", "echo", *SMOKE, "--set", "guidance=classifier_free", "--dry-run")
+    refused(said, with_data, "guidance 'classifier_free' needs cases with classes")
+
+
+def test_a_setting_fixes_an_axis_or_the_judge(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    cells, _ = dry_run(bench, "--set", "architecture=adm", "--set", "preconditioning=vp")
+    assert cells == [["adm", "vp"]]
+    _, by_option = dry_run(bench, "--extractor", "randconv64")
+    _, by_setting = dry_run(bench, "--set", "extractor=randconv64")
+    for out in (by_option, by_setting):
+        assert "score: fd_randconv64" in out
+
+
 def test_a_folder_with_nothing_readable_says_what_was_looked_for(
     bench: Bench, home: Path, no_store: None
 ) -> None:
@@ -201,6 +275,13 @@ def test_a_folder_with_nothing_readable_says_what_was_looked_for(
     Path("empty/notes.txt").write_text("nothing")
     said = bench("sweep", "echo", *SMOKE, "--data", "empty")
     refused(said, home, "nothing readable in empty", "FileList.csv", ".avi", ".png")
+
+
+def test_a_pattern_that_is_none_is_said(bench: Bench, home: Path, no_store: None) -> None:
+    Path("pictures").mkdir()
+    Image.new("L", (16, 16)).save("pictures/a.png")
+    said = bench("sweep", "echo", *SMOKE, "--data", "pictures", "--group-by", "(")
+    refused(said, home, "--group-by '(' is no regular expression")
 
 
 def test_a_server_that_is_not_there_is_said(bench: Bench, home: Path) -> None:
@@ -225,7 +306,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_a_full_disk_is_said(bench: Bench, tiny_disk: Path, no_store: None) -> None:
@@ -275,8 +356,7 @@ def test_a_sweep_that_runs_elsewhere_is_not_resumed(
 ) -> None:
     from tests.unit.sweep.fakes import frame, open_engine, plan
 
-    where = {"data": {"cache": str(home)}}
-    engine = open_engine(home / "sweeps", plan(trials=2, frame=where))
+    engine = open_engine(home / "sweeps", plan(trials=2))
     monkeypatch.setattr(
         "bench.sweep.planning.plan_making.reopen", lambda plan, cache: (None, frame())
     )
@@ -288,10 +368,10 @@ def test_a_sweep_that_runs_elsewhere_is_not_resumed(
 
 def test_a_backbone_is_shown_with_its_exact_size(bench: Bench) -> None:
     size = ("--resolution", "32", "--channels", "3")
-    found = json.loads(bench("show", "backbone", "ddpmpp", *size, "--json").out)
-    assert found["parameters"] == 55732739  # the authors' network, facts.md
-    assert found["flops"] > 1e9
-    assert found["training_flops"] > 2 * found["flops"]
+    shown = json.loads(bench("show", "backbone", "ddpmpp", *size, "--json").out)
+    assert shown["parameters"] == 55732739  # the authors' network, facts.md
+    assert shown["flops"] > 1e9
+    assert shown["training_flops"] > 2 * shown["flops"]
     text = bench("show", "backbone", "ddpmpp", *size).out
     assert "55,732,739" in text
     assert "GFLOP forward" in text

@@ -24,11 +24,15 @@ OTHER: dict[str, Any] = {
     "data.simulated": False,
     "data.cache": "/elsewhere",
     "task.kind": "restore",
-    "task.spatial": [8, 16],
-    "task.channels": 3,
-    "task.n_classes": 2,
+    "task.inputs.spatial": [8, 16],
+    "task.inputs.channels": 3,
+    "task.inputs.out_channels": 2,
+    "task.inputs.condition_channels": 1,
+    "task.inputs.n_classes": 2,
+    "task.inputs.vector_dim": 7,
     "task.data_range": [0.0, 1.0],
     "task.sigma_data": 0.5,
+    "task.args": {"augment": 0.1},
     "method.kind": "direct",
     "method.backbone": "adm",
     "method.backbone_args": {"width": 16},
@@ -55,19 +59,21 @@ OTHER: dict[str, Any] = {
     "sample.sampler": "euler",
     "sample.steps": 3,
     "sample.grid": "own",
+    "sample.process": "own",
     "sample.rho": 6.0,
     "sample.S_churn": 1.0,
     "sample.S_tmin": 0.1,
     "sample.S_tmax": 10.0,
     "sample.S_noise": 1.01,
     "sample.batch_size": 7,
-    "sample.weights": "net",
-    "measure.extractor": "mine.py:extractor",
+    "sample.guidance": "cfg",
+    "sample.guidance_args": {"scale": 2.0},
+    "sample.ema": 0.0,
+    "measure.metrics": ["fd", "denoise_error"],
     "measure.n_select": 11,
     "measure.n_report": 13,
-    "measure.n_reference": 17,
-    "measure.n_denoise": 5,
-    "measure.denoise_sigmas": [0.1, 2.0],
+    "measure.args": {"n_reference": 17},
+    "own_sample": {"sampler": "euler"},
 }
 TOGETHER = {
     "train.budget_nimg": {"train.rungs_nimg": [16, 32, 72]},  # the last rung is the budget
@@ -75,13 +81,12 @@ TOGETHER = {
 }
 
 
-def leaves(cls: type, before: str = "") -> Iterator[str]:
+def leaves(config: Any, before: str = "") -> Iterator[str]:
     """The dotted names of all fields below a dataclass."""
-    for f in dataclasses.fields(cls):
-        part = {"data", "task", "method", "train", "sample", "measure"} & {f.name}
-        if part and not before:
-            section = type(getattr(tiny(), f.name))
-            yield from leaves(section, f"{f.name}.")
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{before}{f.name}.")
         else:
             yield before + f.name
 
@@ -89,14 +94,16 @@ def leaves(cls: type, before: str = "") -> Iterator[str]:
 def changed(name: str, value: Any) -> dict[str, Any]:
     body = copy.deepcopy(tiny().to_dict())
     for path, other in {name: value, **TOGETHER.get(name, {})}.items():
-        *section, last = path.split(".")
-        place = body[section[0]] if section else body
+        *sections, last = path.split(".")
+        place = body
+        for section in sections:
+            place = place[section]
         place[last] = other
     return body
 
 
 def test_every_field_is_here() -> None:
-    assert set(leaves(TrialConfig)) == set(OTHER)
+    assert set(leaves(tiny())) == set(OTHER)
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -121,7 +128,9 @@ def test_whole_numbers_and_lists_do_not_make_another_entry() -> None:
 
 
 def test_round_trip_through_json() -> None:
-    config = tiny(**{"method.backbone_args": {"width": 8, "multipliers": [1, 2]}})
+    args = {"n_reference": 16, "denoise_sigmas": [0.1, 1.0]}  # plain values, as JSON has them
+    network = {"width": 8, "multipliers": [1, 2]}
+    config = tiny(**{"method.backbone_args": network, "measure.args": args})
     assert TrialConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -183,20 +192,28 @@ def test_frozen() -> None:
         ("train.rungs_nimg", ["16", 64], "trial.train.rungs_nimg must be int"),
         ("train.schedule", "cosin", "did you mean 'cosine'"),
         ("train.precision", "float16", "unknown precision 'float16'"),
-        ("task.spatial", [8], "task.spatial must be 2D or 3D"),
-        ("task.spatial", [8, 0], "task.spatial must be positive"),
-        ("task.channels", 0, "task.channels must be positive"),
+        ("task.inputs.spatial", [8], "spatial must be (H, W) or (D, H, W), all positive"),
+        ("task.inputs.spatial", [8, 0], "spatial must be (H, W) or (D, H, W), all positive"),
+        ("task.inputs.channels", -1, "channels must not be negative"),
+        ("task.inputs.channels", 0, "a network needs a channel to read"),
+        ("task.inputs.chanels", 1, "did you mean 'channels'"),
+        ("task.inputs", None, "trial.task.inputs must be a mapping, got None"),
         ("task.sigma_data", 0.0, "task.sigma_data must be positive"),
         ("task.data_range", [0.0], "trial.task.data_range must have 2 values"),
         ("method.backbone_args", [1], "trial.method.backbone_args must be a mapping"),
         ("data", "here", "trial.data must be a mapping, got 'here'"),
         ("sample.steps", 1, "sample.steps must be at least 2"),
         ("sample.grid", "edn", "did you mean 'edm'"),
-        ("sample.weights", "emma", "did you mean 'ema'"),
+        ("sample.process", "sigmma", "did you mean 'sigma'"),
+        ("sample.ema", 0.5, "sample.ema must be in 0..0.28"),
+        ("sample.ema", -0.1, "sample.ema must be in 0..0.28"),
+        ("own_sample", {"steps": 1}, "sample.steps must be at least 2"),
+        ("own_sample", 3, "trial.own_sample must be a mapping, got 3"),
         ("sample.batch_size", 0, "sample.batch_size must be positive"),
-        ("measure.n_select", 1, "measure.n_select must be at least 2"),
-        ("measure.denoise_sigmas", [0.0], "measure.denoise_sigmas must be positive"),
-        ("measure.denoise_sigmas", [], "measure.denoise_sigmas must be positive"),
+        ("measure.n_select", 0, "measure.n_select must be at least 1"),
+        ("measure.n_report", 0, "measure.n_report must be at least 1"),
+        ("measure.metrics", [], "measure.metrics must name a metric"),
+        ("measure.metrics", "fd", "trial.measure.metrics must be a list, got 'fd'"),
     ],
 )
 def test_refused(name: str, value: Any, rule: str) -> None:

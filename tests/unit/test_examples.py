@@ -23,11 +23,14 @@ KUBERAY = ROOT / "examples/kuberay/sweep.yaml"
 RECIPE = ROOT / "examples/ray_start/README.md"
 
 
-def told(text: str) -> list[str]:
+COMMAND = r"(?:^|\s)bench((?:\s+\S+)+)"
+
+
+def commands_in(text: str) -> list[str]:
     """The commands in shell text: what follows `bench` as a word, up to the line's end."""
     lines = [line.partition("#")[0] for line in text.replace("\\\n", " ").splitlines()]
     parts = [part for line in lines for part in re.split(r"\|\||;|'", line)]
-    return [found[1] for part in parts if (found := re.search(r"(?:^|\s)bench((?:\s+\S+)+)", part))]
+    return [match[1] for part in parts if (match := re.search(COMMAND, part))]
 
 
 def fenced(markdown: str) -> str:
@@ -41,9 +44,9 @@ def check(command: str) -> None:
     parent: click.Context | None = None
     while isinstance(group, click.Group):
         parent = click.Context(group, parent=parent, info_name="bench")
-        name, found, args = group.resolve_command(parent, args)
-        assert found is not None, (command, name)
-        group = found
+        name, command_or_group, args = group.resolve_command(parent, args)
+        assert command_or_group is not None, (command, name)
+        group = command_or_group
     group.make_context("bench", args, parent=parent)
 
 
@@ -53,9 +56,9 @@ def entrypoint() -> dict[str, Any]:
 
 
 COMMANDS = [
-    *told(fenced((ROOT / "README.md").read_text())),
-    *told(fenced(RECIPE.read_text())),
-    *told(entrypoint()["entrypoint"]),
+    *commands_in(fenced((ROOT / "README.md").read_text())),
+    *commands_in(fenced(RECIPE.read_text())),
+    *commands_in(entrypoint()["entrypoint"]),
 ]
 
 
@@ -76,7 +79,7 @@ def test_what_users_are_told_to_stress_is_understood(name: str, args: str) -> No
 
 def test_enough_of_them_were_found() -> None:
     assert len(COMMANDS) > 25
-    assert len(STRESS) == 3
+    assert len(STRESS) == 5
     with pytest.raises(click.UsageError):
         check("sweep echo --no-such-option")
 
@@ -97,7 +100,7 @@ def test_the_slurm_script_is_a_shell_script_and_its_commands_exist() -> None:
     assert subprocess.run([bash, "-n", SLURM], check=False).returncode == 0
     text = SLURM.read_text().replace('"${common[@]}"', "--home /s --address h:1")
     text = text.replace('"${args[@]}"', "echo --trials 64").replace('"${bench[@]}"', "bench")
-    commands = [c.partition(">")[0].replace("&", "") for c in told(text)]
+    commands = [c.partition(">")[0].replace("&", "") for c in commands_in(text)]
     for name in ("status", "resume", "sweep"):
         assert any(c.split()[0] == name for c in commands), commands
     for command in commands:

@@ -15,11 +15,13 @@ import torch
 from PIL import Image
 
 from bench import run
+from bench.methods import build_method
+from bench.methods.diffusion import Sampling
+from bench.predictions import Cases, Predictions
 from bench.run import Report, run_trial, steps
+from bench.tasks.generate import GenerateTask
 from bench.train import checkpoint
-from bench.train.diffusion_method import Generator
 from bench.train.loop import Training
-from bench.workloads.generate import GenerateTask
 from tests.fakes.trials import NETS, SIDE, net_of, timeless, tiny, write_cache
 
 
@@ -67,23 +69,23 @@ def test_reports_lie_on_a_grid_whatever_the_batch(cache: Path, tmp_path: Path) -
 def test_each_metric_is_said_once_where_it_belongs(completed: tuple[list[Report], Path]) -> None:
     said, _ = completed
     families = [{key.split("/")[0] for key in r.metrics} for r in said]
-    for report, found in zip(said, families, strict=True):
+    for report, groups in zip(said, families, strict=True):
         if report.phase == "progress":
-            assert found == {"train", "throughput"}
+            assert groups == {"train", "throughput"}
         elif report.phase == "rung":
-            assert found == {"train", "throughput", "rung", "stability"}
+            assert groups == {"train", "throughput", "rung", "stability"}
             assert report.metrics["rung/fd_randconv"] == report.value
         else:
-            assert found == {"eval", "throughput"}
+            assert groups == {"eval", "throughput"}
 
 
 def test_a_completed_trial_measured_all_there_is(completed: tuple[list[Report], Path]) -> None:
     """The issue's list: quality, denoising error, stability, throughput, memory."""
     said, _ = completed
     assert said[-1].outcome == "completed"
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for report in said:
-        found |= report.metrics
+        metrics |= report.metrics
     quality = ("fd_randconv", "fd_randconv_se", "denoise_error", "denoise_error_se", "nfe")
     expected = {f"{when}/{name}" for when in ("rung", "eval") for name in quality}
     expected |= {"eval/fd_randconv_train"}
@@ -92,12 +94,12 @@ def test_a_completed_trial_measured_all_there_is(completed: tuple[list[Report], 
     expected |= {f"throughput/{name}" for name in ("train_img_per_sec", "sample_img_per_sec")}
     expected |= {f"throughput/{name}" for name in ("sample_sec_per_img", "peak_mem_gb")}
     expected |= {"train/loss", "train/lr"}
-    assert expected <= set(found)
-    assert all(math.isfinite(value) for value in found.values())
-    assert found["eval/nfe"] == 3
-    rate, per_image = (found[f"throughput/sample_{n}"] for n in ("img_per_sec", "sec_per_img"))
+    assert expected <= set(metrics)
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert metrics["eval/nfe"] == 3
+    rate, per_image = (metrics[f"throughput/sample_{n}"] for n in ("img_per_sec", "sec_per_img"))
     assert rate * per_image == pytest.approx(1)
-    assert 0.05 < found["throughput/peak_mem_gb"] < 16
+    assert 0.05 < metrics["throughput/peak_mem_gb"] < 16
     assert set(said[-1].seconds) == {"train", "sample", "measure", "save"}
     assert all(value > 0 for value in said[-1].seconds.values())
 
@@ -132,10 +134,10 @@ def test_snapshots_as_configured(cache: Path, tmp_path: Path, count: int) -> Non
     """Past the first rung, so two at most of three rungs; both long averages, in half precision."""
     config = tiny(cache, **{"train.snapshots": count})
     list(steps(config, tmp_path))
-    found = sorted(tmp_path.glob("snapshot-*"))
-    assert [int(p.name[9:21]) for p in found] == [32, 64][:count]
+    snapshots = sorted(tmp_path.glob("snapshot-*"))
+    assert [int(p.name[9:21]) for p in snapshots] == [32, 64][:count]
     ema, _ = checkpoint.read(tmp_path / "ema.safetensors")
-    for path in found:
+    for path in snapshots:
         tensors, _ = checkpoint.read(path)
         assert {t.dtype for t in tensors.values()} == {torch.float16}
         assert {key.split("/")[0] for key in tensors} == {"power0.05", "power0.1"}
@@ -153,7 +155,7 @@ def test_kept_weights_load_into_a_net_of_another_seed(
     evaluate = GenerateTask.evaluate
 
     def evaluated(self: GenerateTask, predictor: Any, part: str, clock: Any) -> Any:
-        judged.append(predictor.net)
+        judged.append(predictor.nets[0])
         return evaluate(self, predictor, part, clock)
 
     monkeypatch.setattr(GenerateTask, "evaluate", evaluated)
@@ -166,7 +168,7 @@ def test_kept_weights_load_into_a_net_of_another_seed(
         assert expected.abs().max() > 0.01
 
         def loaded(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-            other = run.build(tiny(cache, method=config.method, seed=99)).net.eval()
+            other = build_method(tiny(cache, method=config.method, seed=99)).net.eval()
             other.load_state_dict(tensors)
             out: torch.Tensor = other(x, noise, None)
             return out
@@ -198,19 +200,19 @@ def test_report_is_looked_at_once_with_pictures_of_its_own(
 ) -> None:
     parts: list[str] = []
     drawn: dict[str, np.ndarray[Any, Any]] = {}
-    evaluate, generate = GenerateTask.evaluate, Generator.generate
+    evaluate, predict = GenerateTask.evaluate, Sampling.predict
 
     def evaluated(self: GenerateTask, predictor: Any, part: str, clock: Any) -> Any:
         parts.append(part)
         return evaluate(self, predictor, part, clock)
 
-    def generated(self: Generator, count: int, purpose: str) -> Any:
-        made = generate(self, count, purpose)
-        drawn[f"{parts[-1]} {purpose}"] = made.images
+    def predicted(self: Sampling, cases: Cases) -> Predictions:
+        made = predict(self, cases)
+        drawn[f"{parts[-1]} {cases.purpose}"] = made.values
         return made
 
     monkeypatch.setattr(GenerateTask, "evaluate", evaluated)
-    monkeypatch.setattr(Generator, "generate", generated)
+    monkeypatch.setattr(Sampling, "predict", predicted)
     said = list(steps(tiny(cache), tmp_path))
     assert parts == ["select", "select", "select", "report"]
     assert set(drawn) == {"select sample/select", "report sample/report"}
@@ -227,11 +229,13 @@ def test_early_rungs_judge_the_short_average_and_the_last_the_long(
     evaluate = GenerateTask.evaluate
 
     def evaluated(self: GenerateTask, predictor: Any, part: str, clock: Any) -> Any:
-        weight = next(iter(predictor.net.parameters()))
+        weight = next(iter(predictor.nets[0].parameters()))
         averages = holder[-1].averages
         same = [k for k in averages.weights if torch.equal(averages.weights[k][0], weight)]
         judged.extend(same)
-        assert not predictor.net.training
+        assert not predictor.nets[0].training
+        assert not any(p.requires_grad for p in predictor.nets[0].parameters())
+        assert predictor.nets[0] is not holder[-1].objective.net
         return evaluate(self, predictor, part, clock)
 
     holder: list[Training] = []
@@ -260,18 +264,18 @@ def test_evaluating_leaves_training_as_it_was(cache: Path, tmp_path: Path) -> No
 def test_pictures_hardly_depend_on_the_sampling_batch(cache: Path, tmp_path: Path) -> None:
     """Other batch sizes may round convolutions otherwise: single pixels move by one grey level,
     which moves features, of order 1 in units of their spread, by about 1e-4."""
-    found = [
+    by_size = [
         run_trial(tiny(cache, **{"sample.batch_size": size}), tmp_path / str(size)).metrics
         for size in (1, 5, 64)
     ]
-    for other in found[1:]:
-        assert other["eval/fd_randconv"] == pytest.approx(found[0]["eval/fd_randconv"], rel=1e-3)
-        assert other["eval/denoise_error"] == found[0]["eval/denoise_error"]
+    for other in by_size[1:]:
+        assert other["eval/fd_randconv"] == pytest.approx(by_size[0]["eval/fd_randconv"], rel=1e-3)
+        assert other["eval/denoise_error"] == by_size[0]["eval/denoise_error"]
 
 
 def test_net_weights_can_be_judged_instead(cache: Path, tmp_path: Path) -> None:
     ema = run_trial(tiny(cache), tmp_path / "ema").metrics["eval/denoise_error"]
-    config = tiny(cache, **{"sample.weights": "net"})
+    config = tiny(cache, **{"sample.ema": 0.0})
     assert run_trial(config, tmp_path / "net").metrics["eval/denoise_error"] != ema
 
 
@@ -285,7 +289,7 @@ def test_training_speed_is_of_training(
 ) -> None:
     """Building a trial (in a fresh process: importing libraries) is not on the clock."""
     order: list[str] = []
-    original, phase = run.build, run.Stopwatch.phase
+    original, phase = run.build_method, run.Stopwatch.phase
 
     def built(config: Any) -> Any:
         order.append("build")
@@ -295,7 +299,7 @@ def test_training_speed_is_of_training(
         order.append(name)
         return phase(self, name)
 
-    monkeypatch.setattr(run, "build", built)
+    monkeypatch.setattr(run, "build_method", built)
     monkeypatch.setattr(run.Stopwatch, "phase", timed)
     next(steps(tiny(cache), tmp_path))
     assert order == ["build", "train"]

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from bench import run
 from bench.files import PART
 from bench.run import run_trial, steps
+from bench.tasks.generate import GenerateTask
 from bench.train import checkpoint
-from bench.workloads.generate import GenerateTask
 from tests.fakes.trials import timeless, tiny, write_cache
 
 USERS = Path(__file__).parents[1] / "fakes" / "regression.py"

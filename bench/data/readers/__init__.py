@@ -1,42 +1,126 @@
-"""The readers, one module per on-disk layout, and how the one that applies is found."""
+"""The readers, one module per on-disk layout, and how the one that applies is chosen."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
+from bench.data.folder_scan import DataFolder, Note
 from bench.data.readers.reader import Reader
-from bench.errors import BenchError, unknown
+from bench.doors import Family
+from bench.errors import BenchError
 
-# Detection goes down this table: a layout comes before the looser ones that would also match it.
 TABLE: dict[str, str] = {
     "echonet": "bench.data.readers.echonet",
     "npz": "bench.data.readers.npz",
     "videos": "bench.data.readers.videos",
     "images": "bench.data.readers.images",
 }
+READERS = Family(kind="reader", table=TABLE)
+
+# What is recognised only to say that it is there and not read, until a reader takes its suffix.
+_NOT_READ: dict[str, frozenset[str]] = {
+    "DICOM": frozenset({".dcm", ".dicom"}),
+    "NIfTI": frozenset({".nii", ".nii.gz"}),
+}
+_ADVICE = {
+    "DICOM": "convert them to 16-bit PNG or to an .npz of uint16 'images'",
+    "NIfTI": "convert them to an .npz of 'volumes' [N, D, H, W], with 'masks' beside it",
+}
+MOST = 0.9  # of the files: what so many are decides what the folder is
 
 
 def load(name: str) -> Reader:
     """The reader of that name, imported when asked for; BenchError for an unknown name."""
-    if name not in TABLE:
-        raise unknown("reader", name, TABLE)
-    reader: Reader = importlib.import_module(TABLE[name])
+    reader: Reader = READERS.load(name)
     return reader
 
 
-def detect(path: Path, prefer: str) -> tuple[str, Reader]:
-    """The reader that applies to `path`: the workload's own layout first, then down the table.
+def choose(
+    folder: DataFolder, prefer: str, asked: str | None = None
+) -> tuple[str, Reader, tuple[Note, ...]]:
+    """The reader for a folder, and what is said of files of other kinds in it.
 
-    Raises BenchError when `path` does not exist or no reader finds anything in it, saying what
-    was looked for.
+    `asked` decides where it is given; else an official layout (`prefer` before others); else what
+    most of the files are. Raises BenchError, with the counts, where nothing can be read or where
+    several kinds are too many for one to be stray.
     """
-    if not path.exists():
-        raise BenchError(f"no such data folder or file: {path}")
+    kinds = _kinds(folder)
+    if asked is not None:
+        chosen = asked
+        if not load(chosen).matches(folder):
+            raise BenchError(
+                f"nothing for the reader {chosen} in {folder.root}; it looks for "
+                f"{load(chosen).LOOKS_FOR}{_there_is(kinds)}"
+            )
+    else:
+        chosen = _layout(folder, prefer) or _most(folder, kinds, prefer)
+    reader = load(chosen)
+    others = tuple(
+        Note(text=f"{len(keys)} {kind} files beside them were not read", files=tuple(keys))
+        for kind, keys in kinds.items()
+        if kind != chosen and reader.SUFFIXES  # a layout says itself what it leaves out
+    )
+    return chosen, reader, others
+
+
+def _layout(folder: DataFolder, prefer: str) -> str | None:
     names = [prefer, *(name for name in TABLE if name != prefer)]
-    readers = [(name, load(name)) for name in names]
-    for name, reader in readers:
-        if reader.matches(path):
-            return name, reader
-    looked = "; ".join(f"{name}: {reader.LOOKS_FOR}" for name, reader in readers)
-    raise BenchError(f"nothing readable in {path}; looked for {looked}")
+    for name in names:
+        reader = load(name)
+        if not reader.SUFFIXES and reader.matches(folder):
+            return name
+    return None
+
+
+def _most(folder: DataFolder, kinds: dict[str, list[str]], prefer: str) -> str:
+    total = sum(map(len, kinds.values()))
+    if not total:
+        names = [prefer, *(name for name in TABLE if name != prefer)]
+        looked = "; ".join(f"{name}: {load(name).LOOKS_FOR}" for name in names)
+        raise BenchError(f"nothing readable in {folder.root}; looked for {looked}")
+    kind = max(kinds, key=lambda name: len(kinds[name]))
+    if kind in TABLE and len(kinds[kind]) >= MOST * total:
+        return kind
+    readable = [name for name in kinds if name in TABLE]
+    if not readable:
+        raise BenchError(
+            f"nothing readable in {folder.root}{_there_is(kinds)}: these are not read yet; "
+            f"{_ADVICE[kind]}"
+        )
+    raise BenchError(
+        f"several kinds of data in {folder.root}{_there_is(kinds)}; choose with "
+        f"--reader {' or --reader '.join(readable)}, or with --include GLOB"
+    )
+
+
+def _there_is(kinds: dict[str, list[str]]) -> str:
+    if not kinds:
+        return ""
+    counts = ", ".join(f"{len(keys)} {kind} (as {keys[0]})" for kind, keys in kinds.items())
+    return f"; it holds {counts}"
+
+
+def _kinds(folder: DataFolder) -> dict[str, list[str]]:
+    """The keys of the files of each kind that there is: readers' names, DICOM, NIfTI."""
+    endings = {name: load(name).SUFFIXES for name in TABLE}
+    read = frozenset[str]().union(*endings.values())
+    endings |= {kind: suffixes - read for kind, suffixes in _NOT_READ.items()}
+    kinds = {
+        name: [key for key, _ in folder.ending_in(suffixes)]
+        for name, suffixes in endings.items()
+        if suffixes
+    }
+    # DICOM files are often named by numbers with dots, or without any ending.
+    known = {key for keys in kinds.values() for key in keys}
+    kinds.setdefault("DICOM", []).extend(
+        k for k, path in folder.files if k not in known and _is_dicom(path)
+    )
+    return {name: keys for name, keys in kinds.items() if keys}
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

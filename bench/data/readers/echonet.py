@@ -4,26 +4,31 @@
     VolumeTracings.csv  FileName,X1,Y1,X2,Y2,Frame   (not needed to read images)
     Videos/*.avi        112x112, MJPEG, grey content in a colour container
 
-Splits TRAIN, VAL, TEST are the parts train, select, report. Every video is another patient.
-FileName comes with or without ".avi". Videos that are not listed are left out, and said.
+Splits TRAIN, VAL, TEST are the parts train, select, report. Every video is another patient; its
+ejection fraction (EF, per cent) is its vector. FileName comes with or without ".avi". Videos that
+are not listed are left out, and said.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
-from bench.data.readers import video_file
-from bench.data.readers.reader import Frame, Listing, Mode, Part, Source, Warn
+from bench.data.folder_scan import DataFolder, Note, scan
+from bench.data.readers import video_file, videos
+from bench.data.readers.reader import Listing, Part, Pixels, Source
 from bench.errors import BenchError
 
+SUFFIXES: frozenset[str] = frozenset()  # known by its FileList.csv
 LOOKS_FOR = "EchoNet-Dynamic (FileList.csv beside Videos/)"
 SPLITS: dict[str, Part] = {"TRAIN": "train", "VAL": "select", "TEST": "report"}
 COLUMNS = (
     *("FileName", "EF", "ESV", "EDV"),
     *("FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split"),
 )
+VALUE = "EF"
 
 
 def _root(path: Path) -> Path | None:
@@ -37,37 +42,69 @@ def _root(path: Path) -> Path | None:
     return None
 
 
-def matches(path: Path) -> bool:
-    return _root(path) is not None
+def matches(folder: DataFolder) -> bool:
+    return _root(folder.root) is not None
 
 
-def list_sources(path: Path) -> Listing:
-    root = _root(path)
-    assert root is not None, "list_sources is for a path that matches"
+def list_sources(folder: DataFolder) -> Listing:
+    root = _root(folder.root)
+    assert root is not None, "list_sources is for a folder that matches"
     sources, skipped, listed = [], [], set()
-    videos = {file.name: file for file in (root / "Videos").iterdir()}
-    for row in _rows(root / "FileList.csv"):
-        name = Path(row["FileName"]).name
+    videos_folder = root / "Videos"
+    there = {k: path for k, path in scan(videos_folder).files if folder.wants(f"Videos/{k}")}
+    rows, unreadable_values = _rows(root / "FileList.csv"), 0
+    has_fraction = bool(rows) and VALUE in rows[0]
+    for row in rows:
+        name = Path(row["FileName"].replace("\0", "")).name
         name = name if Path(name).suffix else f"{name}.avi"
         key, part = f"Videos/{name}", SPLITS.get(row["Split"].strip().upper())
+        if not folder.wants(key):
+            listed.add(name)
+            continue
         if name in listed:
             skipped.append((key, "listed twice, read once"))
         elif part is None:
             skipped.append((key, f"split {row['Split']!r} is not one of {', '.join(SPLITS)}"))
-        elif name not in videos:
+        elif name not in there:
             skipped.append((key, "listed but missing"))
         else:
-            subject = Path(name).stem
-            sources.append(Source(key=key, path=videos[name], part=part, subject=subject))
+            value = _number(row[VALUE]) if has_fraction else math.nan
+            unreadable_values += has_fraction and math.isnan(value)
+            sources.append(
+                Source(
+                    key=key,
+                    path=there[name],
+                    part=part,
+                    subject=Path(name).stem,
+                    vector=(value,) if has_fraction else None,
+                )
+            )
         listed.add(name)
-    extra = sum(name not in listed for name in videos if Path(name).suffix in video_file.SUFFIXES)
-    notes = (f"{extra} videos not in FileList.csv were left out",) if extra else ()
+    extra = [k for k in there if k not in listed and k.lower().endswith(tuple(videos.SUFFIXES))]
+    notes = []
+    if videos_folder.is_symlink():
+        notes.append(Note(text="Videos is a link to a folder: it is read all the same"))
+    if extra:
+        text = f"{len(extra)} videos not in FileList.csv were left out"
+        notes.append(Note(text=text, files=tuple(extra)))
+    if unreadable_values:
+        notes.append(Note(text=f"{unreadable_values} videos have no {VALUE} that is a number"))
     return Listing(
         sources=tuple(sorted(sources, key=lambda source: source.key)),
         listing_files=(root / "FileList.csv",),
         skipped=tuple(skipped),
-        notes=notes,
+        notes=tuple(notes),
+        vector_names=(VALUE,) if has_fraction else (),
     )
+
+
+def _number(text: str) -> float:
+    """The finite number in a cell; NaN where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -85,11 +122,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise BenchError(f"{path} cannot be read as CSV: {error}") from error
 
 
-def frames(source: Source, *, every: int, mode: Mode, warn: Warn) -> Iterator[Frame]:
-    return video_file.decode(source.path, every=every, mode=mode, warn=warn)
+frames = videos.frames
 
 
-def write_example(root: Path, clips: Mapping[str, Frame]) -> None:
+def write_example(root: Path, clips: Mapping[str, Pixels]) -> None:
     (root / "Videos").mkdir(parents=True)
     rows: list[list[object]] = []
     for index, (name, pixels) in enumerate(clips.items()):

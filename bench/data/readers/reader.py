@@ -1,25 +1,27 @@
 """What a reader is: a module that lists a layout's sources and streams their frames.
 
 The contract, which the conformance suite checks for every line of the table:
-- `matches` looks at names only (no decoding) and never raises for a readable folder.
+- `matches` looks at names only (no decoding) and never raises for a folder that was scanned.
 - `list_sources` opens listings (CSV, array headers), not pixels; its order is deterministic.
 - `frames` streams: it holds a few frames at a time, whatever the size of the source. It is the
-  only call that decodes. Frames come as uint8 [H, W] in mode "L", [H, W, 3] in mode "RGB".
+  only call that decodes. Frames come at the source's own depth.
 - Nothing is random, nothing is cached, no thread is started; one reader serves several threads.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Frame = NDArray[np.uint8]
+from bench.data.folder_scan import DataFolder, Note
+from bench.data.value_range import ValueRange
+
+Pixels = NDArray[Any]  # uint8, uint16 or float32
 Mode = Literal["L", "RGB"]
 Part = Literal["train", "select", "report"]
 PARTS: tuple[Part, ...] = ("train", "select", "report")
@@ -31,6 +33,21 @@ class UnreadableError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One image, or one volume, as its file has it.
+
+    pixels: uint8, uint16 or float32; [H, W] in mode "L", [H, W, 3] in mode "RGB". Volumes have
+    channels of their own, whatever the mode: [D, H, W] or [D, H, W, C].
+    stated_range: the values for black and white, where the file names them.
+    masks: uint8 [M, *spatial], class labels of the pixels.
+    """
+
+    pixels: Pixels
+    stated_range: ValueRange | None = None
+    masks: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """What is decoded as a unit: one video, one image, one array of images."""
 
@@ -39,6 +56,13 @@ class Source:
     part: Part | None = None  # where the layout has official parts
     subject: str | None = None  # where the layout states it
     frame_subjects: tuple[str, ...] | None = None  # one a frame, for arrays of many subjects
+    subjects_known: bool = True  # False: frame_subjects are placeholders, each image its own
+    channels: int | None = None  # of volumes; None: grey or colour, decided for the whole set
+    dims: int = 2  # spatial dimensions: 3 for volumes
+    label: str | None = None  # the class of all frames, where the layout states it
+    frame_labels: tuple[str, ...] | None = None  # the class of each frame
+    vector: tuple[float, ...] | None = None  # a value for each of Listing.vector_names; NaN unknown
+    mask_path: Path | None = None  # a file whose pixels are the frames' mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +72,22 @@ class Listing:
     sources: tuple[Source, ...]
     listing_files: tuple[Path, ...] = ()  # files whose content decides parts or subjects
     skipped: tuple[tuple[str, str], ...] = ()  # (key, reason)
-    notes: tuple[str, ...] = ()  # no file names in these: they go into records
+    notes: tuple[Note, ...] = ()
+    vector_names: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
     """The functions and names of a reader module."""
 
     LOOKS_FOR: str
+    SUFFIXES: frozenset[str]
+    """Endings of the files it reads; empty for a layout, which is known by its listing."""
 
-    def matches(self, path: Path) -> bool:
-        """Whether `path` (a folder or a file) is in this layout."""
+    def matches(self, folder: DataFolder) -> bool:
+        """Whether there is something for this reader in the folder."""
 
-    def list_sources(self, path: Path) -> Listing:
-        """Everything there is to read in `path`; BenchError where the listing itself is wrong."""
+    def list_sources(self, folder: DataFolder) -> Listing:
+        """Everything there is to read; BenchError where the listing itself is wrong."""
 
     def frames(self, source: Source, *, every: int, mode: Mode, warn: Warn) -> Iterator[Frame]:
         """One frame in `every` of a source's moving images (still images: all of them).
@@ -69,22 +96,5 @@ class Reader(Protocol):
         what was lost in a source that could be read in part.
         """
 
-    def write_example(self, root: Path, clips: Mapping[str, Frame]) -> None:
+    def write_example(self, root: Path, clips: Mapping[str, Pixels]) -> None:
         """Writes clips (name -> uint8 [T, H, W]) in this layout, for tests and documentation."""
-
-
-def walk(root: Path, suffixes: frozenset[str]) -> list[tuple[str, Path]]:
-    """(key, path) of the files below `root` with one of the suffixes, hidden ones left out, sorted.
-
-    `root` may be such a file itself. Links to folders are not followed.
-    """
-    if root.is_file():
-        return [(root.name, root)] if root.suffix.lower() in suffixes else []
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
-                path = Path(folder, name)
-                found.append((path.relative_to(root).as_posix(), path))
-    return sorted(found)

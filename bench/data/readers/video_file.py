@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from bench.data.readers.reader import Frame, Mode, UnreadableError, Warn
+from bench.data.readers.reader import Mode, Pixels, UnreadableError, Warn
 
 SUFFIXES = frozenset(
     {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
@@ -26,7 +26,7 @@ SUFFIXES = frozenset(
 _FORMATS = {"L": "gray", "RGB": "rgb24"}
 
 
-def decode(path: Path, *, every: int, mode: Mode, warn: Warn) -> Iterator[Frame]:
+def decode(path: Path, *, every: int, mode: Mode, warn: Warn) -> Iterator[Pixels]:
     """Frames 0, every, 2·every... of the first video stream: uint8 [H, W] or [H, W, 3].
 
     Damaged frames are left out and told to `warn`, as is a file that ends before its declared
@@ -34,7 +34,8 @@ def decode(path: Path, *, every: int, mode: Mode, warn: Warn) -> Iterator[Frame]
     """
     av.logging.set_level(None)  # libav's own lines on stderr; what matters is raised or counted
     try:
-        with av.open(str(path)) as container:
+        # opened here: libav takes odd characters in a path for a protocol or a pattern
+        with path.open("rb") as file, av.open(file, "r") as container:
             if not container.streams.video:
                 raise UnreadableError("no video stream in it")
             yield from _decode_stream(container, every, mode, warn)
@@ -44,7 +45,7 @@ def decode(path: Path, *, every: int, mode: Mode, warn: Warn) -> Iterator[Frame]
 
 def _decode_stream(
     container: InputContainer, every: int, mode: Mode, warn: Warn
-) -> Iterator[Frame]:
+) -> Iterator[Pixels]:
     stream = container.streams.video[0]
     stream.thread_type = "NONE"
     converter = VideoReformatter()  # kept: setting one up costs more than a conversion
@@ -86,12 +87,24 @@ def _decode_stream(
         warn("; ".join(part for part in (lost, hurt, ended) if part))
 
 
+def decode_deep_colour(path: Path, container_format: str) -> Pixels:
+    """The picture in a 16-bit colour PNG or TIFF ("png_pipe", "tiff_pipe"): uint16 [H, W, 3]."""
+    av.logging.set_level(None)
+    try:
+        with path.open("rb") as file, av.open(file, "r", format=container_format) as container:
+            for picture in container.decode(video=0):
+                return np.ascontiguousarray(picture.to_ndarray(format="rgb48le"))
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        raise UnreadableError(_reason(error)) from error
+    raise UnreadableError("no picture in it can be decoded")
+
+
 def _reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
     return str(text).strip().rstrip(".").lower() or type(error).__name__
 
 
-def encode(path: Path, frames: Frame, *, fps: float, quality: int = 3) -> None:
+def encode(path: Path, frames: Pixels, *, fps: float, quality: int = 3) -> None:
     """Writes uint8 [T, H, W] as an MJPEG AVI, bit-exact for one libav build.
 
     quality is libav's quantiser scale, 2 (best) to 31. H and W must be even.

@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from bench.diffusion.grids import edm_grid
 from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
+from bench.diffusion.process import SIGMA_PROCESS, Process
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,8 +59,9 @@ class EDM(Preconditioning):
     def own_grid(self, n: int) -> Array:
         return edm_grid(n, self.sigma_min, self.sigma_max)
 
+    def own_process(self) -> Process:
+        """sigma(t) = t, s(t) = 1."""
+        return SIGMA_PROCESS
+
     def c_noise_range(self) -> tuple[float, float]:
         return math.log(self.sigma_min) / 4, math.log(self.sigma_max) / 4
-
-
-SCHEME = EDM

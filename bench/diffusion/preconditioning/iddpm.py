@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.diffusion.grids import require_steps
 from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
+from bench.diffusion.process import SIGMA_PROCESS, Process
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,11 +98,12 @@ class IDDPM(Preconditioning):
         doubled = 2 * np.arange(n) * (self.M - 1 - self.j_0) + steps
         return self.u[self.j_0 + doubled // (2 * steps)]
 
+    def own_process(self) -> Process:
+        """sigma(t) = t, s(t) = 1."""
+        return SIGMA_PROCESS
+
     def c_noise_range(self) -> tuple[float, float]:
         return 0.0, float(self.M - 1)
 
     def round_sigma(self, sigma: Array) -> Array:
         return self.u[(np.asarray(sigma)[..., None] < self._midpoints).sum(-1)]
-
-
-SCHEME = IDDPM

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.diffusion.process import PROCESS_KINDS, SIGMA_PROCESS, Process
+from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,9 +87,22 @@ class Preconditioning(ABC):
         """The scheme's own sampling grid: n sigmas, descending, without the final 0."""
 
     @abstractmethod
+    def own_process(self) -> Process:
+        """The scheme's own time and scaling, sigma(t) and s(t) of Table 1, for sampling."""
+
+    @abstractmethod
     def c_noise_range(self) -> tuple[float, float]:
         """(smallest, largest) c_noise on the scheme's training and sampling range."""
 
     def round_sigma(self, sigma: Array) -> Array:
         """The nearest sigma the scheme knows: itself, except where levels are discrete."""
         return np.asarray(sigma, dtype=np.float64)
+
+
+def process_of(precond: Preconditioning, kind: str = "sigma") -> Process:
+    """The process a scheme is sampled with: `sigma` for all alike, or the scheme's `own`."""
+    if kind == "sigma":
+        return SIGMA_PROCESS
+    if kind == "own":
+        return precond.own_process()
+    raise unknown("process", kind, PROCESS_KINDS)

@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.diffusion.grids import require_steps
 from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
+from bench.diffusion.process import Process
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +52,22 @@ class VE(Preconditioning):
         grid: Array = self.sigma_max * (self.sigma_min / self.sigma_max) ** np.linspace(0, 1, n)
         return grid
 
+    def own_process(self) -> Process:
+        """sigma(t) = sqrt(t), s(t) = 1."""
+        return VEProcess()
+
     def c_noise_range(self) -> tuple[float, float]:
         return math.log(self.sigma_min / 2), math.log(self.sigma_max / 2)
 
 
-SCHEME = VE
+class VEProcess(Process):
+    """The variance is time: sigma(t) = sqrt(t), s(t) = 1."""
+
+    def time(self, sigma: float) -> float:
+        return sigma**2
+
+    def sigma(self, t: float) -> float:
+        return math.sqrt(t)
+
+    def sigma_slope(self, t: float) -> float:
+        return 0.5 / math.sqrt(t)

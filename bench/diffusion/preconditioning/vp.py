@@ -6,6 +6,7 @@ and on the sampling grid, sigma(t) = sqrt(exp(beta_d t^2 / 2 + beta_min t) - 1).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from bench.diffusion.grids import require_steps
 from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
+from bench.diffusion.process import Process
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,8 +80,39 @@ class VP(Preconditioning):
         require_steps(n)
         return self.sigma(np.linspace(1.0, self.epsilon_s, n))
 
+    def own_process(self) -> Process:
+        """sigma(t) of this scheme, s(t) = 1 / sqrt(1 + sigma(t)^2)."""
+        return VPProcess(self)
+
     def c_noise_range(self) -> tuple[float, float]:
         return 0.0, float(self.M - 1)
 
 
-SCHEME = VP
+class VPProcess(Process):
+    """sigma(t) = sqrt(exp(L) - 1) and s(t) = 1 / sqrt(1 + sigma^2) = exp(-L/2).
+
+    L(t) = beta_d t^2 / 2 + beta_min t, so s' = -s L' / 2 and sigma' = (1 + sigma^2) L' / (2 sigma).
+    """
+
+    def __init__(self, scheme: VP) -> None:
+        self._scheme = scheme
+
+    def time(self, sigma: float) -> float:
+        beta_d, beta_min, L = self._scheme.beta_d, self._scheme.beta_min, math.log1p(sigma**2)
+        return 2 * L / (math.sqrt(beta_min**2 + 2 * beta_d * L) + beta_min)
+
+    def sigma(self, t: float) -> float:
+        return float(self._scheme.sigma(t))
+
+    def sigma_slope(self, t: float) -> float:
+        sigma = self.sigma(t)
+        return (1 + sigma**2) * self._rate(t) / (2 * sigma)
+
+    def scale(self, t: float) -> float:
+        return 1 / math.sqrt(1 + self.sigma(t) ** 2)
+
+    def scale_slope(self, t: float) -> float:
+        return -self.scale(t) * self._rate(t) / 2
+
+    def _rate(self, t: float) -> float:
+        return self._scheme.beta_d * t + self._scheme.beta_min

@@ -1,41 +1,43 @@
-"""The table of samplers: name -> module with one solver step. Imports nothing heavy.
+"""The table of samplers, one class each. Imports nothing heavy.
 
-A new one is a file beside this that defines `step(denoise, x, sigma, sigma_next) -> x_next` and
-`NFE_PER_STEP`, and one line here; tests/conformance/test_samplers.py then runs on it. The loop
-that drives them is `bench.diffusion.sampling`.
+A new one is a file beside this with a subclass of `solver.Solver`, and one line here;
+`bench.diffusion.sampler_conformance` then runs on it, as it does on a user's own "file.py:Class".
+The loop that drives them is `bench.diffusion.sampling`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bench.errors import unknown
+from bench.doors import Family
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from bench.diffusion.samplers.solver import Solver
 
-    Denoise = Callable[[Tensor, float], Tensor]
-    Step = Callable[[Denoise, Tensor, float, float], Tensor]
-
-TABLE: dict[str, str] = {
-    "euler": "bench.diffusion.samplers.euler",
-    "heun": "bench.diffusion.samplers.heun",
-}
-
-
-def load(name: str) -> Step:
-    """The solver step of one sampler; BenchError with the nearest match for an unknown name."""
-    if name not in TABLE:
-        raise unknown("sampler", name, TABLE)
-    step: Step = import_module(TABLE[name]).step
-    return step
+SAMPLERS = Family(
+    kind="sampler",
+    table={
+        "dpmpp_2m": "bench.diffusion.samplers.dpmpp_2m:DPMSolverPP2M",
+        "euler": "bench.diffusion.samplers.euler:Euler",
+        "heun": "bench.diffusion.samplers.heun:Heun",
+    },
+    suite="bench.diffusion.sampler_conformance:check",
+)
 
 
-def nfe(name: str, n: int) -> int:
-    """Network evaluations per image of n steps, the last of them to sigma = 0; without running."""
-    if name not in TABLE:
-        raise unknown("sampler", name, TABLE)
-    per_step: int = import_module(TABLE[name]).NFE_PER_STEP
-    return per_step * (n - 1) + 1
+def load(name: str) -> type[Solver]:
+    """The class of one sampler, of the table or of a user's file.
+
+    Raises:
+        BenchError: the name is unknown (with the nearest match) or the class breaks the contract.
+    """
+    solver: type[Solver] = SAMPLERS.load(name)
+    return solver
+
+
+def nfe(name: str, steps: int) -> int:
+    """Denoiser evaluations per image of `steps` steps, the last one to sigma = 0, unguided.
+
+    `sampling.nfe` counts the passes of a guidance as well, which may depend on the grid.
+    """
+    return load(name).nfe(steps)

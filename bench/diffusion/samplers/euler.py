@@ -1,19 +1,24 @@
-"""Euler's method on the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
+"""Euler's method on the probability-flow ODE.
 
-Karras et al. 2022 (arXiv 2206.00364), Eq. 3 with sigma(t) = t; order 1.
+Karras et al. 2022 (arXiv 2206.00364), Algorithm 1 without its correction; order 1. In the time of
+sigma it is DDIM.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
-NFE_PER_STEP = 1  # also the step to 0
+from bench.diffusion.samplers.solver import Path, Solver
 
 
-def step(
-    denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, sigma_next: float
-) -> Tensor:
-    """x [N, C, *spatial] float64 at sigma > 0 -> x at sigma_next >= 0."""
-    return x + (sigma_next - sigma) * (x - denoise(x, sigma)) / sigma
+class Euler(Solver):
+    """One evaluation a step, also in the step to 0."""
+
+    order = 1
+
+    @classmethod
+    def nfe(cls, steps: int) -> int:
+        return steps
+
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        return x + path.slope(x, t, times=t_next - t)

@@ -12,14 +12,15 @@ from __future__ import annotations
 import re
 import statistics
 from dataclasses import dataclass
-from typing import Any
 
 from bench.errors import BenchError
 from bench.sweep.record.history import History, Trial
+from bench.sweep.record.plan import Plan, SweepBudget
 
 SPENT = "the sweep's budget is spent"
 CLOSING_SEC = 4.0  # what taking Ray down and closing the record takes
 HOUR = (3600, "h")
+MOST_SEC = 3.2e8  # ten years: longer is a slip of the pen
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -41,9 +42,8 @@ class Spent:
 def spent(history: History, now: float) -> Spent:
     """What the sweep has spent by `now` (seconds since the epoch, as the journal's own times)."""
     wall = history.wall_sec(now)
-    limits = history.plan.get("budget") or {}
     device = history.device_sec(now)
-    wall_limit, device_limit = limits.get("wall_sec"), limits.get("device_sec")
+    wall_limit, device_limit = history.plan.budget.wall_sec, history.plan.budget.device_sec
     return Spent(
         wall_sec=wall,
         device_sec=device,
@@ -54,7 +54,7 @@ def spent(history: History, now: float) -> Spent:
 
 def limited(history: History) -> bool:
     """Whether the sweep has a budget at all."""
-    return any((history.plan.get("budget") or {}).values())
+    return history.plan.budget.limited
 
 
 def too_little_left(history: History, now: float) -> bool:
@@ -64,8 +64,8 @@ def too_little_left(history: History, now: float) -> bool:
     """
     if not limited(history):
         return False
-    found = spent(history, now)
-    if found.over:
+    spent_so_far = spent(history, now)
+    if spent_so_far.over:
         return True
     times = [(_seconds(t), t.devices) for t in history.trials.values() if 0 in t.rungs]
     if not times:
@@ -74,8 +74,9 @@ def too_little_left(history: History, now: float) -> bool:
     share = statistics.median(count for _, count in times)
     # what the trials already running need until they, too, stand at a rung comes first
     together = need * share * (1 + len(history.at_work))
-    short_of_wall = found.wall_left is not None and found.wall_left < need
-    return short_of_wall or (found.device_left is not None and found.device_left < together)
+    wall_left, device_left = spent_so_far.wall_left, spent_so_far.device_left
+    short_of_wall = wall_left is not None and wall_left < need
+    return short_of_wall or (device_left is not None and device_left < together)
 
 
 def _seconds(trial: Trial) -> float:
@@ -96,17 +97,17 @@ def seconds_of(text: str) -> float:
     return total
 
 
-def left_text(found: Spent, gpu: bool) -> list[str]:
+def left_text(spent_so_far: Spent, gpu: bool) -> list[str]:
     """What is spent and what is left, of each budget that was given."""
     device = "GPU-hours" if gpu else "CPU-hours"
     lines = []
-    if found.wall_left is not None:
-        lines.append(_line("wall clock", found.wall_sec, found.wall_left, 60, "min"))
-    if found.device_left is not None:
-        short = found.device_sec + found.device_left < 3600
-        lines.append(
-            _line(device, found.device_sec, found.device_left, *((60, "min") if short else HOUR))
-        )
+    wall_left, device_left = spent_so_far.wall_left, spent_so_far.device_left
+    if wall_left is not None:
+        lines.append(_line("wall clock", spent_so_far.wall_sec, wall_left, 60, "min"))
+    if device_left is not None:
+        used = spent_so_far.device_sec
+        unit = (60, "min") if used + device_left < 3600 else HOUR
+        lines.append(_line(device, used, device_left, *unit))
     return lines
 
 
@@ -118,8 +119,8 @@ def _line(name: str, used: float, left: float, unit_sec: float, unit: str) -> st
     )
 
 
-def make(wall_sec: float | None, device_hours: float | None) -> dict[str, Any]:
-    """The plan's "budget".
+def make(wall_sec: float | None, device_hours: float | None) -> SweepBudget:
+    """The plan's budget.
 
     Raises:
         BenchError: a budget that is not positive and finite, or too short to end in.
@@ -132,17 +133,20 @@ def make(wall_sec: float | None, device_hours: float | None) -> dict[str, Any]:
         raise BenchError(
             f"--wall-clock {wall_sec:g}s: to end a session takes {CLOSING_SEC:g} s; give it more"
         )
+    if wall_sec is not None and wall_sec > MOST_SEC:
+        raise BenchError(f"--wall-clock {wall_sec:g}s is longer than ten years; leave it out")
     device = None if device_hours is None else device_hours * 3600
-    return {"wall_sec": wall_sec, "device_sec": device}
+    return SweepBudget(wall_sec=wall_sec, device_sec=device)
 
 
-def more(
-    plan: dict[str, Any], wall_sec: float | None, device_hours: float | None
-) -> dict[str, Any]:
+def more(plan: Plan, wall_sec: float | None, device_hours: float | None) -> SweepBudget:
     """The plan's budget with this much added; a kind that was unlimited stays so."""
-    given = make(wall_sec, device_hours)
-    before = plan.get("budget") or {}
-    return {
-        key: None if before.get(key) is None else before[key] + (given[key] or 0.0)
-        for key in ("wall_sec", "device_sec")
-    }
+    given, before = make(wall_sec, device_hours), plan.budget
+
+    def added(limit: float | None, extra: float | None) -> float | None:
+        return None if limit is None else limit + (extra or 0.0)
+
+    return SweepBudget(
+        wall_sec=added(before.wall_sec, given.wall_sec),
+        device_sec=added(before.device_sec, given.device_sec),
+    )

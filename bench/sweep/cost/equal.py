@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.config import TrialConfig, from_dict
 from bench.errors import BenchError, unknown
 from bench.sweep.cost.speed import Speed, fit
-
-if TYPE_CHECKING:
-    from bench.config import TrialConfig
+from bench.sweep.record.plan import Plan
 
 UNITS = {"flops": "TFLOP", "nimg": "kimg", "gpu-seconds": "device-seconds"}
 
@@ -29,7 +28,7 @@ class Equal:
 
     kind: str = "flops"
     amount: float
-    speed: Mapping[str, Speed] = field(default_factory=dict)  # by architecture
+    speed: dict[str, Speed] = field(default_factory=dict)  # by architecture
     derived: str = ""  # from what the amount was made, where the user gave none
 
     def __post_init__(self) -> None:
@@ -75,13 +74,13 @@ class Equal:
         return dataclasses.asdict(self)
 
 
-def of_plan(plan: Mapping[str, Any]) -> Equal | None:
-    """A plan's own; None in journals from before there was a choice: by FLOPs, as their preset."""
-    body = plan.get("equal")
-    if not body:
-        return None
-    speed = {name: Speed(**own) for name, own in body["speed"].items()}
-    return Equal(**{**body, "speed": speed})
+def of_plan(plan: Plan) -> Equal:
+    """What the trials of a plan have to spend.
+
+    Raises:
+        BenchError: the plan says nothing that can be.
+    """
+    return from_dict(Equal, plan.equal, "plan.equal")
 
 
 def choose(
@@ -126,8 +125,8 @@ def timed(
     """The speed of each architecture, of its configurations that differ in FLOPs or batch."""
     points: dict[str, dict[tuple[int, int], float]] = {}
     for config in configs:
-        own = points.setdefault(config.method.backbone, {})
+        timings = points.setdefault(config.method.backbone, {})
         key = flops(config), config.train.batch_size
-        if key not in own:
-            own[key] = seconds(config)
-    return {name: fit(own) for name, own in points.items()}
+        if key not in timings:
+            timings[key] = seconds(config)
+    return {name: fit(timings) for name, timings in points.items()}

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import weakref
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -28,8 +27,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-import backbones
+from backbones import counting
+from backbones.inputs import Inputs
+from bench import networks
 from bench.config import TrainConfig, TrialConfig, canonical
+from bench.methods import load_method
 from bench.train.optim import make_optimizer
 
 FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
@@ -37,7 +39,6 @@ FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
 # before (0.15: 1.17 GB in the first of 64 trials at laptop scale, 1.32 in the last); a context.
 BASE_GB = {"cpu": 1.15, "cuda": 1.0}
 WORKSPACE = 0.35  # of what is live in a pass, kept by kernels and the allocator beside it
-STATES = 6  # float64 pictures a Heun step holds at once
 RESERVE_GB = 1.5  # of a machine: for the driver, Ray's own processes and the tracking store
 KEEP_COPIES = 1  # of everything, while a checkpoint is written
 STEP_COPIES = 2  # of the weights, while an optimizer steps over all of them at once
@@ -63,19 +64,17 @@ class Footprint:
 
 def predict(config: TrialConfig) -> Footprint:
     """The peak of one process of a trial."""
-    train, method, task, sample = config.train, config.method, config.task, config.sample
+    train, method, sample = config.train, config.method, config.sample
+    method_class = load_method(method.kind)
+    inputs = method_class.inputs(config.task)
     on_gpu, half = train.device == "cuda", train.precision == "bfloat16"
+    base_gb = BASE_GB["cuda" if on_gpu else "cpu"]
+    if inputs is None:  # an estimator works on one case at a time
+        return Footprint(base_gb=base_gb, state_gb=0.0, training_gb=0.0, sampling_gb=0.0)
     args = dict(method.backbone_args)
     if args.get("dropout"):
         args["dropout"] = 0.5  # drawn from a range; a mask takes the same room at any rate
-    net = _network(
-        method.backbone,
-        canonical(args),
-        task.spatial,
-        task.channels,
-        task.n_classes,
-        train.device if half else "",
-    )
+    net = _network(method.backbone, canonical(args), inputs, train.device if half else "")
     weights = net.parameters * FULL
     averages = len(train.ema_sigma_rel) + 1
     kept = weights * (1 + _moments(train.optimizer) + averages)
@@ -85,10 +84,10 @@ def predict(config: TrialConfig) -> Footprint:
     training += net.parameters * HALF if half else 0  # the weights as they are multiplied
     drawn = -(-max(config.measure.n_select, config.measure.n_report) // train.workers)
     drawn = min(sample.batch_size, drawn)
-    pictures = drawn * task.channels * math.prod(task.spatial) * 8 * STATES
-    sampling = weights + pictures + drawn * net.forward_bytes * (1 + WORKSPACE)
+    states = drawn * method_class.state_bytes(inputs)
+    sampling = weights + states + drawn * net.forward_bytes * (1 + WORKSPACE)
     return Footprint(
-        base_gb=BASE_GB["cuda" if on_gpu else "cpu"],
+        base_gb=base_gb,
         state_gb=(kept * (1 + copies) + gradients) / 1e9,
         training_gb=max(training, STEP_COPIES * weights) / 1e9,
         sampling_gb=sampling / 1e9,
@@ -109,10 +108,10 @@ def fit(config: TrialConfig, limit_gb: float) -> TrialConfig | None:
         for size in sizes:
             train = dataclasses.replace(config.train, micro_batch=size)
             smaller = dataclasses.replace(config, train=train, sample=sample)
-            found = predict(smaller)
-            if found.peak_gb <= limit_gb:
+            footprint = predict(smaller)
+            if footprint.peak_gb <= limit_gb:
                 return smaller
-            if found.sampling_gb >= found.training_gb:
+            if footprint.sampling_gb >= footprint.training_gb:
                 break  # smaller micro-batches would not help
         if drawn == 1:
             return None
@@ -127,37 +126,27 @@ class _Network:
 
 
 @lru_cache(maxsize=256)
-def _network(
-    name: str, args: str, spatial: tuple[int, ...], channels: int, n_classes: int, half_on: str
-) -> _Network:
+def _network(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
     """What a network keeps; `half_on` is the device whose autocast it is trained under, if any."""
     given: Mapping[str, Any] = json.loads(args)
     with torch.device("meta"):
-        net = backbones.build(
-            name,
-            resolution=spatial[-1],
-            in_channels=channels,
-            out_channels=channels,
-            n_classes=n_classes,
-            **given,
-        )
-        x, noise = torch.zeros(1, channels, *spatial), torch.zeros(1)
-        cond = torch.zeros(1, dtype=torch.int64) if n_classes else None
-    own = {_place(p) for p in net.parameters()}
-    casts = _Autocast(half_on, own) if half_on else nullcontext()
+        net = networks.build(name, inputs, **given)
+        example = counting.example(inputs, 1, device="meta")
+    weight_places = {_place(p) for p in net.parameters()}
+    casts = _Autocast(half_on, weight_places) if half_on else nullcontext()
     saved: dict[int, Tensor] = {}  # by storage; the tensor keeps its storage from being reused
 
     def pack(tensor: Tensor) -> Tensor:
-        if _place(tensor) not in own:
+        if _place(tensor) not in weight_places:
             saved[_place(tensor)] = tensor
         return tensor
 
     net.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), casts:
-        net(x, noise, cond)
+        net(*example)
     net.eval()
     with torch.no_grad(), _Alive() as alive:
-        net(x, noise, cond)
+        net(*example)
     return _Network(
         parameters=sum(p.numel() for p in net.parameters()),
         saved_bytes=sum(t.untyped_storage().nbytes() for t in saved.values()),
@@ -173,10 +162,10 @@ def _place(tensor: Tensor) -> int:
 class _Autocast(TorchFunctionMode):
     """Casts to bfloat16 and back as autocast does: torch's own leaves the meta device alone."""
 
-    def __init__(self, device: str, own: set[int]) -> None:
+    def __init__(self, device: str, weight_places: set[int]) -> None:
         super().__init__()
         self._in_full = IN_FULL if device == "cuda" else ()
-        self._own = own  # storages of weights, to which their casts are added: counted apart
+        self._weight_places = weight_places  # with their casts: both are counted apart
         self._weights: dict[int, Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -194,7 +183,7 @@ class _Autocast(TorchFunctionMode):
             return value.bfloat16()
         if _place(value) not in self._weights:
             self._weights[_place(value)] = cast = value.bfloat16()
-            self._own.add(_place(cast))
+            self._weight_places.add(_place(cast))
         return self._weights[_place(value)]
 
 

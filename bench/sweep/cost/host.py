@@ -44,7 +44,7 @@ def memory_gb() -> float:
 
 def _groups(kind: str) -> list[Path]:
     """Folders of this process's control groups of a kind, of version 2 and of version 1."""
-    found = []
+    folders = []
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -54,9 +54,9 @@ def _groups(kind: str) -> list[Path]:
         if kinds and kind not in kinds.split(","):
             continue
         root = CGROUP / kind if kinds else CGROUP
-        own = root / path.strip("/")
-        found += [p for p in (own, *own.parents) if p == root or root in p.parents]
-    return found
+        group = root / path.strip("/")
+        folders += [p for p in (group, *group.parents) if p == root or root in p.parents]
+    return folders
 
 
 def _left_gb(group: Path) -> float:

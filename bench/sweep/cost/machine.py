@@ -47,10 +47,10 @@ class Machine:
         threads = "" if self.gpus else f", {self.threads} thread{'s' * (self.threads > 1)} each"
         return f"{self.device_name}, {self.cores} cores, {together}{threads}, {self.precision}"
 
-    def other_than(self, told: Mapping[str, Any]) -> bool:
-        """Whether it is not the one that a plan's "device" tells of."""
-        own = {"device_name": self.device_name, "cores": self.cores, "gpus": self.gpus}
-        return any(told.get(key) != value for key, value in own.items())
+    def other_than(self, planned: Mapping[str, Any]) -> bool:
+        """Whether it is not the one that a plan's "device" describes."""
+        here = {"device_name": self.device_name, "cores": self.cores, "gpus": self.gpus}
+        return any(planned.get(key) != value for key, value in here.items())
 
     @property
     def notes(self) -> list[str]:
@@ -96,7 +96,7 @@ def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) 
         kind, name, precision = "cpu", _cpu_name(), "float32"
     if pack and concurrency is None:
         together = gpus * slots.MOST
-    found = Machine(
+    machine = Machine(
         device=kind,
         device_name=name,
         precision=precision,
@@ -107,7 +107,7 @@ def find_machine(concurrency: int | None, workers: int = 1, pack: bool = False) 
         workers=workers,
         pack=pack,
     )
-    return _with_memory(found)
+    return _with_memory(machine)
 
 
 def _hosted(workers: int) -> int:
@@ -115,19 +115,19 @@ def _hosted(workers: int) -> int:
     return max(1, int((host.memory_gb() - footprint.RESERVE_GB) / (TRIAL_GB * workers)))
 
 
-def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: bool) -> Machine:
-    """A Ray cluster as trials would use it; `found` is its Survey.
+def cluster_machine(survey: Any, concurrency: int | None, workers: int, pack: bool) -> Machine:
+    """A Ray cluster as trials would use it; `survey` is its Survey.
 
     Raises:
         BenchError: a trial asks for more than all of it.
     """
-    units = found.gpus or found.cores
-    if pack and found.gpus:
+    units = survey.gpus or survey.cores
+    if pack and survey.gpus:
         raise BenchError(
             "--pack needs to know the memory of a GPU, which a cluster does not tell; run it on a "
             "machine with GPUs, without --address"
         )
-    what = "GPUs" if found.gpus else "cores"
+    what = "GPUs" if survey.gpus else "cores"
     if workers > units:
         raise BenchError(f"--workers-per-trial {workers}: the cluster has {units} {what}")
     if concurrency is not None and workers > 1 and concurrency * workers > units:
@@ -136,25 +136,25 @@ def cluster_machine(found: Any, concurrency: int | None, workers: int, pack: boo
             f"{concurrency * workers} {what}, and the cluster has {units}; leave --concurrency out "
             "where nodes come and go"
         )
-    if pack and not found.gpus:
+    if pack and not survey.gpus:
         raise BenchError(
             "--pack shares GPUs between trials, and the cluster has none; leave it out"
         )
     together = concurrency or units // workers
     # every process of a trial must fit on a node: beside a GPU, the share of its node's cores
     at_once = together * workers
-    share = math.ceil(at_once / found.gpus) if found.gpus else 1  # on one GPU
-    threads = max(1, min(found.cores // at_once, found.least_cores // share))
+    share = math.ceil(at_once / survey.gpus) if survey.gpus else 1  # on one GPU
+    threads = max(1, min(survey.cores // at_once, survey.least_cores // share))
     return Machine(
-        device="cuda" if found.gpus else "cpu",
-        device_name=found.text,
-        precision="bfloat16" if found.bf16 else "float32",
-        cores=found.cores,
-        gpus=found.gpus,
+        device="cuda" if survey.gpus else "cpu",
+        device_name=survey.text,
+        precision="bfloat16" if survey.bf16 else "float32",
+        cores=survey.cores,
+        gpus=survey.gpus,
         concurrency=together,
-        threads=threads if found.gpus or concurrency else 1,
+        threads=threads if survey.gpus or concurrency else 1,
         workers=workers,
-        memory_gb=None if found.gpus else found.gb_per_core,
+        memory_gb=None if survey.gpus else survey.gb_per_core,
         pack=pack,
     )
 

@@ -1,4 +1,4 @@
-"""What one image costs in a configuration's network: parameters and FLOPs, without running it."""
+"""What one case costs in a configuration's network: parameters and FLOPs, without running it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from functools import lru_cache
 
 import torch
 
-import backbones
 from backbones import counting
+from backbones.inputs import Inputs
+from bench import networks
 from bench.config import MethodConfig, TaskConfig, canonical
-from bench.errors import BenchError
+from bench.methods import load_method
 
 COSTLESS = ("dropout",)  # drawn from a range and changes no count: not measured anew each time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one image costs in a configuration's network."""
+    """What one case costs in a configuration's network; zeros where there is none."""
 
     parameters: int
     forward_flops: int
@@ -26,33 +27,20 @@ class Cost:
 
 
 def cost(task: TaskConfig, method: MethodConfig) -> Cost:
-    """Parameters and FLOPs an image of a method's network on a task."""
+    """Parameters and FLOPs a case of a method's network on a task."""
+    inputs = load_method(method.kind).inputs(task)
+    if inputs is None:
+        return Cost(parameters=0, forward_flops=0, training_flops=0)
     args = {k: v for k, v in method.backbone_args.items() if k not in COSTLESS}
-    return _cost(
-        method.backbone,
-        canonical(args),
-        task.spatial,
-        task.channels,
-        task.n_classes,
-    )
+    return _cost(method.backbone, canonical(args), inputs)
 
 
 @lru_cache(maxsize=512)
-def _cost(name: str, args: str, spatial: tuple[int, ...], channels: int, n_classes: int) -> Cost:
-    try:
-        with torch.device("meta"):
-            net = backbones.build(
-                name,
-                resolution=spatial[-1],
-                in_channels=channels,
-                out_channels=channels,
-                n_classes=n_classes,
-                **json.loads(args),
-            )
-    except ValueError as error:
-        raise BenchError(str(error)) from error
+def _cost(name: str, args: str, inputs: Inputs) -> Cost:
+    with torch.device("meta"):
+        net = networks.build(name, inputs, **json.loads(args))
     return Cost(
         parameters=counting.parameters(net),
-        forward_flops=counting.forward_flops(net, spatial[-1], channels),
-        training_flops=counting.training_flops(net, spatial[-1], channels),
+        forward_flops=counting.forward_flops(net),
+        training_flops=counting.training_flops(net),
     )

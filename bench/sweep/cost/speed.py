@@ -34,7 +34,7 @@ def fit(points: Mapping[tuple[int, int], float]) -> Speed:
     # with one timing there is one thing to know: seconds a FLOP
     used = [2] if len(points) == 1 else [0, 2] if len(points) == 2 else [0, 1, 2]
     scale = columns.mean(0)
-    found, _ = nnls((columns / scale)[:, used] / seconds[:, None], np.ones(len(points)))
+    coefficients, _ = nnls((columns / scale)[:, used] / seconds[:, None], np.ones(len(points)))
     whole = np.zeros(3)
-    whole[used] = found / scale[used]
+    whole[used] = coefficients / scale[used]
     return Speed(step=float(whole[0]), image=float(whole[1]), flop=float(whole[2]))

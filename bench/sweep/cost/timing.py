@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,14 +21,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from backbones import counting
+from bench.conditions import Condition
 from bench.errors import BenchError
-from bench.metrics.extractors import extract, load_extractor
+from bench.methods import build_method, load_method
 from bench.sweep.cost import host
 from bench.sweep.cost.price import cost
 from bench.sweep.cost.speed import Speed, fit
+from bench.tasks import build_task
 from bench.train.loop import Training
-from bench.train.objective import Batch, build
+from bench.train.objective import Batch
 
 if TYPE_CHECKING:
     from bench.config import TrainConfig, TrialConfig
@@ -51,21 +55,18 @@ class Pace:
     forward: Speed
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Mapping[str, float]]) -> Pace:
-        return cls(train=Speed(**told["train"]), forward=Speed(**told["forward"]))
-
-    @classmethod
     def assumed(cls) -> Pace:
         speed = Speed(step=0.0, image=0.0, flop=1 / ABSENT_FLOP_PER_SEC)
         return cls(train=speed, forward=speed)
 
 
 def paces(configs: Iterable[TrialConfig], places: int = 1) -> dict[str, Pace]:
-    """The pace of each architecture among configurations, where so many processes work at once;
-    the first of each is its default."""
+    """The pace of each architecture among configurations that train, where so many processes work
+    at once; the first of each is its default."""
     by_name: dict[str, list[TrialConfig]] = {}
     for config in configs:
-        by_name.setdefault(config.method.backbone, []).append(config)
+        if load_method(config.method.kind).trains:
+            by_name.setdefault(config.method.backbone, []).append(config)
     return {name: _pace(own, places) for name, own in by_name.items()}
 
 
@@ -110,14 +111,26 @@ def _drawn_at_once(config: TrialConfig) -> int:
     return min(config.sample.batch_size, config.measure.n_select)
 
 
-class _Noise:
+class _Blank:
     """Batches without anything in them: what is read from the data costs little beside a step."""
 
     def __init__(self, config: TrialConfig) -> None:
-        self.shape = (config.task.channels, *config.task.spatial)
+        self.inputs = config.task.inputs
 
     def batch(self, samples: Sequence[int], seed: int) -> Batch:
-        return Batch(target=torch.zeros(len(samples), *self.shape))
+        inputs, n = self.inputs, len(samples)
+        images, vector = (
+            torch.zeros(n, channels, *shape) if channels else None
+            for channels, shape in (
+                (inputs.condition_channels, inputs.spatial),
+                (inputs.vector_dim, ()),
+            )
+        )
+        classes = torch.zeros(n, dtype=torch.int64) if inputs.n_classes else None
+        return Batch(
+            target=torch.zeros(n, inputs.out_channels, *inputs.spatial),
+            condition=Condition(classes=classes, images=images, vector=vector),
+        )
 
 
 def _time(config: TrialConfig, places: int, *, passes: bool) -> tuple[float, float | None]:
@@ -129,11 +142,18 @@ def _time(config: TrialConfig, places: int, *, passes: bool) -> tuple[float, flo
     if not passes:
         return step, None
     drawn = max(1, min(_drawn_at_once(config), int(limit / price.forward_flops)))
-    predictors = [t.objective.predictor(t.objective.net, 0) for t in trainings]
-    sigma = torch.ones(drawn)
-    pictures = [_Noise(config).batch(range(drawn), 0).target for _ in predictors]
-    works = [partial(p.denoise, x, sigma) for p, x in zip(predictors, pictures, strict=True)]
+    works = [partial(_pass, t, config, drawn) for t in trainings]
     return step, _mean(config.train, works) / drawn
+
+
+@torch.no_grad()
+def _pass(training: Training, config: TrialConfig, drawn: int) -> Tensor:
+    """One pass of a training's network over so many cases."""
+    inputs = load_method(config.method.kind).inputs(config.task)
+    assert inputs is not None
+    net = training.objective.net.eval()
+    answer: Tensor = net(*counting.example(inputs, drawn, device=config.train.device))
+    return answer
 
 
 def _trainings(config: TrialConfig, batch: int, places: int) -> list[Training]:
@@ -158,7 +178,7 @@ def _training(config: TrialConfig, batch: int) -> Training:
         workers=1,
         schedule="constant",
     )
-    return Training(train, build(config), _Noise(config), config.seed, "timing")
+    return Training(train, build_method(config), _Blank(config), config.seed, "timing")
 
 
 def _step(trainings: Sequence[Training]) -> float:
@@ -219,16 +239,10 @@ def sec_per_image(config: TrialConfig, places: int = 1) -> float:
     return seconds * config.train.threads
 
 
-def sec_per_picture(config: TrialConfig) -> float:
-    """Seconds the extractor takes for one picture; on the CPU, whatever trains."""
-    judge = load_extractor(config.measure.extractor)
-    shape = (_drawn_at_once(config), config.task.channels, *config.task.spatial)
-    pictures = np.zeros(shape, np.uint8)
+def measuring_sec(config: TrialConfig) -> float:
+    """Seconds that measuring takes for one prediction; on the CPU, whatever trains."""
     torch.set_num_threads(config.train.threads)
-    extract(judge, pictures)
-    begin = time.perf_counter()
-    extract(judge, pictures)
-    return (time.perf_counter() - begin) / len(pictures)
+    return build_task(config).measuring_sec
 
 
 def absent(config: TrialConfig) -> bool:

@@ -30,6 +30,7 @@ from bench.streams import stream
 from bench.sweep.deciding.role import PROTECTED
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
+from bench.sweep.record.plan import Plan
 from leaderboards.agreement import spearman
 
 SURVIVE = 0.95  # of resampled sweeps in which one of the eventual best passes all rungs
@@ -69,7 +70,8 @@ class Calibration:
     space: str  # by name; a user's own by its content
     sweep: str
     trials: int
-    rel_error: float  # within which two last values are not told apart
+    error: float  # within which two last values are not told apart
+    relative: bool  # the error is a share of the value; else in the score's unit
     rungs: tuple[Rung, ...]  # all but the last
 
     @property
@@ -89,49 +91,69 @@ def measure(history: History) -> Calibration:
         BenchError: it pruned or did not draw at random, or too few of its trials completed.
     """
     plan = history.plan
-    if plan["prune"]:
+    if plan.prune:
         raise BenchError(
-            f"sweep {plan['sweep']} pruned trials, so its early rungs cannot be judged by it; "
-            "take one of --sampler random, or let bench calibrate run its own"
+            f"sweep {plan.sweep} pruned trials, so its early rungs cannot be judged by it; "
+            "take one of --search random, or let bench calibrate run its own"
         )
-    if plan["sampler"] != "random" and plan["startup_trials"] < len(history.trials):
+    if plan.search != "random" and plan.startup_trials < len(history.trials):
         raise BenchError(
-            f"most trials of sweep {plan['sweep']} were chosen by what others did, so they are no "
-            "sample of the space; take one run with --sampler random, or let bench calibrate run "
+            f"most trials of sweep {plan.sweep} were chosen by what others did, so they are no "
+            "sample of the space; take one run with --search random, or let bench calibrate run "
             "its own"
         )
-    last = len(plan["rungs"]) - 1
+    last = plan.last_rung
     done = [
         t
         for t in history.with_outcome("completed")
-        if len(t.rungs) == last + 1 and t.suggestion["origin"] != "confirm"
+        if len(t.rungs) == last + 1 and t.suggestion.origin != "confirm"
     ]
     if len(done) < MIN_TRIALS:
         raise BenchError(
-            f"sweep {plan['sweep']} has {len(done)} completed trials; a calibration needs "
-            f"{MIN_TRIALS}"
+            f"sweep {plan.sweep} has {len(done)} completed trials; a calibration needs {MIN_TRIALS}"
         )
     values = np.array([[t.rungs[i] for i in range(last + 1)] for t in done])
-    spread = plan.get("seed_spread") or {}
-    rel_error = 2 * float(spread.get("rel_sd", REL_ERROR / 2))
+    error = _error(plan)
     return Calibration(
-        workload=plan["workload"],
-        scale=plan["scale"],
-        scale_digest=plan["scale_digest"],
-        protocol_digest=plan["protocol_digest"],
-        simulated=plan["data"]["simulated"],
+        workload=plan.workload,
+        scale=plan.scale,
+        scale_digest=plan.scale_digest,
+        protocol_digest=plan.protocol_digest,
+        simulated=plan.data["simulated"],
         space=_space(plan),
-        sweep=plan["sweep"],
+        sweep=plan.sweep,
         trials=len(done),
-        rel_error=rel_error,
-        rungs=judge(values, plan["rungs"], rel_error, PROTECTED * len(plan["cells"])),
+        error=error,
+        relative=plan.score.scale == "ratio",
+        rungs=judge(
+            plan.score.sign * values,
+            plan.rungs,
+            error,
+            PROTECTED * len(plan.cells),
+            relative=plan.score.scale == "ratio",
+        ),
     )
 
 
+def _error(plan: Plan) -> float:
+    """Within which two last values are not told apart: two standard deviations between training
+    seeds where they were measured; else a share of the value, or on a difference scale nothing."""
+    spread = plan.seed_spread or {}
+    if plan.score.scale == "ratio":
+        return 2 * float(spread.get("rel_sd", REL_ERROR / 2))
+    return 2 * float(spread.get("sd", 0.0))
+
+
 def judge(
-    values: Values, fractions: Sequence[float], rel_error: float, protected: int
+    values: Values,
+    fractions: Sequence[float],
+    error: float,
+    protected: int,
+    *,
+    relative: bool = True,
 ) -> tuple[Rung, ...]:
-    """All rungs but the last, of values [trials, rungs]; lower is better.
+    """All rungs but the last, of values [trials, rungs] in which lower is better; `error` is a
+    share of the value or, where it is not `relative`, in its unit.
 
     `protected` trials of a sweep are never stopped, though their values count.
     """
@@ -140,7 +162,7 @@ def judge(
     going = np.ones_like(sweeps, bool)
     final = values[sweeps, -1]
     best = final[:, protected:].min(1, keepdims=True)
-    good = final <= best + rel_error * np.abs(best)
+    good = final <= best + (error * np.abs(best) if relative else error)
     good[:, :protected] = False  # they get through whatever is kept
     rungs, last = [], values.shape[1] - 1
     for i in range(last):
@@ -187,59 +209,60 @@ def kendall(first: Values, second: Values) -> float | None:
     """Kendall's tau-b; None where one side is constant."""
     from scipy.stats import kendalltau  # half a second to import
 
-    found = float(kendalltau(first, second).statistic)
-    return None if math.isnan(found) else found
+    tau = float(kendalltau(first, second).statistic)
+    return None if math.isnan(tau) else tau
 
 
-def _interval(found: Sequence[float | None]) -> tuple[float, float]:
+def _interval(correlations: Sequence[float | None]) -> tuple[float, float]:
     """The middle 95 %; a resampled sweep without any order counts as one without agreement."""
-    low, high = np.quantile([value or 0.0 for value in found], [0.025, 0.975])
+    low, high = np.quantile([value or 0.0 for value in correlations], [0.025, 0.975])
     return float(low), float(high)
 
 
-def store(home: Home, found: Calibration) -> Path:
-    path = _path(home, found.workload, found.scale, found.space, found.protocol_digest)
+def store(home: Home, measured: Calibration) -> Path:
+    path = _path(home, measured.workload, measured.scale, measured.space, measured.protocol_digest)
     with whole(path) as part:
-        part.write_text(json.dumps(dataclasses.asdict(found), indent=1) + "\n")
+        part.write_text(json.dumps(dataclasses.asdict(measured), indent=1) + "\n")
     return path
 
 
-def load(home: Home, plan: dict[str, Any]) -> Calibration | None:
+def load(home: Home, plan: Plan) -> Calibration | None:
     """What was measured under a plan's own preset, space and protocol (data, budget and rungs in
     it).
 
     Raises:
         BenchError: the file is damaged.
     """
-    path = _path(home, plan["workload"], plan["scale"], _space(plan), plan["protocol_digest"])
+    path = _path(home, plan.workload, plan.scale, _space(plan), plan.protocol_digest)
     if not path.exists():
         return None
     try:
         body = json.loads(path.read_text())
         rungs = tuple(Rung(**rung) for rung in body.pop("rungs"))
-        found = Calibration(rungs=rungs, **body)
+        measured = Calibration(rungs=rungs, **body)
     except (ValueError, TypeError, KeyError) as error:
         raise BenchError(f"{path} is damaged; delete it, or run bench calibrate again") from error
-    return found if found.scale_digest == plan["scale_digest"] else None
+    return measured if measured.scale_digest == plan.scale_digest else None
 
 
-def applied(home: Home, plan: dict[str, Any]) -> dict[str, Any]:
+def applied(home: Home, plan: Plan) -> Plan:
     """A plan with what pruning keeps as it was measured, if it was; its notes say which."""
-    if not plan["prune"]:
+    if not plan.prune:
         return plan
-    found = load(home, plan)
-    if found is None:
-        own = ", ".join(f"{k:.0%}" for k in plan["keep"])
+    measured = load(home, plan)
+    if measured is None:
+        shares = ", ".join(f"{k:.0%}" for k in plan.keep)
         note = (
-            f"pruning keeps {own}: the preset's own; bench calibrate {plan['workload']} measures "
+            f"pruning keeps {shares}: the preset's own; bench calibrate {plan.workload} measures "
             "what these rungs know"
         )
-        return {**plan, "notes": [*plan["notes"], note]}
-    return {**plan, "keep": found.keep, "notes": [*plan["notes"], found.text]}
+        return dataclasses.replace(plan, notes=(*plan.notes, note))
+    notes = (*plan.notes, measured.text)
+    return dataclasses.replace(plan, keep=tuple(measured.keep), notes=notes)
 
 
-def _space(plan: dict[str, Any]) -> str:
-    return str(plan.get("space_digest") or plan["space"])
+def _space(plan: Plan) -> str:
+    return plan.space_digest or plan.space
 
 
 def _path(home: Home, workload: str, scale: str, space: str, protocol: str) -> Path:

@@ -3,22 +3,23 @@
 The stopping rule of ASHA (Li et al. 2020, arXiv 1810.05934): at a rung, a trial goes on when its
 value is among the best `keep` share of all values seen at that rung so far, its own included. What
 is ours: rungs lie at equal training FLOPs, and protected trials (two a cell, contract 11) are
-never stopped though their values count.
+never stopped though their values count. Which of two values is better is the score's to say.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from bench.sweep.record.history import History, Trial
+from bench.sweep.record.plan import Plan
 
 
-def stops(plan: dict[str, Any], history: History, trial: Trial, rung: int) -> bool:
+def stops(plan: Plan, history: History, trial: Trial, rung: int) -> bool:
     """Whether `trial`, just reported at `rung`, is to be stopped there. A pure function."""
-    last = len(plan["rungs"]) - 1
-    if not plan["prune"] or rung >= last or trial.protected:
+    if not plan.prune or rung >= plan.last_rung or trial.protected:
         return False
-    seen = sorted(t.rungs[rung] for t in history.trials.values() if rung in t.rungs)
-    places = max(1, math.ceil(plan["keep"][rung] * len(seen)))
-    return bool(trial.rungs[rung] > seen[places - 1])
+    rung_values = plan.score.in_order(
+        [t.rungs[rung] for t in history.trials.values() if rung in t.rungs], lambda value: value
+    )
+    places = max(1, math.ceil(plan.keep[rung] * len(rung_values)))
+    return plan.score.better(rung_values[places - 1], trial.rungs[rung])

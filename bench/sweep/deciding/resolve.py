@@ -1,19 +1,20 @@
-"""From suggested parameters to a resolved TrialConfig: equal training FLOPs, whole batches.
+"""From suggested parameters to a resolved TrialConfig: equal budgets, whole batches.
 
-A parameter is found by its name: architecture and preconditioning, then a training field, then an
-argument of the chosen backbone, then one of the chosen preconditioning. Anything else is an error
-with the nearest match, said before a trial runs.
+A parameter is found by its name: the method and what it is built of (architecture,
+preconditioning), then a field of training, a field of sampling, a setting of the task, of the
+metrics, an argument of the chosen network or estimator, one of the chosen preconditioning.
+Anything else is an error with the nearest match, said before a trial runs.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import backbones
 from bench.config import (
+    Args,
     DataConfig,
     MeasureConfig,
     MethodConfig,
@@ -21,13 +22,19 @@ from bench.config import (
     TaskConfig,
     TrainConfig,
     TrialConfig,
+    from_dict,
 )
-from bench.diffusion import preconditioning
+from bench.diffusion import guidance, preconditioning, samplers
 from bench.errors import BenchError, unknown
+from bench.methods import load_method
+from bench.methods.method import Method
 from bench.sweep.cost.equal import Equal
 from bench.sweep.cost.price import cost
+from bench.tasks import TASKS
+from bench.tasks.task import known_settings
 from bench.train.optim import known_optimizers
 from bench.workloads.workload import Scale
+from leaderboards.scrubbing import base_name
 
 TRAIN_KEYS = (
     "optimizer",
@@ -38,29 +45,66 @@ TRAIN_KEYS = (
     "warmup_fraction",
     "grad_clip",
 )
-
+SAMPLE_KEYS = tuple(f.name for f in dataclasses.fields(SampleConfig) if f.name != "batch_size")
+BUILT_OF = ("method", "architecture", "estimator", "preconditioning")
+DIFFUSION = "diffusion"  # the method where none is named
 
 MOST_IMAGES = 1e12  # of a trial: beyond, it is a slip of the pen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """What all trials of a sweep share; with the parameters of one it gives its TrialConfig."""
+    """What all trials of a sweep share; with the parameters of one it gives its TrialConfig.
+
+    `fixed` holds the parameters that the user gave for all trials: of those, what belongs to
+    sampling and measuring is the verdict's.
+    """
 
     workload: str
     scale: Scale
     data: DataConfig
     task: TaskConfig
+    metrics: tuple[str, ...]
     device: str
     precision: str
     threads: int
     workers: int = 1  # processes a trial
     equal: Equal | None = None  # None: the preset's FLOPs
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def budget(self) -> Equal:
         """What every trial has to spend."""
         return self.equal or Equal(amount=self.scale.budget_tflop)
+
+    @property
+    def sample(self) -> SampleConfig:
+        """How every trial is sampled for the verdict: the preset's, changed by the user."""
+        given = {k: v for k, v in self.fixed.items() if k in SAMPLE_KEYS}
+        return _sample_config({**self.scale.sample, **given})
+
+    @property
+    def measure(self) -> MeasureConfig:
+        """What is measured of every trial."""
+        known = known_settings(self.metrics)
+        given = {k: v for k, v in self.fixed.items() if k in known}
+        return MeasureConfig(
+            metrics=self.metrics,
+            n_select=self.scale.n_select,
+            n_report=self.scale.n_report,
+            args={**self.scale.measure, **given},
+        )
+
+
+@dataclass(kw_only=True)
+class _Sections:
+    """A trial's parameters by what they belong to."""
+
+    train: Args = field(default_factory=dict)
+    sample: Args = field(default_factory=dict)
+    task: Args = field(default_factory=dict)
+    network: Args = field(default_factory=dict)
+    noise: Args = field(default_factory=dict)
 
 
 def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
@@ -69,84 +113,125 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     Raises:
         BenchError: an unknown parameter or value, or a budget that holds no step.
     """
-    scale = frame.scale
-    architecture = _required(params, "architecture")
-    setup = _required(params, "preconditioning")
-    optimizer = params.get("optimizer")
-    params = {**default_params(scale, architecture, setup, optimizer), **params}
-    net_args = dict(scale.sizes[architecture].args)
-    noise_args: dict[str, Any] = {}
-    train_args: dict[str, Any] = {}
-    net_keys = _net_keys(architecture)
-    noise_keys = _noise_keys(setup)
-    for key, value in params.items():
-        if key in ("architecture", "preconditioning"):
-            continue
-        if key == "width" and isinstance(value, str):
-            widths = scale.sizes[architecture].widths
-            if value not in widths:
-                raise unknown(f"width of {architecture}", value, widths)
-            net_args["width"] = widths[value]
-        elif key in TRAIN_KEYS:
-            train_args[key] = value
-        elif key in net_keys:
-            net_args[key] = value
-        elif key in noise_keys:
-            noise_args[key] = value
-        elif not _elsewhere(scale, key):
-            known = ("architecture", "preconditioning", *TRAIN_KEYS, *net_keys, *noise_keys)
-            raise unknown("parameter", key, known)
+    params = {**params, **frame.fixed}
+    kind = str(params.get("method", DIFFUSION))
+    method_class = load_method(kind)
+    architecture = _required(params, method_class.built_of)
+    setup = ""
+    if method_class.preconditioned:
+        setup = _required({**frame.scale.defaults, **params}, "preconditioning")
+    named = {"method": kind} if "method" in params else {}
+    cell = {**named, method_class.built_of: architecture, "preconditioning": setup}
+    params = {**default_params(frame.scale, cell, params.get("optimizer")), **params}
+    sections = _sorted_out(frame, params, method_class, architecture, setup)
     method = MethodConfig(
+        kind=kind,
         backbone=architecture,
-        backbone_args=_whole_net_args(architecture, net_args),
+        backbone_args=method_class.whole_arguments(architecture, sections.network),
         preconditioning=setup,
-        preconditioning_args=_whole_noise_args(frame, setup, noise_args),
+        preconditioning_args=_whole_noise_args(frame, setup, sections.noise) if setup else {},
     )
-    _check_optimizer(frame, train_args.get("optimizer"))
+    task = TASKS.load(frame.task.kind).configure(frame.task, sections.task)
+    _check_optimizer(frame, sections.train.get("optimizer"))
+    sample = frame.sample
+    own_sample = _sample_config({**dataclasses.asdict(sample), **sections.sample})
+    for asked in (sample, own_sample) if setup else ():
+        guidance.build(asked.guidance, **asked.guidance_args).check(task.inputs)
     return TrialConfig(
         workload=frame.workload,
-        scale=scale.name,
+        scale=frame.scale.name,
         seed=seed,
         data=frame.data,
-        task=frame.task,
+        task=task,
         method=method,
-        train=_train(frame, method, train_args),
-        sample=SampleConfig(steps=scale.sample_steps),
-        measure=MeasureConfig(
-            extractor=scale.extractor,
-            n_select=scale.n_select,
-            n_report=scale.n_report,
-            n_reference=scale.n_reference,
-            n_denoise=scale.n_denoise,
-        ),
+        train=_train(frame, task, method, sections.train, (sample, own_sample)),
+        sample=sample,
+        measure=frame.measure,
+        own_sample=None if own_sample == sample else own_sample,
     )
+
+
+def _sorted_out(
+    frame: Frame,
+    params: Mapping[str, Any],
+    method: type[Method],
+    architecture: str,
+    setup: str,
+) -> _Sections:
+    """Every parameter into the section it belongs to; those of other choices are left out.
+
+    Raises:
+        BenchError: nothing takes a parameter of that name.
+    """
+    sections = _Sections()
+    task_class = TASKS.load(frame.task.kind)
+    task_keys = task_class.parameters
+    network_keys = method.argument_names(architecture)
+    noise_keys = _noise_keys(setup) if setup else []
+    measure_keys = known_settings(frame.metrics)
+    judged = {*measure_keys, *task_class.same_for_all}
+    for key, value in params.items():
+        if key in BUILT_OF or (key in measure_keys and key in frame.fixed):
+            continue
+        if key == "width" and isinstance(value, str):
+            if not method.trains:
+                continue  # an estimator has none
+            widths = frame.scale.size(architecture).widths
+            if value not in widths:
+                raise unknown(f"width of {architecture}", value, widths)
+            sections.network |= widths[value]
+        elif key in TRAIN_KEYS:
+            sections.train[key] = value
+        elif key in SAMPLE_KEYS:
+            sections.sample[key] = value
+        elif key in task_keys and not (key in judged and key not in frame.fixed):
+            sections.task[key] = value
+        elif key in network_keys:
+            sections.network[key] = value
+        elif key in noise_keys:
+            sections.noise[key] = value
+        elif not _of_another_choice(frame, key):
+            known = (*BUILT_OF, *TRAIN_KEYS, *SAMPLE_KEYS, *task_keys, *network_keys, *noise_keys)
+            if key in judged:
+                raise BenchError(
+                    f"{key} is part of how trials are judged, so it is the same for all: give it "
+                    f"with --set {key}=..., not in a space"
+                )
+            raise unknown("parameter", key, known)
+    if method.trains:
+        sections.network = {**frame.scale.size(architecture).args, **sections.network}
+    return sections
 
 
 def default_params(
-    scale: Scale, architecture: str, preconditioning: str, optimizer: str | None = None
+    scale: Scale, cell: Mapping[str, str], optimizer: str | None = None
 ) -> dict[str, Any]:
     """The authors' default configuration of a cell, scaled; a space may vary any part of it."""
-    if architecture not in scale.sizes:
-        raise unknown("architecture", architecture, scale.sizes)
-    chosen = (architecture, preconditioning, optimizer or scale.defaults["optimizer"])
+    method = load_method(cell.get("method") or DIFFUSION)
+    architecture = cell[method.built_of]
+    setup = cell.get("preconditioning") or scale.defaults.get("preconditioning", "")
+    chosen = (architecture, setup, optimizer or scale.defaults.get("optimizer", "adam"))
     only = scale.choices.only
-    own = {name for choice in chosen for name in only.get(choice, {})}
-    others = {name for ranges in only.values() for name in ranges} - own
+    theirs = {name for choice in chosen for name in only.get(choice, {})}
+    others = {name for ranges in only.values() for name in ranges} - theirs
+    named = {k: v for k, v in cell.items() if v}
+    if not method.trains:
+        return {**named, "batch_size": 1, "optimizer": "adam", "lr": 1.0}
     shared = {k: v for k, v in scale.defaults.items() if k not in others}
-    return {
-        "architecture": architecture,
-        "preconditioning": preconditioning,
-        **shared,
-        "lr": scale.sizes[architecture].lr.get(preconditioning, scale.defaults["lr"]),
-    }
+    size = scale.size(architecture)
+    return {**named, **shared, "lr": size.learning_rate(setup, scale.defaults["lr"])}
 
 
-def _whole_net_args(architecture: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Every argument of the network, its defaults included: they are part of what a trial is."""
-    try:
-        return dataclasses.asdict(backbones.load(architecture).Args(**given))
-    except (TypeError, ValueError) as error:
-        raise BenchError(f"{architecture}: {error}") from error
+def _sample_config(given: Mapping[str, Any]) -> SampleConfig:
+    """Sampling settings from plain values; a misspelt solver or guidance is said here.
+
+    Raises:
+        BenchError: a value that cannot be.
+    """
+    sample = from_dict(SampleConfig, given, "sampling")
+    samplers.load(sample.sampler)
+    guidance.build(sample.guidance, **sample.guidance_args)
+    return sample
 
 
 def _whole_noise_args(frame: Frame, setup: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -163,18 +248,22 @@ def _check_optimizer(frame: Frame, optimizer: str | None) -> None:
             raise unknown("optimizer", str(optimizer), known)
 
 
-def _elsewhere(scale: Scale, key: str) -> bool:
-    """Whether some architecture takes it though the chosen one does not (dropout, say)."""
-    return any(key in _net_keys(name) for name in scale.sizes)
-
-
-def _net_keys(architecture: str) -> list[str]:
-    return [f.name for f in dataclasses.fields(backbones.load(architecture).Args)]
+def _of_another_choice(frame: Frame, key: str) -> bool:
+    """Whether another architecture or preconditioning on offer takes it (dropout, say)."""
+    choices = frame.scale.choices
+    named = [load_method(name) for name in choices.methods] or [load_method(DIFFUSION)]
+    takes = [
+        method.argument_names(name)
+        for method in named
+        for name in (choices.architectures if method.trains else choices.estimators)
+    ]
+    setups = [_noise_keys(setup) for setup in choices.preconditionings]
+    return any(key in names for names in (*takes, *setups))
 
 
 def _noise_keys(setup: str) -> list[str]:
-    own = [f.name for f in dataclasses.fields(preconditioning.load(setup))]
-    return [key for key in own if key != "sigma_data"]
+    names = [f.name for f in dataclasses.fields(preconditioning.load(setup))]
+    return [key for key in names if key != "sigma_data"]
 
 
 def _required(params: Mapping[str, Any], key: str) -> str:
@@ -183,11 +272,41 @@ def _required(params: Mapping[str, Any], key: str) -> str:
     return str(params[key])
 
 
-def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainConfig:
-    scale, batch = frame.scale, args["batch_size"]
-    if not isinstance(batch, int) or batch < 1:
+def _train(
+    frame: Frame,
+    task: TaskConfig,
+    method: MethodConfig,
+    given: dict[str, Any],
+    judged_by: tuple[SampleConfig | None, ...],
+) -> TrainConfig:
+    scale, batch = frame.scale, given.get("batch_size", 1)
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
-    price = cost(frame.task, method)
+    rungs = _rungs(frame, task, method, batch)
+    widths = {0.05, 0.1, *(sample.ema for sample in judged_by if sample and sample.ema > 0)}
+    body = {
+        "budget_nimg": rungs[-1],
+        "rungs_nimg": rungs,
+        "report_nimg": max(rungs[-1] // scale.reports // batch, 1) * batch,
+        "micro_batch": batch // frame.workers if batch % frame.workers == 0 else batch,
+        "warmup_fraction": scale.warmup_fraction,
+        "ema_sigma_rel": sorted(widths),
+        "ema_short_nimg": max(1, round(rungs[-1] * scale.ema_short_fraction)),
+        "precision": frame.precision,
+        "device": frame.device,
+        "threads": frame.threads,
+        "workers": frame.workers,
+        **given,
+    }
+    return from_dict(TrainConfig, body, "train")
+
+
+def _rungs(frame: Frame, task: TaskConfig, method: MethodConfig, batch: int) -> list[int]:
+    """Images seen at each rung; of a method that does not train, as many as there are rungs."""
+    scale = frame.scale
+    if not load_method(method.kind).trains:
+        return [place + 1 for place in range(len(scale.rungs))]
+    price = cost(task, method)
     images = frame.budget.images(method.backbone, price.training_flops, batch)
     if images > MOST_IMAGES:
         raise BenchError(
@@ -202,32 +321,30 @@ def _train(frame: Frame, method: MethodConfig, args: dict[str, Any]) -> TrainCon
             f"{method.backbone_args} on {whole} images of batch {batch}: too few for "
             f"{len(scale.rungs)} rungs; raise --budget or narrow the network"
         )
-    return TrainConfig(
-        budget_nimg=rungs[-1],
-        rungs_nimg=tuple(rungs),
-        report_nimg=max(rungs[-1] // scale.reports // batch, 1) * batch,
-        micro_batch=batch // frame.workers if batch % frame.workers == 0 else batch,
-        warmup_fraction=args.pop("warmup_fraction", scale.warmup_fraction),
-        ema_short_nimg=max(1, round(rungs[-1] * scale.ema_short_fraction)),
-        precision=frame.precision,
-        device=frame.device,
-        threads=frame.threads,
-        workers=frame.workers,
-        **args,
-    )
+    return rungs
 
 
-def label(params: dict[str, Any]) -> str:
+def label(params: Mapping[str, Any], cell_axes: tuple[str, ...]) -> str:
     """A configuration's name for people: 'ddpmpp edm adam 2.0e-03 b32 wide'."""
-    parts = [str(params["architecture"]), str(params["preconditioning"])]
+    parts = [base_name(str(params[axis])) for axis in cell_axes if axis in params]
     if "optimizer" in params:
         parts.append(str(params["optimizer"]))
     if "lr" in params:
         parts.append(f"{params['lr']:.1e}")
-    if "schedule" in params and params["schedule"] != "constant":
+    if params.get("schedule", "constant") != "constant":
         parts.append(str(params["schedule"]))
     if "batch_size" in params:
         parts.append(f"b{params['batch_size']}")
     if "width" in params:
         parts.append(str(params["width"]))
+    shown = {*cell_axes, "method", "optimizer", "lr", "schedule", "batch_size", "width"}
+    shown |= set(PLAIN)
+    parts += [f"{k} {_short(v)}" for k, v in params.items() if k not in shown]
     return " ".join(parts)
+
+
+PLAIN = ("weight_decay", "dropout", "P_mean", "P_std")  # too many to name in a label
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import optuna
@@ -25,12 +27,16 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import BenchError
 from bench.streams import derive_seed
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import ABSENT, History, Trial
+from bench.sweep.record.plan import Plan
+from bench.time_limit import EndlessError, time_limit
 from search_spaces import Choices, Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DRAWS = 64  # random draws that show what a space offers
+SPACE_SEC = 10.0  # a space suggests for one trial within it, or it is stopped
+MOST_SUGGESTIONS = 1000  # parameters a trial
 
 STATES = {
     None: TrialState.RUNNING,
@@ -44,85 +50,171 @@ STATES = {
 
 
 def suggest(
-    plan: Mapping[str, Any],
+    plan: Plan,
     history: History,
     number: int,
     space: Space,
     choices: Choices,
-    fixed: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Parameters of trial `number` and, as JSON, the distributions they were drawn from.
 
-    `fixed` holds the parameters that are given: all of a default configuration, or the cell.
+    `given` holds the parameters that its role gives: all of a default configuration, or the cell.
 
     Raises:
-        BenchError: the space cannot be run, or does not offer a fixed value.
+        BenchError: the space cannot be run, or does not offer a given value.
     """
-    study = optuna.create_study(sampler=sampler(plan, number))
-    final = len(plan["rungs"]) - 1
+    study = optuna.create_study(sampler=optuna_sampler(plan, number), direction=direction(plan))
     for trial in history.trials.values():
-        study.add_trial(as_optuna(trial, final))
-    if fixed:
-        study.enqueue_trial(dict(fixed))
+        study.add_trial(as_optuna(trial, plan.last_rung))
+    offered_by = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
+    given = {key: value for key, value in given.items() if key not in plan.fixed}
+    if given:
+        study.enqueue_trial(given)
     asked = study.ask()
-    run(space, asked, choices, plan["space"])
-    for key, value in fixed.items():
+    offered_by.run(asked)
+    for key, value in given.items():
         if key in asked.params and asked.params[key] != value:
-            raise BenchError(f"search space {plan['space']} does not offer {key} = {value!r}")
+            raise BenchError(f"search space {plan.space} does not offer {key} = {value!r}")
     distributions = {k: distribution_to_json(d) for k, d in asked.distributions.items()}
-    return dict(asked.params), distributions
+    return {**asked.params, **plan.fixed}, distributions
 
 
-def run(space: Space, asked: optuna.Trial, choices: Choices, name: str) -> None:
-    """Let a space suggest; whatever goes wrong in it is said in one line with its name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # Optuna warns when an enqueued value is not on offer
+def direction(plan: Plan) -> optuna.study.StudyDirection:
+    """What Optuna is to do with the score."""
+    directions = optuna.study.StudyDirection
+    return directions.MAXIMIZE if plan.score.direction == "higher" else directions.MINIMIZE
+
+
+class _Fixed:
+    """An Optuna trial in which some parameters are given by the user and not suggested."""
+
+    def __init__(self, asked: optuna.Trial, fixed: Mapping[str, Any]) -> None:
+        self._asked, self._fixed = asked, fixed
+        self.suggestions = 0
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._asked, name)
+        if not name.startswith("suggest_"):
+            return attribute
+
+        def suggest(key: str, *args: Any, **kwargs: Any) -> Any:
+            self.suggestions += 1
+            if self.suggestions > MOST_SUGGESTIONS:
+                raise RuntimeError(f"it suggests more than {MOST_SUGGESTIONS} parameters a trial")
+            return self._fixed[key] if key in self._fixed else attribute(key, *args, **kwargs)
+
+        return suggest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A search space with what it draws from; `fixed` is given by the user for all trials."""
+
+    space: Space
+    choices: Choices
+    name: str
+    fixed: Mapping[str, Any]
+
+    def run(self, asked: optuna.Trial) -> None:
+        """Let the space suggest; whatever goes wrong in it is said in one line with its name.
+
+        Raises:
+            BenchError: the space fails, leaves the program, or does not come to an end.
+        """
         try:
-            space(asked, choices)
-        except Exception as error:
+            with warnings.catch_warnings(), time_limit(SPACE_SEC):
+                warnings.simplefilter("error", UserWarning)  # Optuna's: a given value not on offer
+                self.space(_Fixed(asked, self.fixed), self.choices)
+        except EndlessError as error:
+            raise BenchError(
+                f"search space {self.name} does not come to an end: stopped after "
+                f"{SPACE_SEC:g} s; it must suggest and return"
+            ) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit() in a space is a mistake in it
             first = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise BenchError(f"search space {name} failed: {first}") from error
+            raise BenchError(f"search space {self.name} failed: {first}") from error
 
+    def distributions(self, drawn: list[dict[str, Any]] | None = None) -> dict[str, str]:
+        """Every parameter that shows up in some of DRAWS random draws, conditional ones included.
 
-def cells(space: Space, choices: Choices, name: str) -> list[tuple[str, str]]:
-    """The architecture x preconditioning cells a space offers, in its own order.
-
-    Raises:
-        BenchError: the space fails, or lacks one of the two.
-    """
-    found = distributions_of(space, choices, name)
-    if not found:
-        raise BenchError(f"search space {name} suggests nothing")
-    axes = []
-    for axis in ("architecture", "preconditioning"):
-        values = describe(found)[axis]["attributes"].get("choices") if axis in found else None
-        if not values:
-            raise BenchError(f"search space {name} does not suggest {axis!r} by name; it must")
-        axes.append([str(v) for v in values])
-    everything = [(a, p) for p in axes[1] for a in axes[0]]
-    kept = [cell for cell in everything if _takes(space, choices, name, cell)]
-    if not kept:
-        raise BenchError(f"search space {name} offers no pair of architecture and preconditioning")
-    return kept
-
-
-def _takes(space: Space, choices: Choices, name: str, cell: tuple[str, str]) -> bool:
-    wanted = dict(zip(("architecture", "preconditioning"), cell, strict=True))
-    return offered(space, choices, name, wanted) == wanted
-
-
-def offered(space: Space, choices: Choices, name: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Those of `params` that a space offers, each given those before it."""
-    kept: dict[str, Any] = {}
-    for key, value in params.items():
+        The draws themselves are put into `drawn`.
+        """
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        if kept:
-            study.enqueue_trial(kept)
+        distributions: dict[str, str] = {}
+        for _ in range(DRAWS):
+            trial = study.ask()
+            self.run(trial)
+            distributions |= {k: distribution_to_json(d) for k, d in trial.distributions.items()}
+            if drawn is not None:
+                drawn.append({**trial.params, **self.fixed})
+        return distributions
+
+    def cells(self, axes: Sequence[str]) -> list[dict[str, str]]:
+        """Every combination of the axes' values that the space offers, the last axis slowest.
+
+        An axis that only some choices have is absent (ABSENT) from the others, and from all if
+        what the user fixed leaves it to none.
+
+        Raises:
+            BenchError: the space fails, suggests nothing, or lacks an axis.
+        """
+        distributions = self.distributions()
+        if not distributions and not self.fixed:
+            raise BenchError(f"search space {self.name} suggests nothing")
+        values: dict[str, list[str]] = {}
+        for axis in axes:
+            if axis in self.fixed:
+                values[axis] = [str(self.fixed[axis])]
+                continue
+            known = describe(distributions)[axis]["attributes"] if axis in distributions else {}
+            if not known and self.fixed and axis in replace(self, fixed={}).distributions():
+                values[axis] = []
+                continue
+            if not known.get("choices"):
+                raise BenchError(
+                    f"search space {self.name} does not suggest {axis!r} by name; it must"
+                )
+            values[axis] = [str(value) for value in known["choices"]]
+        combinations = product(*([*values[axis], ABSENT] for axis in reversed(axes)))
+        cells = [dict(zip(axes, reversed(c), strict=True)) for c in combinations]
+        kept = [cell for cell in cells if self._takes(cell)]
+        if not kept:
+            raise BenchError(f"search space {self.name} offers no combination of {', '.join(axes)}")
+        return kept
+
+    def _takes(self, cell: Mapping[str, str]) -> bool:
+        """Whether a trial with just these values of the axes can be drawn."""
+        given = {k: v for k, v in cell.items() if v != ABSENT and k not in self.fixed}
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        if given:
+            study.enqueue_trial(given)
         asked = study.ask()
-        run(space, asked, choices, name)
-        if key in asked.distributions and _contains(asked.distributions[key], value):
-            kept[key] = value
-    return kept
+        try:
+            self.run(asked)
+        except BenchError:
+            return False
+        got = {**asked.params, **self.fixed}
+        return all(str(got.get(axis, ABSENT)) == value for axis, value in cell.items())
+
+    def offered(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of `params` that the space offers, each given those before it."""
+        kept: dict[str, Any] = {}
+        for key, value in params.items():
+            if key in self.fixed:
+                kept[key] = self.fixed[key]
+                continue
+            study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+            given = {k: v for k, v in kept.items() if k not in self.fixed}
+            if given:
+                study.enqueue_trial(given)
+            asked = study.ask()
+            self.run(asked)
+            if key in asked.distributions and _contains(asked.distributions[key], value):
+                kept[key] = value
+        return kept
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -132,12 +224,13 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def sampler(plan: Mapping[str, Any], number: int) -> optuna.samplers.BaseSampler:
-    seed = derive_seed(plan["seed"], "suggest", number) % 2**32
-    if plan["sampler"] == "random":
+def optuna_sampler(plan: Plan, number: int) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler for trial `number`, seeded by the sweep's seed and the number."""
+    seed = derive_seed(plan.seed, "suggest", number) % 2**32
+    if plan.search == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=plan["startup_trials"], multivariate=True, constant_liar=True
+        seed=seed, n_startup_trials=plan.startup_trials, multivariate=True, constant_liar=True
     )
 
 
@@ -151,46 +244,20 @@ def as_optuna(trial: Trial, final: int) -> FrozenTrial:
     return create_trial(
         state=state,
         value=value,
-        params=trial.suggestion["params"],
-        distributions={k: _distribution(d) for k, d in trial.suggestion["distributions"].items()},
+        params={k: trial.suggestion.params[k] for k in trial.suggestion.distributions},
+        distributions={k: _distribution(d) for k, d in trial.suggestion.distributions.items()},
         intermediate_values=dict(trial.rungs) if pruned else None,
         constraints={"memory": 1.0} if trial.outcome == "out-of-memory" else None,
-        user_attrs={"trial_id": trial.suggestion["trial_id"]},
+        user_attrs={"trial_id": trial.suggestion.trial_id},
     )
 
 
 @lru_cache(maxsize=1024)
-def _distribution(told: str) -> BaseDistribution:
+def _distribution(text: str) -> BaseDistribution:
     """A distribution from its JSON; of ten thousand trials all but a few are the same."""
-    return json_to_distribution(told)
-
-
-def restore_study(plan: Mapping[str, Any], history: History) -> optuna.Study:
-    """The whole sweep as an Optuna study, a projection of the journal."""
-    study = optuna.create_study(study_name=plan["sweep"])
-    for trial in history.trials.values():
-        study.add_trial(as_optuna(trial, len(plan["rungs"]) - 1))
-    return study
+    return json_to_distribution(text)
 
 
 def describe(distributions: Mapping[str, str]) -> dict[str, Any]:
     """The attributes of each distribution, for printing a space."""
     return {k: json.loads(d) for k, d in distributions.items()}
-
-
-def distributions_of(
-    space: Space, choices: Choices, name: str, drawn: list[dict[str, Any]] | None = None
-) -> dict[str, str]:
-    """Every parameter that shows up in some of DRAWS random draws, conditional ones included.
-
-    The draws themselves are put into `drawn`.
-    """
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    found: dict[str, str] = {}
-    for _ in range(DRAWS):
-        trial = study.ask()
-        run(space, trial, choices, name)
-        found |= {k: distribution_to_json(d) for k, d in trial.distributions.items()}
-        if drawn is not None:
-            drawn.append(dict(trial.params))
-    return found

@@ -20,16 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.config import TrainConfig, TrialConfig
-from bench.diffusion import samplers
+from bench.config import TrainConfig, TrialConfig, part_of
+from bench.methods import load_method
 from bench.streams import derive_seed
 from bench.sweep.cost import budget, footprint, slots, timing
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding import suggest
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.deciding.role import PROTECTED
+from bench.sweep.deciding.suggest import Offer
 from bench.sweep.planning.plan_making import load_space
 from bench.sweep.record.history import History
+from bench.sweep.record.plan import Plan
+from bench.tasks.task import build_metrics
 from bench.train import checkpoint
 
 BEST_OF = 3
@@ -59,7 +61,8 @@ class Forecast:
     peak_gb_of: dict[str, float]  # the same by architecture
     disk_bytes: int
     paces: dict[str, Any]  # by architecture, as timed: what a trial's seconds are predicted from
-    picture_sec: float
+    measuring_sec: float  # of one prediction
+    passes: int  # network passes of an evaluation beside its predictions
     notes: list[str]  # what a reader of these numbers must know
 
 
@@ -68,7 +71,7 @@ def passing(keep: float) -> float:
     return float(1 - (1 - keep) ** BEST_OF)
 
 
-def expected_reach(trials: int, cells: int, keep: list[float], prune: bool) -> list[float]:
+def expected_reach(trials: int, cells: int, keep: Sequence[float], prune: bool) -> list[float]:
     """How many trials reach each rung, the last included."""
     safe = min(trials, PROTECTED * cells) if prune else trials
     free = float(trials - safe)
@@ -79,34 +82,38 @@ def expected_reach(trials: int, cells: int, keep: list[float], prune: bool) -> l
     return reach
 
 
-def forecast(plan: dict[str, Any], frame: Frame) -> Forecast:
+def forecast(plan: Plan, frame: Frame) -> Forecast:
     """Time the architectures here, then go through sweeps of drawn trials."""
-    defaults = [resolve(frame, p, plan["seed"]) for p in plan["defaults"]]
+    defaults = [resolve(frame, p, plan.seed) for p in plan.defaults]
     drawn: list[dict[str, Any]] = []
-    suggest.distributions_of(load_space(plan["space"]), frame.scale.choices, plan["space"], drawn)
-    others = [resolve(frame, p, plan["seed"]) for p in drawn]
+    space, choices = load_space(plan.space), frame.scale.choices
+    Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed).distributions(drawn)
+    others = [resolve(frame, p, plan.seed) for p in drawn]
     configs = [*defaults, *others]
-    paces = timing.paces(configs, plan["concurrency"] * configs[0].train.workers)
-    picture_sec = timing.sec_per_picture(configs[0])
-    peaks = _peaks(configs, plan.get("memory_gb"))
-    jobs = [_job(c, paces[c.method.backbone], picture_sec, peaks, plan) for c in configs]
+    paces = timing.paces(configs, plan.concurrency * configs[0].train.workers)
+    timings = Timings(
+        paces=paces, measuring_sec=timing.measuring_sec(configs[0]), passes=passes_of(configs[0])
+    )
+    peaks = _peaks(configs, plan.memory_gb)
+    jobs = [_job(config, timings, peaks, plan) for config in configs]
     sweep = _Sweep(plan, jobs[: len(defaults)], jobs[len(defaults) :])
-    expected = sweep.many([passing(k) for k in plan["keep"]])
+    expected = sweep.many([passing(k) for k in plan.keep])
     trials = round(float(np.mean([r.ended for r in expected])))
-    if plan["trials"] is not None and not any((plan.get("budget") or {}).values()):
-        trials = plan["trials"]
+    if plan.trials is not None and not plan.budget.limited:
+        trials = plan.trials
     reach = np.mean([r.reached for r in expected], axis=0)
     return Forecast(
         trials=trials,
         trials_to_rung=[float(n) for n in reach],
         core_seconds=_mean(expected),
-        between=[_mean(sweep.many(plan["keep"])), _mean(sweep.many([1.0] * len(plan["keep"])))],
+        between=[_mean(sweep.many(plan.keep)), _mean(sweep.many([1.0] * len(plan.keep)))],
         wall_seconds=float(np.mean([r.wall_sec for r in expected])),
         peak_gb=max(peaks.values()),
         peak_gb_of=peaks,
         disk_bytes=_disk_bytes(configs, float(reach[-1]), plan),
         paces={name: asdict(pace) for name, pace in paces.items()},
-        picture_sec=picture_sec,
+        measuring_sec=timings.measuring_sec,
+        passes=timings.passes,
         notes=[
             *([timing.ABSENT] if timing.absent(configs[0]) else []),
             *([FURTHER] if max(r.begun for r in expected) >= MOST else []),
@@ -123,13 +130,32 @@ def _peaks(configs: Sequence[TrialConfig], limit_gb: float | None) -> dict[str, 
     most: dict[str, tuple[int, TrialConfig]] = {}
     for config in configs:
         work = cost(config.task, config.method).training_flops * config.train.micro_batch
-        if work > most.get(config.method.backbone, (0, config))[0]:
+        if work > most.get(config.method.backbone, (-1, config))[0]:
             most[config.method.backbone] = work, config
-    found = {}
+    peaks = {}
     for name, (_, config) in most.items():
         fitted = config if limit_gb is None else footprint.fit(config, limit_gb)
-        found[name] = footprint.predict(fitted or config).peak_gb
-    return found
+        peaks[name] = footprint.predict(fitted or config).peak_gb
+    return peaks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """What a trial's seconds are predicted from."""
+
+    paces: dict[str, timing.Pace]  # by architecture; a method that does not train has none
+    measuring_sec: float  # of one prediction
+    passes: int  # network passes of an evaluation beside its predictions
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Timings | None:
+        """As they were when the plan was made; None: nothing was timed."""
+        return part_of(cls, plan.forecast, "plan.forecast") if plan.forecast else None
+
+
+def passes_of(config: TrialConfig) -> int:
+    """Network passes over one case that an evaluation costs beside its predictions."""
+    return sum(metric.passes() for metric in build_metrics(config.measure))
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -142,49 +168,48 @@ class _Job:
     slot: float  # of a packed GPU
 
 
-def _job(
-    config: TrialConfig,
-    pace: timing.Pace,
-    picture_sec: float,
-    peaks: dict[str, float],
-    plan: dict[str, Any],
-) -> _Job:
+def _job(config: TrialConfig, timings: Timings, peaks: Mapping[str, float], plan: Plan) -> _Job:
     train = config.train
     on_gpu = train.device == "cuda"
-    packed = plan.get("pack") is not None and plan.get("device_gb")
-    slot = slots.slot(peaks[config.method.backbone], plan["device_gb"]) if packed else 1.0
+    slot = 1.0
+    if plan.pack is not None and plan.device_gb:
+        slot = slots.slot(peaks[config.method.backbone], plan.device_gb)
     return _Job(
         architecture=config.method.backbone,
-        stages=_stages(config, pace, picture_sec, plan),
+        stages=_stages(config, timings, plan),
         devices=train.workers * (slot if on_gpu else train.threads),
         slot=slot,
     )
 
 
-def predict_sec(config: TrialConfig, plan: Mapping[str, Any]) -> float | None:
+def predict_sec(config: TrialConfig, plan: Plan) -> float | None:
     """Wall seconds of a trial that runs to its end, by the plan's timings; None without them."""
-    told = plan.get("forecast") or {}
-    pace = told.get("paces", {}).get(config.method.backbone)
-    if pace is None:
+    timings = Timings.of_plan(plan)
+    method = load_method(config.method.kind)
+    if timings is None or (method.trains and config.method.backbone not in timings.paces):
         return None
-    return sum(_stages(config, timing.Pace.from_dict(pace), told["picture_sec"], plan))
+    return sum(_stages(config, timings, plan))
 
 
-def _stages(
-    config: TrialConfig, pace: timing.Pace, picture_sec: float, plan: Mapping[str, Any]
-) -> tuple[float, ...]:
+def _stages(config: TrialConfig, timings: Timings, plan: Plan) -> tuple[float, ...]:
     """Wall seconds to each rung and of its evaluation, one by one; then of the end."""
     price, train, measure = cost(config.task, config.method), config.train, config.measure
+    method = load_method(config.method.kind)
+    if not method.trains:  # one evaluation stands for all rungs
+        at_once = TRIAL_SEC + measure.n_select * timings.measuring_sec
+        rest = (0.0,) * (len(train.rungs_nimg) - 1)
+        return (at_once, *rest, measure.n_report * timings.measuring_sec)
+    pace = timings.paces[config.method.backbone]
     share = train.batch_size // train.workers
     slow = _crowding(plan, train)
     image = slow * pace.train.sec_per_image(price.training_flops, share) / train.workers
     drawn = min(config.sample.batch_size, measure.n_select)
     one = slow * pace.forward.sec_per_image(price.forward_flops, drawn)
-    nfe = samplers.nfe(config.sample.sampler, config.sample.steps)
+    passes = method.passes(config)
 
     def look(count: int) -> float:
-        denoised = one * len(measure.denoise_sigmas) * measure.n_denoise
-        return count * (nfe * one / train.workers + picture_sec) + denoised
+        predicting = passes * one / train.workers
+        return count * (predicting + timings.measuring_sec) + timings.passes * one
 
     before = (0, *train.rungs_nimg)
     stages = [
@@ -192,15 +217,16 @@ def _stages(
         for last, here in zip(before, train.rungs_nimg, strict=False)
     ]
     stages[0] += TRIAL_SEC + (GROUP_SEC if train.workers > 1 else 0.0)
-    return (*stages, look(measure.n_report))
+    twice = 1 if config.own_sample is None else 2  # the entry's own sampling is measured beside
+    return (*stages, twice * look(measure.n_report))
 
 
-def _crowding(plan: Mapping[str, Any], train: TrainConfig) -> float:
+def _crowding(plan: Plan, train: TrainConfig) -> float:
     """How many threads share a core, where there are more of them than cores."""
-    cores = (plan.get("device") or {}).get("cores")
+    cores = plan.device.get("cores")
     if train.device == "cuda" or not cores:
         return 1.0
-    return float(max(1.0, plan["concurrency"] * train.workers * train.threads / cores))
+    return float(max(1.0, plan.concurrency * train.workers * train.threads / cores))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,27 +243,26 @@ class _Run:
 class _Sweep:
     """A plan's sweep, run on paper: its trials in their order, so many at once."""
 
-    def __init__(self, plan: dict[str, Any], defaults: list[_Job], others: list[_Job]) -> None:
+    def __init__(self, plan: Plan, defaults: list[_Job], others: list[_Job]) -> None:
         self.plan, self.defaults, self.others = plan, defaults, others
-        limits = plan.get("budget") or {}
-        wall, device = limits.get("wall_sec"), limits.get("device_sec")
+        wall, device = plan.budget.wall_sec, plan.budget.device_sec
         self.wall_sec = np.inf if wall is None else wall - budget.CLOSING_SEC
         self.device_sec = np.inf if device is None else device
 
     def many(self, shares: Sequence[float]) -> list[_Run]:
         """RUNS of them, fewer where there are very many trials. `shares` pass each rung."""
-        rng = np.random.default_rng(derive_seed(self.plan["seed"], "forecast"))
+        rng = np.random.default_rng(derive_seed(self.plan.seed, "forecast"))
         first, trials = self.run(shares, rng)
         return [first] + [self.run(shares, rng)[0] for _ in range(min(RUNS, MOST // trials) - 1)]
 
     def run(self, shares: Sequence[float], rng: np.random.Generator) -> tuple[_Run, int]:
         """One of them, and how many trials it began."""
         plan = self.plan
-        together, gpus = plan["concurrency"], plan.get("pack")
+        together, gpus = plan.concurrency, plan.pack
         running: list[tuple[float, _Job]] = []  # until when
         begun: list[tuple[float, np.ndarray[Any, Any], float]] = []  # when, its ends, devices
         now, used = OPEN_SEC, 0.0
-        while len(begun) < min(MOST, MOST if plan["trials"] is None else plan["trials"]):
+        while len(begun) < min(MOST, MOST if plan.trials is None else plan.trials):
             while len(running) >= together or (gpus and sum(j.slot for _, j in running) >= gpus):
                 now = max(now, heapq.heappop(running)[0])
             ahead = sum(max(0.0, until - now) * j.devices for until, j in running)
@@ -258,14 +283,14 @@ class _Sweep:
 
     def _trial(self, number: int, rng: np.random.Generator) -> tuple[_Job, bool]:
         """Trial `number` and whether nothing prunes it: the defaults, one more a cell, any."""
-        defaults, random = self.defaults, self.plan["sampler"] == "random"
+        defaults, random = self.defaults, self.plan.search == "random"
         if number < len(defaults) and not random:
             return defaults[number], True
         among = self.others
         if number < PROTECTED * len(defaults) and not random:
             wanted = defaults[number % len(defaults)].architecture
             among = [j for j in among if j.architecture == wanted] or among
-        safe = number < PROTECTED * len(defaults) or not self.plan["prune"]
+        safe = number < PROTECTED * len(defaults) or not self.plan.prune
         return among[rng.integers(len(among))], safe
 
     def _cut(self, begun: list[tuple[float, np.ndarray[Any, Any], float]]) -> _Run:
@@ -284,7 +309,7 @@ class _Sweep:
                 middle = (low + high) / 2
                 low, high = (middle, high) if used(middle) < self.device_sec else (low, middle)
             until = low
-        rungs = range(len(self.plan["rungs"]))
+        rungs = range(len(self.plan.rungs))
         return _Run(
             begun=len(begun),
             ended=int((lasts <= until).sum()),
@@ -294,19 +319,19 @@ class _Sweep:
         )
 
 
-def _disk_bytes(configs: Sequence[TrialConfig], completed: float, plan: dict[str, Any]) -> int:
+def _disk_bytes(configs: Sequence[TrialConfig], completed: float, plan: Plan) -> int:
     """Weights and snapshots of completed trials, checkpoints of running ones."""
     kept = running = 0.0
     for config in configs:
         size = cost(config.task, config.method).parameters / len(configs)
-        snapshots = min(len(plan["rungs"]) - 1, config.train.snapshots)
+        snapshots = min(len(plan.rungs) - 1, config.train.snapshots)
         kept += completed * size * (FULL + HALF * len(config.train.ema_sigma_rel) * snapshots)
-        running += plan["concurrency"] * size * COPIES * FULL * checkpoint.KEEP
+        running += plan.concurrency * size * COPIES * FULL * checkpoint.KEEP
     return int(kept + running)
 
 
 def compared(
-    told: dict[str, Any] | None, history: History, wall_sec: float
+    forecast_body: Mapping[str, Any], history: History, wall_sec: float
 ) -> dict[str, tuple[float, ...]] | None:
     """What was forecast and what was: device_sec, wall_sec, peak_gb; and trial_share, the middle
     80 % of what completed trials took of their predicted seconds: low end, median, high end.
@@ -314,14 +339,14 @@ def compared(
     None where there was no forecast, or the sweep was taken up again, so that not all of it is
     what was timed.
     """
-    if not told or sum(s["event"] == "open" for s in history.sessions) != 1:
+    if not forecast_body or sum(s.event == "open" for s in history.sessions) != 1:
         return None
     trials = history.trials.values()
     peaks = [t.metrics.get("throughput/peak_mem_gb", 0.0) for t in trials]
     return {
-        "device_sec": (told["core_seconds"], sum(t.wall_sec * t.devices for t in trials)),
-        "wall_sec": (told["wall_seconds"], wall_sec),
-        "peak_gb": (told["peak_gb"], max(peaks, default=0.0)),
+        "device_sec": (forecast_body["core_seconds"], sum(t.wall_sec * t.devices for t in trials)),
+        "wall_sec": (forecast_body["wall_seconds"], wall_sec),
+        "peak_gb": (forecast_body["peak_gb"], max(peaks, default=0.0)),
         **_shares(history),
     }
 
@@ -329,9 +354,9 @@ def compared(
 def _shares(history: History) -> dict[str, tuple[float, ...]]:
     """What trials took of the seconds that were predicted of them."""
     shares = [
-        trial.wall_sec / trial.suggestion["predicted_sec"]
+        trial.wall_sec / trial.suggestion.predicted_sec
         for trial in history.with_outcome("completed")
-        if trial.suggestion.get("predicted_sec") and not trial.losses
+        if trial.suggestion.predicted_sec and not trial.losses
     ]
     if not shares:
         return {}

@@ -126,10 +126,10 @@ def _refusal(address: str, error: Exception) -> str:
 
 def _source(package: str) -> str:
     """Where a package's code lies, without importing it."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise AssertionError(f"{package} is no package")
-    return str(Path(found.submodule_search_locations[0]).resolve())
+    return str(Path(spec.submodule_search_locations[0]).resolve())
 
 
 def _handed_on() -> dict[str, str]:

@@ -106,15 +106,15 @@ def run_on_tune(
     guard = Guard(engine)
     scratch = folder / "ray"
 
-    def told(trial: Trial) -> dict[str, Any]:
+    def job_of(trial: Trial) -> dict[str, Any]:
         """A trial as its process hears it; its data lie where this driver has them."""
-        config = trial.suggestion["config"]
+        config = trial.suggestion.config
         return {
             "trial": trial.number,
             "steps": steps,
             "config": {**config, "data": {**config["data"], "cache": engine.frame.data.cache}},
             "folder": str(folder / "trials" / f"{trial.number:04d}"),
-            "sweep": engine.plan["sweep"],
+            "sweep": engine.plan.sweep,
             "storage": storage,
             "resources": dict(resources(trial)),
         }
@@ -122,7 +122,7 @@ def run_on_tune(
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, lambda config: config["resources"]),
         tune_config=TuneConfig(
-            search_alg=EngineSearcher(guard, told),
+            search_alg=EngineSearcher(guard, job_of),
             scheduler=EngineScheduler(guard, folder / "trials", storage),
             num_samples=-1,
             reuse_actors=True,
@@ -176,7 +176,7 @@ def _releases(engine: Engine) -> list[Any]:
     """Of trials of several workers: what frees their placement groups when they cannot."""
     from bench.sweep.ray_adapter.workers import Release
 
-    return [Release()] if engine.plan.get("workers", 1) > 1 else []
+    return [Release()] if engine.plan.workers > 1 else []
 
 
 def _stopper(guard: Any) -> Any:

@@ -53,8 +53,8 @@ class Guard:
         if self._misses[number] < MISSES:
             self._unplaced.append(number)
         else:
-            told = f"lost {MISSES} times before it could start: {cause}"
-            self(self.engine.never_started, number, told)
+            giving_up = f"lost {MISSES} times before it could start: {cause}"
+            self(self.engine.never_started, number, giving_up)
 
     def __call__(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         if self.error is not None:

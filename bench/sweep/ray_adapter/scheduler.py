@@ -56,7 +56,7 @@ class EngineScheduler(FIFOScheduler):
         try:
             Place(self.storage).impatient().check(self.folder)
         except BenchError as error:
-            sweep = self.guard.engine.plan["sweep"]
+            sweep = self.guard.engine.plan.sweep
             raise BenchError(
                 f"{cause}; trial {number} and the rest wait for it: bench resume {sweep}"
             ) from error

@@ -10,15 +10,15 @@ from ray.tune.search import Searcher
 from bench.sweep.ray_adapter.guard import Guard
 from bench.sweep.record.history import Trial
 
-Told = Callable[[Trial], Mapping[str, Any]]
+JobOf = Callable[[Trial], Mapping[str, Any]]
 
 
 class EngineSearcher(Searcher):
-    """Hands Tune what the engine says to run next, as `told` puts it; learns nothing itself."""
+    """Hands Tune what the engine says to run next, as `job_of` puts it; learns nothing itself."""
 
-    def __init__(self, guard: Guard, told: Told) -> None:
+    def __init__(self, guard: Guard, job_of: JobOf) -> None:
         super().__init__(metric=None, mode=None)
-        self.guard, self.told = guard, told
+        self.guard, self.job_of = guard, job_of
 
     def suggest(self, trial_id: str) -> Any:
         if self.guard.over:
@@ -26,7 +26,7 @@ class EngineSearcher(Searcher):
         trial = self.guard.next()
         if trial is None:
             return Searcher.FINISHED if self.guard.over else None
-        return dict(self.told(trial))
+        return dict(self.job_of(trial))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

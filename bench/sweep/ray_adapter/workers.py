@@ -123,11 +123,11 @@ def release(folder: Path) -> int:
     """Take a trial's placement groups away, workers and all; how many there were."""
     from ray.util.placement_group import PlacementGroup
 
-    found = groups(folder)
-    for key in found:
+    keys = groups(folder)
+    for key in keys:
         group = PlacementGroup(ray.PlacementGroupID(bytes.fromhex(key)))
         ray.util.remove_placement_group(group)
-    return len(found)
+    return len(keys)
 
 
 class Release(Callback):
@@ -197,7 +197,7 @@ class _Group:
         os.environ.update(ENVIRONMENT)
         self.folder, self._closed = folder, False
         self._exchange = ray.remote(num_cpus=0)(Exchange).remote()
-        told = {
+        job = {
             "config": config.to_dict(),
             "folder": str(folder),
             "stored": stored,
@@ -206,7 +206,7 @@ class _Group:
         self._scratch = scratch() / "workers" / _hash(str(folder))
         shutil.rmtree(self._scratch, ignore_errors=True)  # of an attempt or a driver killed here
         self._scratch.mkdir(parents=True)
-        self._trainer = _trainer(config, told, mark(folder), str(self._scratch))
+        self._trainer = _trainer(config, job, mark(folder), str(self._scratch))
         self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
         self._thread.start()
 
@@ -259,7 +259,7 @@ class _Group:
             ray.get(self._exchange.put.remote("over", cause))
 
 
-def _trainer(config: TrialConfig, told: dict[str, Any], memory: int, scratch: str) -> Any:
+def _trainer(config: TrialConfig, job: dict[str, Any], memory: int, scratch: str) -> Any:
     """Ray Train's trainer for one attempt. Its scratch folder stays empty: it is told nothing."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.backend import Backend
@@ -282,7 +282,7 @@ def _trainer(config: TrialConfig, told: dict[str, Any], memory: int, scratch: st
     resources = worker_resources(config)
     return Trainer(
         _work,
-        train_loop_config=told,
+        train_loop_config=job,
         torch_config=Config(),
         scaling_config=ScalingConfig(
             num_workers=config.train.workers,
@@ -310,7 +310,7 @@ def _cause(error: Exception) -> str:
     return f"the workers of the trial were lost: {lines[-1] if lines else type(error).__name__}"
 
 
-def _work(told: dict[str, Any]) -> None:
+def _work(job: dict[str, Any]) -> None:
     """One worker, in a process of its own."""
     import dataclasses
 
@@ -319,14 +319,14 @@ def _work(told: dict[str, Any]) -> None:
     from bench.config import TrialConfig
     from bench.train.parallel import WorkerLost
 
-    exchange = told["exchange"]
-    config = TrialConfig.from_dict(told["config"])
+    exchange = job["exchange"]
+    config = TrialConfig.from_dict(job["config"])
     try:
-        reports = _reports(config, told, _join(config.train.device))
+        reports = _reports(config, job, _join(config.train.device))
         with contextlib.closing(reports):
             for report in reports:  # of rank 0; the others have none
-                said = json.dumps(dataclasses.asdict(report))
-                if not ray.get(exchange.say.remote(said)):
+                report_text = json.dumps(dataclasses.asdict(report))
+                if not ray.get(exchange.say.remote(report_text)):
                     break
     except WorkerLost:
         raise
@@ -340,7 +340,7 @@ def _work(told: dict[str, Any]) -> None:
 
 
 def _reports(
-    config: TrialConfig, told: dict[str, Any], world: World
+    config: TrialConfig, job: dict[str, Any], world: World
 ) -> Generator[Report, None, None]:
     import dataclasses
 
@@ -350,13 +350,13 @@ def _reports(
     def here(config: TrialConfig, folder: Path) -> Iterator[Report]:
         return run.steps(config, folder, world)
 
-    if told["stored"] is None:
-        yield from here(config, Path(told["folder"]))
+    if job["stored"] is None:
+        yield from here(config, Path(job["folder"]))
     elif world.rank == 0:
-        yield from stored(here, config, *told["stored"])
+        yield from stored(here, config, *job["stored"])
     else:
-        own = data_here(config.data, told["stored"][0])
-        yield from here(dataclasses.replace(config, data=own), Path(told["folder"]))
+        local_data = data_here(config.data, job["stored"][0])
+        yield from here(dataclasses.replace(config, data=local_data), Path(job["folder"]))
 
 
 def _join(device: str) -> World:
@@ -392,7 +392,7 @@ def _interface(address: str) -> str:
     stand for another."""
     import psutil
 
-    for name, found in psutil.net_if_addrs().items():
-        if any(a.address == address for a in found):
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(a.address == address for a in addresses):
             return str(name)
     raise RuntimeError(f"no network interface has the address {address} of this Ray node")

@@ -7,9 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from bench.errors import BenchError
+from bench.sweep.record.plan import Plan
+from bench.sweep.record.records import (
+    End,
+    Extension,
+    Outcome,
+    Session,
+    Start,
+    Suggestion,
+    TrialReport,
+    typed,
+)
+
 Record = dict[str, Any]
+ABSENT = "-"  # of an axis that a trial has no value on
 
 OUTCOMES = ("completed", "pruned", "diverged", "out-of-memory", "failed", "interrupted")
 
@@ -19,7 +34,8 @@ class Trial:
     """One suggestion and all that became of it."""
 
     number: int
-    suggestion: Record
+    suggestion: Suggestion
+    axes: tuple[str, ...] = ()
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
     rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
@@ -37,10 +53,10 @@ class Trial:
     losses: int = 0  # times its process or node was lost since it last got any further
     lost_at_nimg: int = -1  # how far it had come when that was last counted
 
-    @property
-    def cell(self) -> tuple[str, str]:
-        params = self.suggestion["params"]
-        return params["architecture"], params["preconditioning"]
+    @cached_property
+    def cell(self) -> dict[str, str]:
+        """What verdicts are about, of this trial: its values of the plan's axes."""
+        return {axis: str(self.suggestion.params.get(axis, ABSENT)) for axis in self.axes}
 
     @property
     def open(self) -> bool:
@@ -49,66 +65,94 @@ class Trial:
 
     @property
     def protected(self) -> bool:
-        return bool(self.suggestion["protected"])
+        return self.suggestion.protected
 
     @property
     def devices(self) -> float:
         """GPUs, or cores where there is none, that it keeps busy."""
-        train = self.suggestion["config"]["train"]
-        each = self.suggestion.get("slot", 1.0) if train["device"] == "cuda" else train["threads"]
-        return float(each * train.get("workers", 1))
+        train = self.suggestion.train
+        each = (self.suggestion.slot or 1.0) if train.device == "cuda" else train.threads
+        return float(each * train.workers)
 
 
 class History:
     """The fold of a journal. `apply` in order; everything else is reading."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.plan: Record = {}
+        self._plan: Plan | None = None
         self.trials: dict[int, Trial] = {}
-        self.sessions: list[Record] = []
+        self.sessions: list[Session] = []
         self.at_work: dict[int, Trial] = {}  # those that run now
         self.past_device_sec = 0.0  # of the stretches that trials ran, but for those at work
         self.past_wall_sec = 0.0  # of the sessions before the one that is open
         self.open_since: float | None = None  # the session that is open
         self.last_t = 0.0
-        self.ended: Record | None = None
+        self.ended: End | None = None
         for record in records:
             self.apply(record)
 
+    @property
+    def plan(self) -> Plan:
+        """The plan as it stands now.
+
+        Raises:
+            BenchError: the journal has none.
+        """
+        if self._plan is None:
+            raise BenchError("the journal has no plan, which is a sweep's first record")
+        return self._plan
+
     def apply(self, record: Record) -> None:
-        kind = record["kind"]
-        if kind == "plan":
-            self.plan = record
-        elif kind == "extend":  # more trials were asked of the same sweep
-            self.plan = {**self.plan, **record["plan"]}
+        """Fold one more record in.
+
+        Raises:
+            BenchError: it is no record, or does not follow from those before.
+        """
+        try:
+            body = typed(record)
+            self._apply(body)
+        except BenchError as error:
+            place = record.get("n", "?") if isinstance(record, dict) else "?"
+            raise BenchError(f"record {place} of the journal: {error}") from error
+        self.last_t = body.t
+
+    def _apply(self, body: Any) -> None:
+        if isinstance(body, Plan):
+            self._plan = body
+        elif isinstance(body, Extension):  # more trials were asked of the same sweep
+            self._plan = self.plan.extended(body.plan)
             self.ended = None
-        elif kind == "session":
-            self._session(record)
-        elif kind == "suggest":
-            self.trials[record["trial"]] = Trial(record["trial"], record)
+        elif isinstance(body, Session):
+            self._session(body)
+        elif isinstance(body, Suggestion):
+            self.trials[body.trial] = Trial(body.trial, body, self.plan.cell_axes)
             self.ended = None
-        elif kind == "start":
-            trial = self.trials[record["trial"]]
+        elif isinstance(body, Start):
+            trial = self._trial(body.trial)
             trial.outcome, trial.cause = None, ""
             self._pause(trial, trial.heard_at)
-            trial.running_since = trial.heard_at = record["t"]
+            trial.running_since = trial.heard_at = body.t
             self.at_work[trial.number] = trial
-        elif kind == "report":
-            self._report(record)
-        elif kind == "outcome":
-            self._outcome(record)
-        elif kind == "end":
-            self.ended = record
-        self.last_t = record["t"]
+        elif isinstance(body, TrialReport):
+            self._report(body)
+        elif isinstance(body, Outcome):
+            self._outcome(body)
+        elif isinstance(body, End):
+            self.ended = body
 
-    def _session(self, record: Record) -> None:
-        self.sessions.append(record)
+    def _trial(self, number: int) -> Trial:
+        if number not in self.trials:
+            raise BenchError(f"trial {number} was never suggested")
+        return self.trials[number]
+
+    def _session(self, session: Session) -> None:
+        self.sessions.append(session)
         for trial in list(self.at_work.values()):
             self._pause(trial, trial.heard_at)  # its driver was lost without a word
         if self.open_since is not None:
-            until = record["t"] if record["event"] == "close" else self.last_t
+            until = session.t if session.event == "close" else self.last_t
             self.past_wall_sec += until - self.open_since
-        self.open_since = record["t"] if record["event"] == "open" else None
+        self.open_since = session.t if session.event == "open" else None
 
     def _pause(self, trial: Trial, t: float) -> None:
         """The stretch it ran, if it did, ended at `t`."""
@@ -119,50 +163,55 @@ class History:
         trial.running_since = None
         self.at_work.pop(trial.number, None)
 
-    def _outcome(self, record: Record) -> None:
-        trial = self.trials[record["trial"]]
-        trial.outcome, trial.cause = record["outcome"], record["cause"]
-        trial.ended_at = record["t"]
-        self._pause(trial, record["t"])
-        if record.get("lost"):
+    def _outcome(self, outcome: Outcome) -> None:
+        trial = self._trial(outcome.trial)
+        if outcome.outcome not in OUTCOMES:
+            raise BenchError(f"outcome {outcome.outcome!r} is none of {', '.join(OUTCOMES)}")
+        trial.outcome, trial.cause = outcome.outcome, outcome.cause
+        trial.ended_at = outcome.t
+        self._pause(trial, outcome.t)
+        if outcome.lost:
             further = trial.nimg > trial.lost_at_nimg
             trial.losses = 1 if further else trial.losses + 1
             trial.lost_at_nimg = trial.nimg
 
-    def _report(self, record: Record) -> None:
-        trial = self.trials[record["trial"]]
-        trial.nimg, trial.heard_at = record["nimg"], record["t"]
-        trial.metrics |= record["metrics"]
-        trial.seconds = record["seconds"]
-        trial.notes = record["notes"]
-        trial.artifacts = record["artifacts"]
-        if record["phase"] == "rung":
-            trial.rungs[record["rung"]] = record["value"]
-            trial.rung_seconds[record["rung"]] = record["seconds"]
-            trial.rung_metrics[record["rung"]] = record["metrics"]
+    def _report(self, report: TrialReport) -> None:
+        trial = self._trial(report.trial)
+        trial.nimg, trial.heard_at = report.nimg, report.t
+        trial.metrics |= report.metrics
+        trial.seconds = report.seconds
+        trial.notes = report.notes
+        trial.artifacts = report.artifacts
+        if report.phase == "rung":
+            if report.rung is None or report.value is None:
+                raise BenchError("a report of a rung without its place or its value")
+            planned = min(len(self.plan.rungs), len(trial.suggestion.train.rungs_nimg))
+            if not 0 <= report.rung < planned:
+                raise BenchError(f"rung {report.rung} is none of the {planned} planned")
+            trial.rungs[report.rung] = report.value
+            trial.rung_seconds[report.rung] = report.seconds
+            trial.rung_metrics[report.rung] = report.metrics
 
     @property
     def resume(self) -> str:
         """The command that goes on with the sweep, on the cluster it was begun on."""
-        address = self.plan.get("address")
-        return f"bench resume {self.plan['sweep']}{f' --address {address}' if address else ''}"
+        address = self.plan.address
+        return f"bench resume {self.plan.sweep}{f' --address {address}' if address else ''}"
 
     @property
     def limits(self) -> list[str]:
         """What the sweep was limited by: options that give it more."""
-        own = self.plan.get("budget") or {}
-        gpu = self.plan["frame"]["device"] == "cuda"
         given = {
-            "--trials": self.plan["trials"],
-            "--wall-clock": own.get("wall_sec"),
-            "--gpu-hours" if gpu else "--cpu-hours": own.get("device_sec"),
+            "--trials": self.plan.trials,
+            "--wall-clock": self.plan.budget.wall_sec,
+            "--gpu-hours" if self.plan.on_gpu else "--cpu-hours": self.plan.budget.device_sec,
         }
         return [name for name, limit in given.items() if limit is not None]
 
     @property
     def left_open(self) -> list[Trial]:
         """Trials to be gone on with: not ended, and not given up when the sweep was extended."""
-        given_up = set(self.plan.get("given_up", ()))
+        given_up = set(self.plan.given_up) if self._plan else set()
         return [t for t in self.trials.values() if t.open and t.number not in given_up]
 
     def wall_sec(self, now: float) -> float:
@@ -181,19 +230,23 @@ class History:
 
     def counts(self) -> dict[str, int]:
         """Trials by outcome; those without one are `running`."""
-        found = [t.outcome or "running" for t in self.trials.values()]
-        return {name: found.count(name) for name in (*OUTCOMES, "running") if name in found}
+        states = [t.outcome or "running" for t in self.trials.values()]
+        return {name: states.count(name) for name in (*OUTCOMES, "running") if name in states}
 
-    def cell_counts(self, cell: tuple[str, str]) -> tuple[int, int]:
-        """Of one architecture x preconditioning: how many completed or are on the way unprunable,
-        and how many were spent on the cell for its own sake."""
-        own = [t for t in self.trials.values() if t.cell == cell]
-        safe = [t for t in own if t.open and (t.protected or not self.plan.get("prune", True))]
-        sure = safe + [t for t in own if t.outcome == "completed"]
-        return len(sure), sum(t.suggestion["origin"] in ("default", "cell") for t in own)
+    def cell_counts(self, cell: dict[str, str]) -> tuple[int, int]:
+        """Of one cell: how many trials completed or are on the way unprunable, and how many were
+        spent on the cell for its own sake."""
+        trials = [t for t in self.trials.values() if t.cell == cell]
+        safe = [t for t in trials if t.open and (t.protected or not self.plan.prune)]
+        sure = safe + [t for t in trials if t.outcome == "completed"]
+        return len(sure), sum(t.suggestion.origin in ("default", "cell") for t in trials)
+
+    def best_first(self) -> list[Trial]:
+        """Completed trials by their last rung's value on `select` (what a driver may look at)."""
+        last = self.plan.last_rung
+        done = [t for t in self.with_outcome("completed") if last in t.rungs]
+        return self.plan.score.in_order(done, lambda trial: trial.rungs[last])
 
     def best(self) -> Trial | None:
-        """The completed trial with the lowest value on `select` (what a driver may look at)."""
-        final = len(self.plan.get("rungs", ())) - 1
-        done = [t for t in self.with_outcome("completed") if final in t.rungs]
-        return min(done, key=lambda t: t.rungs[final], default=None)
+        """The completed trial that is best on `select`."""
+        return next(iter(self.best_first()), None)

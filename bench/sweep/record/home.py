@@ -9,11 +9,12 @@ HOME is --home, else BENCH_HOME, else ./bench_runs.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from bench.sweep.record import journal
 from bench.sweep.record.history import History
 
 DEFAULT = "bench_runs"
+URL = re.compile(r"([A-Za-z][\w+.-]+):/")  # Path has made one slash of two
+NAME_LENGTH = 64  # of a sweep's name
+DEEPEST = f"{'x' * NAME_LENGTH}/trials/0000/part-0000000-checkpoint-000000000000.safetensors"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,26 @@ class Home:
 
     @classmethod
     def find(cls, given: Path | None = None) -> Home:
-        return cls((given or Path(os.environ.get("BENCH_HOME") or DEFAULT)).expanduser().resolve())
+        """The folder named by --home, BENCH_HOME, or neither; it need not exist.
+
+        Raises:
+            BenchError: it is a URL, or no folder can have this name.
+        """
+        named = str(given or os.environ.get("BENCH_HOME") or DEFAULT)
+        if scheme := URL.match(named):
+            raise BenchError(
+                f"--home is a URL ({scheme[1]}:...); it must be a local folder, and --storage is "
+                "what takes URLs"
+            )
+        try:
+            path = Path(named).expanduser().resolve()
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.stat(path / "sweeps" / DEEPEST)  # the system judges the lengths of names
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            shown = named if len(named) <= 80 else f"{named[:80]}..."
+            raise BenchError(f"--home {shown}: {reason}; choose another folder") from error
+        return cls(path)
 
     @property
     def sweeps(self) -> Path:
@@ -40,11 +63,19 @@ class Home:
 
     def names(self) -> list[str]:
         """All sweeps, oldest first."""
-        found = self.sweeps.glob("*/journal.jsonl") if self.sweeps.is_dir() else []
-        begun = [(at, p.parent.name) for p in found if (at := journal.begun_at(p)) is not None]
+        paths = self.sweeps.glob("*/journal.jsonl") if self.sweeps.is_dir() else []
+        begun = [(at, p.parent.name) for p in paths if (at := journal.begun_at(p)) is not None]
         return [name for _, name in sorted(begun)]
 
     def folder(self, name: str) -> Path:
+        """A sweep's folder, which need not exist.
+
+        Raises:
+            BenchError: no sweep can have this name.
+        """
+        outside = name in ("", "..") or Path(name).name != name
+        if outside or "\0" in name or len(name) > NAME_LENGTH:
+            raise BenchError(f"{name[:80]!r} is no sweep's name; bench list shows those there are")
         return self.sweeps / name
 
     def journal(self, name: str) -> Path:
@@ -73,7 +104,7 @@ class Home:
             raise unknown("sweep", name, self.names())
         return History(journal.read(path))
 
-    @contextmanager
+    @contextlib.contextmanager
     def beginning(self) -> Iterator[None]:
         """One process at a time gives a new sweep its folder.
 
@@ -95,13 +126,19 @@ class Home:
         Raises:
             BenchError: there is none.
         """
+        damage: BenchError | None = None
         for name in reversed(self.names()):
-            if workload is None or self.history(name).plan.get("workload") == workload:
+            try:
+                plan = self.history(name).plan
+            except BenchError as error:  # said only if there is no sweep that can be read
+                damage = damage or error
+                continue
+            if workload is None or plan.workload == workload:
                 return name
+        if damage is not None:
+            raise damage
         if workload is not None:
-            from bench.workloads.workload import (
-                load as load_workload,  # heavy, so only where something is wrong
-            )
+            from bench.workloads.workload import load as load_workload  # heavy: only in an error
 
             load_workload(workload)
         what = f" of {workload}" if workload else ""
@@ -117,16 +154,16 @@ class Home:
 
     def unfinished(self, workload: str) -> list[str]:
         """Sweeps of a workload that have trials left to run and no driver."""
-        found = []
+        unfinished = []
         for name in self.names():
             try:
                 history = self.history(name)
+                left = history.ended is None and history.plan.workload == workload
             except BenchError:
-                continue  # a damaged or newer journal is said by what asks for it by name
-            left = history.ended is None and history.plan.get("workload") == workload
+                continue  # bench list has a row that says what is wrong with it
             if left and not journal.is_held(self.journal(name)):
-                found.append(name)
-        return found
+                unfinished.append(name)
+        return unfinished
 
     def make(self) -> None:
         """Create the folder.

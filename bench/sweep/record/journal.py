@@ -21,8 +21,9 @@ from typing import IO, Any
 
 from bench.errors import BenchError
 from bench.files import FULL, sync_folder
+from bench.sweep.record.plan import VERSION
+from bench.sweep.record.records import version_text
 
-VERSION = 1
 LOCK_TRIES, LOCK_WAIT_SEC = 4, 0.05
 Record = dict[str, Any]
 
@@ -38,6 +39,9 @@ class Journal:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock")
+        if lock.exists() and not lock.is_file():
+            raise BenchError(f"{lock} is no file, so it is no lock; move it away")
         self._lock = open(path.with_suffix(".lock"), "a+")  # noqa: SIM115  # held while we write
         try:
             _lock(self._lock, path)
@@ -104,7 +108,7 @@ def read(path: Path) -> list[Record]:
     """All whole records of a journal, for reading only.
 
     Raises:
-        BenchError: there is no journal, it is damaged, or a newer version wrote it.
+        BenchError: there is no journal, it is damaged, or another version wrote it.
     """
     if not path.exists():
         raise BenchError(f"no journal at {path}")
@@ -112,26 +116,44 @@ def read(path: Path) -> list[Record]:
 
 
 def begun_at(path: Path) -> float | None:
-    """When the first record was written; None if the driver was lost before that."""
-    with open(path, "rb") as file:
-        first = file.readline()
-    crc, _, text = first.rstrip(b"\n").partition(b" ")
-    whole = first.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text)
-    return float(json.loads(text)["t"]) if whole else None
+    """When the first record was written, or the file itself where that cannot be read; None if
+    the driver was lost before it."""
+    if not path.is_file():
+        return path.stat().st_mtime
+    first, _ = _first_line(path)
+    text = _content(first)
+    if text is None:
+        return None if is_empty(path) else path.stat().st_mtime
+    try:
+        return float(json.loads(text)["t"])
+    except (ValueError, TypeError, KeyError):
+        return path.stat().st_mtime
 
 
 def is_empty(path: Path) -> bool:
     """Whether nothing is in it but, at most, a first record that was torn."""
+    if not path.is_file():
+        return False
+    first, more = _first_line(path)
+    return not more and _content(first) is None
+
+
+def _first_line(path: Path) -> tuple[bytes, bool]:
+    """The first line, and whether there is anything behind it."""
     with open(path, "rb") as file:
-        first, more = file.readline(), file.read(1)
-    crc, _, text = first.rstrip(b"\n").partition(b" ")
-    return not more and not (first.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text))
+        return file.readline(), bool(file.read(1))
+
+
+def _content(line: bytes) -> bytes | None:
+    """The JSON of a whole line; None for one that was torn or changed."""
+    crc, _, text = line.rstrip(b"\n").partition(b" ")
+    return text if line.endswith(b"\n") and crc == b"%08x" % zlib.crc32(text) else None
 
 
 def is_held(path: Path) -> bool:
     """Whether a driver is running this sweep now."""
     lock = path.with_suffix(".lock")
-    if not lock.exists():
+    if not lock.is_file():
         return False
     with open(lock, "rb") as file:  # who may only read may ask, too
         try:
@@ -186,24 +208,43 @@ def _load(path: Path) -> tuple[list[Record], int]:
     """The whole records and the length of the file up to the last of them."""
     if not path.exists():
         return [], 0
-    data = path.read_bytes()
+    if not path.is_file():
+        raise BenchError(f"{path} is no file, so it is no journal; move it away")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BenchError(f"cannot read the journal {path}: {error.strerror}") from error
     records: list[Record] = []
     whole = 0
     for end, line, complete in _lines(data):
-        crc, _, text = line.partition(b" ")
-        if not complete or crc != b"%08x" % zlib.crc32(text):
+        text = _content(line + b"\n") if complete else None
+        if text is None:
             if end < len(data):
-                raise BenchError(
-                    f"journal {path} is damaged at record {len(records)}, before its end; "
-                    "restore it from a copy"
-                )
+                raise _damaged(path, len(records), "its checksum is wrong")
             break
-        records.append(json.loads(text))
+        records.append(_record(path, len(records), text))
         whole = end
-    newest = max((r.get("version", 0) for r in records), default=0)
-    if newest > VERSION:
-        raise BenchError(
-            f"journal {path} was written by a newer bench (format {newest}, this one reads up to "
-            f"{VERSION}); upgrade bench"
-        )
     return records, whole
+
+
+def _record(path: Path, place: int, text: bytes) -> Record:
+    """The record at a place of a journal.
+
+    Raises:
+        BenchError: it is no record, not the one of that place, or of another version.
+    """
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, place, "it is not JSON") from error
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        raise _damaged(path, place, "it is no record")
+    if "version" in record and record["version"] != VERSION:
+        raise BenchError(f"journal {path} was {version_text(record['version'])}")
+    if record.get("n") != place or not isinstance(record.get("t"), int | float):
+        raise _damaged(path, place, "records before it are missing, or out of order")
+    return record
+
+
+def _damaged(path: Path, place: int, why: str) -> BenchError:
+    return BenchError(f"journal {path} is damaged at record {place}: {why}; restore it from a copy")

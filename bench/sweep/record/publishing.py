@@ -24,7 +24,7 @@ def published(record: Record, history: History, folder: Path) -> Record:
     place = folder / "trials" / f"{number:04d}"
     files = [{**a, "path": str(place / a["path"])} for a in trial.artifacts]
     if files:
-        simulated = history.plan["data"]["simulated"]
+        simulated = history.plan.data["simulated"]
         files.append({"name": REFERENCE, "path": str(folder / REFERENCE), "real": not simulated})
     whole = row(history.plan, trial).to_dict()
     return {**record, "row": whole, "artifacts": [f for f in files if Path(f["path"]).exists()]}
@@ -42,7 +42,7 @@ class Publisher:
 
     def __call__(self, record: Record) -> None:
         self._history.apply(record)
-        folder = self._sweeps / self._history.plan["sweep"]
+        folder = self._sweeps / self._history.plan.sweep
         self._put(published(record, self._history, folder))
 
 

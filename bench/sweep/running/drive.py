@@ -13,8 +13,9 @@ from bench.storage import layout
 from bench.sweep.cost import budget, slots
 from bench.sweep.cost.machine import Machine
 from bench.sweep.planning import forecast
-from bench.sweep.record.history import Record, Trial
+from bench.sweep.record.history import Trial
 from bench.sweep.record.home import Home
+from bench.sweep.record.records import End
 from bench.sweep.running.engine import Engine
 
 STOPPED = "stopped by the user"
@@ -29,17 +30,18 @@ def run(
     address: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     more: Callable[[], None] = lambda: None,
-) -> Record:
-    """Run what is left of a sweep on an embedded Ray, or on a cluster; the closing record.
+) -> End | None:
+    """Run what is left of a sweep on an embedded Ray, or on a cluster; its end, or None where it
+    was stopped before.
 
     Ctrl-C and SIGTERM stop it cleanly: running trials are journaled as interrupted and go on from
     their last checkpoint at `bench resume`. `more` asks more of the sweep, once it is ours and
     what a lost driver left undecided is decided.
     """
     with ExitStack() as stack:
-        if (url := engine.plan.get("storage")) is not None:
-            folder = home.folder(engine.plan["sweep"])
-            also = stack.enter_context(layout.followed(url, engine.plan["sweep"], folder, say))
+        if (url := engine.plan.storage) is not None:
+            folder = home.folder(engine.plan.sweep)
+            also = stack.enter_context(layout.followed(url, engine.plan.sweep, folder, say))
             layout.share_cache(url, Path(engine.frame.data.cache))
             for record in list(engine.journal.records):  # of trials that ended with a lost driver
                 for listener in also:
@@ -49,12 +51,12 @@ def run(
         engine.take_up()
         more()
         engine.settle(machine)
-        if machine.other_than(engine.plan.get("device") or {}):
+        if machine.other_than(engine.plan.device):
             say(f"note: not the machine that the sweep was planned on; now {machine.text}")
         return _run(engine, home, machine, address)
 
 
-def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> Record:
+def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> End | None:
     begin_at = time.monotonic()
     busy_before = busy_seconds(engine)
     wall = ray_start = 0.0
@@ -63,7 +65,7 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> R
             with _ray(engine, machine, address) as ray_start, _stopped_first(engine):
                 engine.interrupts.install()
                 up_at = time.monotonic()
-                _on_tune(engine, home.folder(engine.plan["sweep"]), machine, address)
+                _on_tune(engine, home.folder(engine.plan.sweep), machine, address)
                 wall = time.monotonic() - up_at
         except KeyboardInterrupt:
             engine.stop(STOPPED)  # while Ray started, or after the last trial
@@ -73,9 +75,9 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> R
         engine.give_up_waiting(budget.SPENT)
     engine.write("session", event="close", cause="" if engine.complete else STOPPED)
     if not engine.complete:
-        return engine.history.sessions[-1]
+        return None
     busy = busy_seconds(engine) - busy_before
-    return engine.write(
+    engine.write(
         "end",
         summary={
             "counts": engine.history.counts(),
@@ -84,13 +86,12 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> R
             "session_sec": time.monotonic() - begin_at,
             "busy_sec": busy,
             "busy_share": busy / (wall * engine.concurrency) if wall else 0.0,
-            "spent": budget.left_text(engine.spent(), gpu=engine.plan["frame"]["device"] == "cuda"),
-            "forecast": forecast.compared(
-                engine.plan.get("forecast"), engine.history, ray_start + wall
-            ),
+            "spent": budget.left_text(engine.spent(), gpu=engine.plan.on_gpu),
+            "forecast": forecast.compared(engine.plan.forecast, engine.history, ray_start + wall),
             "unfinished": len(engine.history.left_open),
         },
     )
+    return engine.history.ended
 
 
 def _ray(engine: Engine, machine: Machine, address: str | None) -> AbstractContextManager[float]:
@@ -99,7 +100,7 @@ def _ray(engine: Engine, machine: Machine, address: str | None) -> AbstractConte
 
     if address is not None:
         return cluster_up(address)
-    workers = engine.plan.get("workers", 1)
+    workers = engine.plan.workers
     return ray_up(max(engine.concurrency * workers, machine.cores), machine.gpus)
 
 
@@ -109,24 +110,24 @@ def _on_tune(engine: Engine, folder: Path, machine: Machine, address: str | None
     from bench.sweep.ray_adapter.workers import trial_resources
 
     plan = engine.plan
-    workers = plan.get("workers", 1)
+    workers = plan.workers
     share = machine.gpus / engine.concurrency if machine.gpus else 0.0
-    one = {"cpu": 1 if address is None else plan["frame"]["threads"], "gpu": min(1.0, share)}
+    one = {"cpu": 1 if address is None else plan.frame.threads, "gpu": min(1.0, share)}
 
     def resources(trial: Trial) -> dict[str, float]:
         """Of the trial's own process; that of several workers asks for theirs itself."""
         if workers > 1:
             return trial_resources()
-        return {**one, "gpu": trial.suggestion.get("slot", one["gpu"])}
+        return {**one, "gpu": trial.suggestion.slot or one["gpu"]}
 
-    fixed = address is None or plan.get("fixed_concurrency", True)
-    smallest = {**one, "gpu": slots.SIZES[0]} if plan.get("pack") is not None else one
+    fixed = address is None or plan.fixed_concurrency
+    smallest = {**one, "gpu": slots.SIZES[0]} if plan.pack is not None else one
     run_on_tune(
         engine,
         folder,
         resources=resources,
         steps=WORKERS if workers > 1 else STEPS,
-        storage=plan.get("storage"),
+        storage=plan.storage,
         room=None if fixed else lambda: room(smallest) // workers,
     )
 

@@ -25,6 +25,7 @@ from bench.sweep.deciding.role import role
 from bench.sweep.planning.forecast import predict_sec
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.journal import Journal
+from bench.sweep.record.plan import Plan
 from bench.sweep.running.interrupts import Interrupts
 from search_spaces import Choices, Space
 
@@ -60,13 +61,13 @@ class Engine:
         self._waiting = [t.number for t in self.history.left_open]
 
     @property
-    def plan(self) -> Record:
+    def plan(self) -> Plan:
         return self.history.plan
 
     @property
     def concurrency(self) -> int:
         """How many trials may run at once: the plan's, or what a cluster holds now."""
-        return self._concurrency or int(self.plan["concurrency"])
+        return self._concurrency or int(self.plan.concurrency)
 
     @concurrency.setter
     def concurrency(self, count: int) -> None:
@@ -76,23 +77,20 @@ class Engine:
         """What is to be run, and where now: room and memory are those of this machine, should
         the plan have been made on another."""
         self._waiting = [t.number for t in self.history.left_open]
-        if not self.plan.get("fixed_concurrency", True):
+        if not self.plan.fixed_concurrency:
             self._concurrency = machine.concurrency
-        if machine.other_than(self.plan.get("device") or {}):
+        if machine.other_than(self.plan.device):
             self._machine = machine
 
     @property
     def _memory_gb(self) -> float | None:
         """What a trial may use; None: not known."""
-        if self._machine is not None:
-            return self._machine.memory_gb
-        found: float | None = self.plan.get("memory_gb")
-        return found
+        return self.plan.memory_gb if self._machine is None else self._machine.memory_gb
 
     @property
     def _packed(self) -> int | None:
         """The GPUs that trials are packed on; None: they are not packed."""
-        devices: int | None = self.plan.get("pack")
+        devices = self.plan.pack
         return devices if devices is None or self._machine is None else self._machine.gpus
 
     def write(self, kind: str, **body: Any) -> Record:
@@ -122,7 +120,7 @@ class Engine:
     @property
     def planned(self) -> bool:
         """As many trials as were asked for have been suggested."""
-        trials = self.plan["trials"]
+        trials = self.plan.trials
         return trials is not None and len(self.history.trials) >= trials
 
     @property
@@ -162,10 +160,10 @@ class Engine:
                     number = len(self.history.trials)
                     self._suggest(number)
                 trial = self.history.trials[number]
-                if not trial.suggestion.get("unfit"):
+                if not trial.suggestion.unfit:
                     self.running.add(number)
                     return trial
-                self._end(number, "out-of-memory", trial.suggestion["unfit"])
+                self._end(number, "out-of-memory", trial.suggestion.unfit)
                 unfit += 1
                 if unfit >= UNFIT:
                     self.stopping = True
@@ -180,38 +178,37 @@ class Engine:
         if len(self.running) >= self.concurrency:
             return False
         devices = self._packed  # as many as their slots leave room for
-        taken = sum(self.history.trials[n].suggestion.get("slot", 0.0) for n in self.running)
+        taken = sum(self.history.trials[n].suggestion.slot or 0.0 for n in self.running)
         return devices is None or taken < devices
 
     def _suggest(self, number: int) -> None:
-        again = {c["number"]: c["of"] for c in self.plan["confirm"]}
+        again = {c["number"]: c["of"] for c in self.plan.confirm}
         if number in again:
             self._confirm(number, self.history.trials[again[number]])
             return
-        its = role(self.plan, self.history, number)
+        part = role(self.plan, self.history, number)
         params, distributions = suggest.suggest(
-            self.plan, self.history, number, self.space, self.choices, its.fixed
+            self.plan, self.history, number, self.space, self.choices, part.fixed
         )
         # fitted first: how it is split into micro-batches is part of which entry it is
-        config, fitted = self._fit(resolve(self.frame, params, self.plan["seed"]))
+        config, fitted = self._fit(resolve(self.frame, params, self.plan.seed))
         config = self._seeded(config)
-        self._propose(number, config, params, distributions, its.origin, its.protected, fitted)
+        self._propose(number, config, params, distributions, part.origin, part.protected, fitted)
 
     def _confirm(self, number: int, of: Trial) -> None:
         """The same entry from a new seed, run to its end."""
-        told = of.suggestion
-        config = self._seeded(TrialConfig.from_dict(told["config"]))
-        fitted: dict[str, Any] = {k: told[k] for k in ("predicted_gb", "slot") if k in told}
-        params, distributions = told["params"], told["distributions"]
-        self._propose(number, config, params, distributions, "confirm", True, fitted)
+        first = of.suggestion
+        config = self._seeded(TrialConfig.from_dict(first.config))
+        fitted: dict[str, Any] = {"predicted_gb": first.predicted_gb, "slot": first.slot}
+        self._propose(number, config, first.params, first.distributions, "confirm", True, fitted)
 
     def _seeded(self, config: TrialConfig) -> TrialConfig:
         """A configuration drawn before gets a new seed and joins its entry."""
         entry, trials = config.entry_id, self.history.trials.values()
-        same = sum(t.suggestion["entry_id"] == entry for t in trials)
+        same = sum(t.suggestion.entry_id == entry for t in trials)
         if not same:
             return config
-        seed = derive_seed(self.plan["seed"], "trial", same) % 2**31
+        seed = derive_seed(self.plan.seed, "trial", same) % 2**31
         return dataclasses.replace(config, seed=seed)
 
     def _propose(
@@ -234,35 +231,40 @@ class Engine:
             trial_id=config.trial_id,
             entry_id=config.entry_id,
             seed=config.seed,
-            label=label(params),
+            label=label(self._searched(params), self.plan.cell_axes),
             origin=origin,
             protected=protected,
             params=params,
             distributions=distributions,
             cost=asdict(price),
             config=config.to_dict(),
-            **({} if seconds is None else {"predicted_sec": round(seconds, 1)}),
+            predicted_sec=None if seconds is None else round(seconds, 1),
             **fitted,
         )
+
+    def _searched(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Parameters that tell trials apart: what the user gave for all of them does not."""
+        plan = self.plan
+        return {k: v for k, v in params.items() if k in plan.cell_axes or k not in plan.fixed}
 
     def _fit(self, config: TrialConfig) -> tuple[TrialConfig, dict[str, Any]]:
         """The configuration in micro-batches that fit, and what the suggestion says of memory."""
         limit = self._memory_gb
         if limit is None:
             return config, {}
-        found = footprint.fit(config, limit)
-        need = footprint.predict(found or config).peak_gb
-        told: dict[str, Any] = {"predicted_gb": round(need, 3)}
-        if found is None:
-            told["unfit"] = (
+        fitting = footprint.fit(config, limit)
+        need = footprint.predict(fitting or config).peak_gb
+        fitted: dict[str, Any] = {"predicted_gb": round(need, 3)}
+        if fitting is None:
+            fitted["unfit"] = (
                 f"infeasible, not launched: needs {need:.1f} GB by prediction even one image at "
                 f"a time, a trial may use {limit:.1f} GB"
             )
         if self._packed is not None:
             machine = self._machine
-            device_gb: Any = machine.device_gb if machine else self.plan["device_gb"]
-            told["slot"] = slots.slot(need, device_gb)
-        return found or config, told
+            device_gb: Any = machine.device_gb if machine else self.plan.device_gb
+            fitted["slot"] = slots.slot(need, device_gb)
+        return fitting or config, fitted
 
     def started(self, number: int, host: str, pid: int) -> None:
         self.write("start", trial=number, host=host, pid=pid)
@@ -301,7 +303,7 @@ class Engine:
         rung, trial = report["rung"], self.history.trials[number]
         if rung is None or not prune.stops(self.plan, self.history, trial, rung):
             return self._cut_off(number, report["t"])
-        keep, at = self.plan["keep"][rung], self.plan["rungs"][rung]
+        keep, at = self.plan.keep[rung], self.plan.rungs[rung]
         self._end(number, "pruned", f"not among the best {keep:.0%} at {at:.0%} of the budget")
         return True
 
@@ -343,7 +345,7 @@ class Engine:
         self.stopping = True
         raise BenchError(
             f"{cause}: trial {number} waits for space; free some, then "
-            f"bench resume {self.plan['sweep']}"
+            f"bench resume {self.plan.sweep}"
         )
 
     def give_up_waiting(self, cause: str) -> None:

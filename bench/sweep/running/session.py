@@ -14,13 +14,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bench.data.cache import CachedImages, load_cache
+from bench.config import TrialConfig, canonical
+from bench.data.cache import CachedImages
+from bench.doors import VERDICTS
 from bench.errors import BenchError
 from bench.files import sync_folder, whole
-from bench.metrics.memorisation import matched_indices
-from bench.pictures import save_grid
+from bench.networks import BACKBONES
 from bench.storage import layout
 from bench.sweep.cost import budget, equal, footprint
 from bench.sweep.cost import machine as machines
@@ -29,27 +28,25 @@ from bench.sweep.deciding import calibration
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.forecast import Forecast, forecast
-from bench.sweep.planning.plan_making import Wish
+from bench.sweep.planning.wish import Wish
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
+from bench.sweep.record.plan import Plan
 from bench.sweep.record.publishing import REFERENCE
 from bench.sweep.running.engine import Engine, Listener
-from bench.workloads import generate
+from bench.tasks import build_task
 from bench.workloads.workload import load as load_workload
 from search_spaces import Space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-SHOWN = 64  # pictures of the report part, as many as a trial's grid has
-
-
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A sweep that could be begun now; nothing of it is on disk but the shared data cache."""
 
-    plan: dict[str, Any]
+    plan: Plan
     frame: Frame
     space: Space
     distributions: dict[str, str]
@@ -65,13 +62,13 @@ def find_machine(wish: Wish) -> Machine:
     """
     if wish.address is None:
         return machines.find_machine(wish.concurrency, wish.workers, wish.pack)
-    found = _survey(wish.address)
-    if found.nodes > 1 and wish.storage is None:
+    survey = _survey(wish.address)
+    if survey.nodes > 1 and wish.storage is None:
         raise BenchError(
-            f"{found.text}: trials may move between nodes, so their checkpoints need a place that "
+            f"{survey.text}: trials may move between nodes, so their checkpoints need a place that "
             "all reach; give one with --storage (a shared path, or a URL such as s3://bucket/bench)"
         )
-    return machines.cluster_machine(found, wish.concurrency, wish.workers, wish.pack)
+    return machines.cluster_machine(survey, wish.concurrency, wish.workers, wish.pack)
 
 
 @lru_cache(maxsize=1)
@@ -89,18 +86,18 @@ def machine_of(engine: Engine, address: str | None) -> Machine:
     """
     plan = engine.plan
     wish = Wish(
-        workload=plan["workload"],
+        workload=plan.workload_door,
         trials=1,
-        concurrency=plan["concurrency"] if plan.get("fixed_concurrency", True) else None,
-        workers=plan.get("workers", 1),
-        pack=plan.get("pack") is not None,
-        storage=plan.get("storage"),
+        concurrency=plan.concurrency if plan.fixed_concurrency else None,
+        workers=plan.workers,
+        pack=plan.pack is not None,
+        storage=plan.storage,
         address=address,
     )
     machine = find_machine(wish)
-    if plan["frame"]["device"] == "cuda" and not machine.gpus:
+    if plan.on_gpu and not machine.gpus:
         raise BenchError(
-            f"sweep {plan['sweep']!r} runs on GPUs and there is none here; resume it where it ran"
+            f"sweep {plan.sweep!r} runs on GPUs and there is none here; resume it where it ran"
         )
     return machine
 
@@ -112,6 +109,8 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
         BenchError: an unknown workload, scale or space, a bad or taken name.
     """
     workload = load_workload(wish.workload)
+    for backbone in wish.backbones:
+        BACKBONES.load(backbone)
     planning.choose_scale(workload, wish, find_machine(wish))
     planning.load_space(wish.space or workload.space)
     if name is not None and not NAME.fullmatch(name):
@@ -120,7 +119,7 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
         raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
 
 
-def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None]) -> Prepared:
+def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]) -> Prepared:
     """Decide and check all of a new sweep.
 
     Raises:
@@ -135,37 +134,45 @@ def prepare(wish: Wish, home: Home, name: str | None, said: Callable[[str], None
     name = name or home.free_name(workload.name)
     if wish.storage is not None:
         layout.check(wish.storage, home.path, new_sweep=name)
-    said("reading the data" if wish.data else "drawing the simulated data")
-    data = workload.open_data(wish.data, scale, home.path, wish.group_by)
-    frame = planning.make_frame(wish.workload, scale, data, data.path, machine)
+    say("reading the data" if wish.data else "drawing the simulated data")
+    data = workload.open_data(wish.data, scale, home.path, wish.reading)
+    frame = planning.make_frame(workload, scale, data, wish, machine)
     if wish.equal == "gpu-seconds":
-        said("timing the networks")
+        say("timing the networks")
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
-    frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
+    if wish.equal != "flops":
+        frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
     plan = calibration.applied(home, plan)
     distributions = planning.check_space(plan, frame, space, scale.choices)
     _need_memory(plan, frame)
-    first = resolve(frame, plan["defaults"][0], wish.seed)
-    generate.prepare(first.data.cache, first)
-    found = forecast(plan, frame)
-    plan = {**plan, "forecast": dataclasses.asdict(found)}
+    build_task(resolve(frame, plan.defaults[0], wish.seed)).prepare()
+    expected = forecast(plan, frame)
+    verdicts = tuple(VERDICTS.values())  # on the user's own parts
+    plan = dataclasses.replace(
+        plan, forecast=dataclasses.asdict(expected), notes=(*plan.notes, *verdicts)
+    )
     return Prepared(
-        plan=plan, frame=frame, space=space, distributions=distributions, data=data, forecast=found
+        plan=plan,
+        frame=frame,
+        space=space,
+        distributions=distributions,
+        data=data,
+        forecast=expected,
     )
 
 
-def _need_memory(plan: Record, frame: Frame) -> None:
+def _need_memory(plan: Plan, frame: Frame) -> None:
     """Raises BenchError when not even one of the default configurations fits."""
-    limit = plan["memory_gb"]
+    limit = plan.memory_gb
     if limit is None:
         return
-    configs = [resolve(frame, params, plan["seed"]) for params in plan["defaults"]]
+    configs = [resolve(frame, params, plan.seed) for params in plan.defaults]
     if any(footprint.fit(config, limit) is not None for config in configs):
         return
     least = min(footprint.predict(config).peak_gb for config in configs)
     raise BenchError(
         f"no default configuration fits: the smallest needs {least:.1f} GB by prediction, and each "
-        f"of {plan['concurrency']} trials at once may use {limit:.1f} GB; lower --concurrency or "
+        f"of {plan.concurrency} trials at once may use {limit:.1f} GB; lower --concurrency or "
         "take a smaller --scale"
     )
 
@@ -178,16 +185,16 @@ def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> En
 
 def _begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     plan = prepared.plan
-    folder = home.folder(plan["sweep"])
-    if folder.exists() and not home.taken(plan["sweep"]):
+    folder = home.folder(plan.sweep)
+    if folder.exists() and not home.taken(plan.sweep):
         shutil.rmtree(folder)  # of a driver that was killed before it wrote a first record
     try:
         folder.mkdir()
     except FileExistsError:
         raise BenchError(
-            f"a sweep {plan['sweep']!r} was begun meanwhile; start again, or choose a --name"
+            f"a sweep {plan.sweep!r} was begun meanwhile; start again, or choose a --name"
         ) from None
-    journal = Journal(home.journal(plan["sweep"]))
+    journal = Journal(home.journal(plan.sweep))
     engine = Engine(
         journal,
         prepared.frame,
@@ -197,8 +204,8 @@ def _begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> E
     )
     try:
         sync_folder(folder.parent)
-        engine.write("plan", **plan)
-        _save_reference(prepared.data, folder)
+        engine.write("plan", **plan.body())
+        _save_reference(prepared.frame, plan, folder)
     except (BenchError, OSError) as error:
         journal.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -215,24 +222,39 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
         BenchError: no such sweep, another driver has it, or its preset or data changed.
     """
     history = home.history(name)
+    _check_own_files(history)
     _, frame = planning.reopen(history.plan, _cache(history.plan, home))
-    space = planning.load_space(history.plan["space"])
+    space = planning.load_space(history.plan.space)
     journal = Journal(home.journal(name))
     tidy = _tidier(home.folder(name))
     if not (home.folder(name) / REFERENCE).exists():  # the driver was lost right after the plan
-        _save_reference(load_cache(Path(frame.data.cache)), home.folder(name))
+        _save_reference(frame, history.plan, home.folder(name))
     for record in journal.records:
         for listener in (*listeners, tidy):
             listener(record)
     return Engine(journal, frame, space, frame.scale.choices, (*listeners, tidy))
 
 
-def _cache(plan: Record, home: Home) -> Path:
+def _check_own_files(history: History) -> None:
+    """BenchError where a file of the user's has changed since a trial was suggested: what is
+    trained now would be booked as what was trained then."""
+    for trial in history.trials.values():
+        suggested = trial.suggestion
+        if ".py" not in canonical(suggested.config):
+            continue
+        if TrialConfig.from_dict(suggested.config).entry_id != suggested.entry_id:
+            raise BenchError(
+                f"a file of your own has changed since trial {suggested.trial} of sweep "
+                f"{history.plan.sweep} was suggested; put it back, or start anew"
+            )
+
+
+def _cache(plan: Plan, home: Home) -> Path:
     """Where a sweep's decoded data lie: where its plan says, or brought here from its storage."""
-    told = Path(plan["frame"]["data"]["cache"])
-    if told.is_dir() or plan.get("storage") is None:
-        return told
-    return layout.fetch_cache(plan["storage"], told.name, home.path / "cache")
+    planned = Path(plan.frame.data.cache)
+    if planned.is_dir() or plan.storage is None:
+        return planned
+    return layout.fetch_cache(plan.storage, planned.name, home.path / "cache")
 
 
 def bring_back(name: str, url: str, home: Home) -> int:
@@ -245,11 +267,10 @@ def bring_back(name: str, url: str, home: Home) -> int:
     return layout.bring_back(url, name, home.journal(name))
 
 
-def _save_reference(data: CachedImages, folder: Path) -> None:
+def _save_reference(frame: Frame, plan: Plan, folder: Path) -> None:
     """Pictures of the report part, to be seen beside a trial's own."""
-    rows = matched_indices(data.parts["report"], SHOWN)
     with whole(folder / REFERENCE) as path:
-        save_grid(np.asarray(data.images[rows]), path)
+        build_task(resolve(frame, plan.defaults[0], plan.seed)).save_reference(path)
 
 
 def _tidier(folder: Path) -> Listener:
@@ -271,7 +292,7 @@ def _tidier(folder: Path) -> Listener:
 def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
     plan, trials = engine.plan, engine.history.trials.values()
-    start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan["confirm"]), 0)
+    start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan.confirm), 0)
     asked = [
         {"number": start + i * seeds + k, "of": number}
         for i, number in enumerate(of)
@@ -281,38 +302,36 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
         "extend",
         plan={
             "trials": start + len(asked),
-            "confirm": [*plan["confirm"], *asked],
-            "budget": None,  # what was asked now is run, whatever the sweep itself had to spend
-            "given_up": [
-                t.number for t in trials if t.open and t.suggestion["origin"] != "confirm"
-            ],
+            "confirm": [*plan.confirm, *asked],
+            "budget": {},  # what was asked now is run, whatever the sweep itself had to spend
+            "given_up": [t.number for t in trials if t.open and t.suggestion.origin != "confirm"],
         },
     )
     return len(asked)
 
 
 def more_of(
-    plan: Record, trials: int | None, wall_sec: float | None, device_hours: float | None
+    history: History, trials: int | None, wall_sec: float | None, device_hours: float | None
 ) -> Record:
     """The plan of a sweep of which more is asked: so many trials more, so much more of its budgets.
 
     Raises:
         BenchError: a number that is not positive, or a kind of budget the sweep does not have.
     """
-    limits = History([plan]).limits
-    hours = "--gpu-hours" if plan["frame"]["device"] == "cuda" else "--cpu-hours"
+    plan, limits = history.plan, history.limits
+    hours = "--gpu-hours" if plan.on_gpu else "--cpu-hours"
     given = {"--trials": trials, "--wall-clock": wall_sec, hours: device_hours}
     for name, value in given.items():
         if value is not None and name not in limits:
             raise BenchError(
-                f"{name} adds to a sweep's own, and {plan['sweep']} has no such limit; it has "
+                f"{name} adds to a sweep's own, and {plan.sweep} has no such limit; it has "
                 f"{', '.join(limits)}"
             )
     if trials is not None and trials < 1:
         raise BenchError(f"--trials must be at least 1, got {trials}")
     return {
-        "trials": None if plan["trials"] is None else plan["trials"] + (trials or 0),
-        "budget": budget.more(plan, wall_sec, device_hours),
+        "trials": None if plan.trials is None else plan.trials + (trials or 0),
+        "budget": dataclasses.asdict(budget.more(plan, wall_sec, device_hours)),
         "given_up": [],
     }
 
@@ -323,11 +342,9 @@ def best_entries(history: History, top: int) -> list[Trial]:
     Raises:
         BenchError: no trial completed.
     """
-    final = len(history.plan["rungs"]) - 1
-    done = [t for t in history.with_outcome("completed") if final in t.rungs]
     entries: dict[str, Trial] = {}
-    for trial in sorted(done, key=lambda t: t.rungs[final]):
-        entries.setdefault(trial.suggestion["entry_id"], trial)
+    for trial in history.best_first():
+        entries.setdefault(trial.suggestion.entry_id, trial)
     if not entries:
-        raise BenchError(f"sweep {history.plan['sweep']} has no completed trial to confirm")
+        raise BenchError(f"sweep {history.plan.sweep} has no completed trial to confirm")
     return list(entries.values())[:top]

@@ -2,10 +2,11 @@
 
     python -m tests.faults.on_ray --kills 200 --folder FOLDER
 
-Each sweep runs one trial at a time, is killed (SIGKILL to the driver or to the trial's process)
-in the phases that were hit least so far, and is taken up again as `bench resume` does, until it
-ends: then every field that is not a time or a host must equal those of a sweep that was left
-alone, and so must its runs in MLflow. What was done is kept in FOLDER: started again, it goes on.
+Each sweep begins without a store and runs one trial at a time. It is killed (SIGKILL to the driver
+or to the trial's process) in the phases that were hit least so far, and is taken up again as
+`bench resume` does, until it ends: then every field that is not a time or a host must equal those
+of a sweep that was left alone, and so must its runs in MLflow. What was done is kept in FOLDER:
+started again, it goes on.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from bench.sweep.running.engine import LOSSES
 from tests.faults.on_ray import compare, phases
 from tests.faults.on_ray.driver import NAME
 
-PHASES = ("suggest", "train", "checkpoint", "measure", "journal", "sync")
+PHASES = ("store", "suggest", "train", "checkpoint", "measure", "journal", "sync")
+STORE_SEC = 3.0  # that making a store takes at most: a kill comes anywhere in it
 SHARED = ("cache",)  # of a home: decoded data, the same for all
 TRIES = 60.0  # seconds to wait for a phase before another is taken
 
@@ -120,14 +122,16 @@ class Stress:
     def kill(self, home: Path, driver: subprocess.Popen[bytes], draw: random.Random) -> bool:
         """One kill in the phase hit least; False when the driver was what died."""
         counts = self.counts()
-        order = sorted(PHASES, key=lambda p: (counts[p], draw.random()))
+        to_come = PHASES[1:] if (home / "mlflow.db").exists() else PHASES
+        order = sorted(to_come, key=lambda p: (counts[p], draw.random()))
         target, begun = order[0], time.monotonic()
         while driver.poll() is None:
             if time.monotonic() - begun > TRIES / 4:
                 target, begun = draw.choice(order[1:]), time.monotonic()
             hits = [(pid, p) for pid, p in phases.now(home / "phases") if p == target]
             if hits and draw.random() < 0.5:
-                time.sleep(draw.random() * draw.choice((0.0, 0.002, 0.02, 0.1)))
+                longest = draw.choice((0.0, 0.002, 0.02, 0.1))
+                time.sleep(draw.random() * (STORE_SEC if target == "store" else longest))
                 again = dict(phases.now(home / "phases"))
                 pid = hits[0][0]
                 if again.get(pid) in PHASES and self.may_die(home, pid, driver.pid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bench.sweep.record.history import OUTCOMES, History
 from bench.sweep.record.home import Home
 from bench.track import store as stores
 
-TIMED = ("wall_sec", "train_sec", "sample_sec", "measure_sec", "peak_mem_gb")
+TIMED = ("peak_mem_gb",)
 PATHS = ("cache",)
 
 
@@ -21,11 +22,12 @@ def told(path: Path, name: str) -> list[dict[str, Any]]:
     history = History(journal.read(Home(path).journal(name)))
     found = []
     for row, trial in zip(rows(history), history.trials.values(), strict=True):
-        body = {k: v for k, v in row.to_dict().items() if not _timed(k)}
+        body = row.to_dict()
+        body["values"] = {k: v for k, v in body["values"].items() if not _measured_time(k)}
         body["rungs"] = [{k: v for k, v in r.items() if not _timed(k)} for r in body["rungs"]]
         body["suggestion"] = {
             k: _placeless(v)
-            for k, v in trial.suggestion.items()
+            for k, v in dataclasses.asdict(trial.suggestion).items()
             if k not in ("t", "n") and not _timed(k)
         }
         metrics = {k: v for k, v in trial.metrics.items() if not k.startswith("throughput/")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.sweep.planning.plan_making import Wish
+from bench.sweep.planning.wish import Wish
 from bench.sweep.record import journal
 from bench.sweep.record.home import Home
 from bench.sweep.record.publishing import Publisher, replay
@@ -30,12 +30,13 @@ def main(path: Path, trials: int, seed: int) -> int:
     home = Home(path)
     store = stores.resolve(None, home.path)
     home.make()
-    stores.check(store)
+    with phases.phase("store"):
+        stores.check(store)
     if NAME in home.names() and home.history(NAME).ended is not None:
         records = journal.read(home.journal(NAME))  # as bench sync
         Projector(store).project(replay(records, home.folder(NAME)))
         return 0
-    projector = BackgroundProjector(store, gather_sec=0.2)
+    projector = BackgroundProjector(Projector(store), gather_sec=0.2)
     listeners = (Publisher(projector.put, home.sweeps),)
     if NAME in home.names():
         engine = session.reopen(NAME, home, listeners)

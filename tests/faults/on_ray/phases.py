@@ -18,28 +18,28 @@ from typing import Any
 FOLDER = "BENCH_PHASES"  # an environment variable: workers inherit it from the driver
 WIDTH = 16
 STRETCH_SEC = 0.02  # before and after a marked call, still in its phase: short ones are hit, too
-_own = threading.local()  # of each thread: its file and the phases it is in
+_thread = threading.local()  # of each thread: its file and the phases it is in
 
 
 def _say() -> None:
-    if not hasattr(_own, "file"):
+    if not hasattr(_thread, "file"):
         name = f"{os.getpid()}-{threading.get_ident()}"
-        _own.file = os.open(Path(os.environ[FOLDER]) / name, os.O_RDWR | os.O_CREAT)
-    word = _own.stack[-1] if _own.stack else ""
-    os.pwrite(_own.file, word.ljust(WIDTH).encode(), 0)
+        _thread.file = os.open(Path(os.environ[FOLDER]) / name, os.O_RDWR | os.O_CREAT)
+    word = _thread.stack[-1] if _thread.stack else ""
+    os.pwrite(_thread.file, word.ljust(WIDTH).encode(), 0)
 
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
     """The innermost phase is the one that counts."""
-    if not hasattr(_own, "stack"):
-        _own.stack = []
-    _own.stack.append(name)
+    if not hasattr(_thread, "stack"):
+        _thread.stack = []
+    _thread.stack.append(name)
     _say()
     try:
         yield
     finally:
-        _own.stack.pop()
+        _thread.stack.pop()
         _say()
 
 
@@ -79,9 +79,9 @@ def now(folder: Path) -> list[tuple[int, str]]:
 
 def mark_trial() -> None:
     """Phases of a trial's process."""
+    from bench.tasks.generate import GenerateTask
     from bench.train import checkpoint
     from bench.train.loop import Training
-    from bench.workloads.generate import GenerateTask
 
     mark(Training, "advance", "train")
     mark(checkpoint, "write", "checkpoint")

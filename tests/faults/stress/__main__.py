@@ -3,6 +3,7 @@
     python -m tests.faults.stress --kills 2000 --folder FOLDER
 
 Real journal, engine, Optuna, checkpoints and MLflow projection; what trials compute is a formula.
+Each sweep begins at an empty folder, so the first lives may be killed while its store is made.
 A child is forked for each life and stopped (SIGSTOP, so that its phase can be read; then SIGKILL)
 in the phase that was hit least so far. After some kills the journal gets the torn prefix of a
 further record, as a loss of power leaves it, and the newest checkpoint is cut short or has a bit
@@ -36,10 +37,11 @@ from bench.train import checkpoint
 from tests.faults.on_ray import compare, phases
 from tests.faults.stress import life
 
-PHASES = ("suggest", "train", "checkpoint", "measure", "journal", "sync")
+PHASES = ("store", "suggest", "train", "checkpoint", "measure", "journal", "sync")
 STATE_BYTES = 64 * 8  # the last of a checkpoint
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: this command may be killed, too, and started again
 SEEDS = 6  # different sweeps left alone
+STORE_SEC = 1.5  # that making a store takes: a kill comes anywhere in it
 PATIENCE_SEC = 1.0  # for the phase wanted; then for the next, too
 
 
@@ -96,25 +98,24 @@ class Stress:
         finally:
             os._exit(code)
 
-    def fresh(self, home: Path) -> None:
-        """A home with an empty store, whose tables take seconds to make."""
-        template = self.folder / "template"
-        if not (template / "done").exists():
-            shutil.rmtree(template, ignore_errors=True)
-            template.mkdir()
+    def template(self) -> Path:
+        """An empty store, made once by a process that nobody kills."""
+        home = self.folder / "template"
+        if not (home / "done").exists():
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir()
             pid = os.fork()
             if not pid:
-                stores.check(stores.resolve(None, template))
+                stores.check(stores.resolve(None, home))
                 os._exit(0)
             os.waitpid(pid, 0)
-            (template / "done").touch()
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.copytree(template, home)
+            (home / "done").touch()
+        return home
 
     def reference(self, seed: int) -> Path:
         home = self.folder / f"reference-{seed}"
         if not (home / "finished").exists():
-            self.fresh(home)
+            empty(home)
             _, status = os.waitpid(self.fork(home, seed, 1), 0)
             if status:
                 raise click.ClickException((home / "life.log").read_text())
@@ -126,12 +127,12 @@ class Stress:
         concurrency, seed = (1, number % SEEDS) if (number + 1) % 4 else (3, 100 + number)
         home = self.folder / f"sweep-{number}"
         if not (self.folder / f"begun-{number}").exists():
-            self.fresh(home)
+            empty(home)
             (self.folder / f"begun-{number}").touch()
         known: list[journal.Record] = []
         while True:
             pid = self.fork(home, seed, concurrency)
-            status = self.watch(pid, self.kills < wanted)
+            status = self.watch(pid, home, self.kills < wanted)
             path = Home(home).journal(life.NAME)
             if path.exists() and path.stat().st_size:
                 now = journal.read(path)
@@ -150,18 +151,22 @@ class Stress:
         shutil.rmtree(home)
         (self.folder / f"begun-{number}").unlink()
 
-    def watch(self, pid: int, kill: bool) -> int:
+    def watch(self, pid: int, home: Path, kill: bool) -> int:
         """Kill a life in the phase hit least, after a while also in the next; or let it end."""
         counts = self.counts()
-        order = sorted(PHASES, key=lambda p: (counts[p], self.draw.random()))
+        least = counts["store"] <= min(counts[p] for p in PHASES[1:])
+        to_come = PHASES if least and not (home / "mlflow.db").exists() else PHASES[1:]
+        order = sorted(to_come, key=lambda p: (counts[p], self.draw.random()))
         begun = time.monotonic()
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 return status
             wanted = order[: 1 + int((time.monotonic() - begun) / PATIENCE_SEC)]
-            if kill and self.phase_of(pid, wanted) and self.draw.random() < 0.5:
-                time.sleep(self.draw.random() * self.draw.choice((0.0, 0.0005, 0.003)))
+            seen = self.phase_of(pid, wanted) if kill else None
+            if seen and self.draw.random() < 0.5:
+                longest = STORE_SEC if seen == "store" else self.draw.choice((0.0, 0.0005, 0.003))
+                time.sleep(self.draw.random() * longest)
                 os.kill(pid, signal.SIGSTOP)
                 if phase := self.phase_of(pid, wanted):
                     os.kill(pid, signal.SIGKILL)
@@ -228,7 +233,8 @@ class Stress:
     def rebuilt(self, home: Path) -> dict[str, Any]:
         """The runs that a store has which was there all the time."""
         again = home / "again"
-        self.fresh(again)
+        shutil.rmtree(again, ignore_errors=True)
+        shutil.copytree(self.template(), again)
         records = journal.read(Home(home).journal(life.NAME))
         folder = Home(home).folder(life.NAME)
         Projector(stores.resolve(None, again)).project(replay(records, folder))
@@ -255,6 +261,11 @@ class Stress:
                 *self.violations[:20],
             ]
         )
+
+
+def empty(home: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
 
 
 @click.command()

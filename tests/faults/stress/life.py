@@ -6,9 +6,9 @@ went on from a wrong or damaged one ends elsewhere.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +17,7 @@ from bench.errors import BenchError
 from bench.run import Report
 from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
+from bench.sweep.record.plan import Plan
 from bench.sweep.record.publishing import Publisher, replay
 from bench.sweep.running.engine import Engine
 from bench.track import store as stores
@@ -24,13 +25,18 @@ from bench.track.background import BackgroundProjector
 from bench.track.mlflow_projection import Projector
 from bench.train import checkpoint
 from bench.workloads.echo import SMOKE
+from leaderboards.measures import Measure
 from search_spaces.echo_space import space
 from tests.faults.on_ray import phases
 from tests.unit.sweep import fakes
 
 NAME = "stress"
+SCORE = Measure(key="fd_formula", title="FD of a formula", direction="lower")
 SECONDS = {"train": 0.0, "sample": 0.0, "measure": 0.0}
-CELLS = [("adm", "edm"), ("small_unet", "vp")]
+CELLS = (
+    {"architecture": "adm", "preconditioning": "edm"},
+    {"architecture": "small_unet", "preconditioning": "vp"},
+)
 
 
 def preload() -> None:
@@ -43,12 +49,13 @@ def preload() -> None:
     for architecture, size in SMOKE.sizes.items():
         for setup in SMOKE.choices.preconditionings:
             for width in size.widths:
-                params = {**default_params(SMOKE, architecture, setup), "width": width}
+                cell = {"architecture": architecture, "preconditioning": setup}
+                params = {**default_params(SMOKE, cell), "width": width}
                 config = resolve(fakes.frame(), params, 0)
                 cost(config.task, config.method)
 
 
-def plan(seed: int, trials: int, concurrency: int) -> dict[str, Any]:
+def plan(seed: int, trials: int, concurrency: int) -> Plan:
     from bench.sweep.deciding.resolve import default_params
 
     return fakes.plan(
@@ -57,9 +64,11 @@ def plan(seed: int, trials: int, concurrency: int) -> dict[str, Any]:
         seed=seed,
         concurrency=concurrency,
         startup_trials=len(CELLS),
-        cells=[list(c) for c in CELLS],
-        defaults=[default_params(SMOKE, a, p) for a, p in CELLS],
-        protocol={"metric": "fd_formula", "direction": "min"},
+        cells=CELLS,
+        defaults=tuple(default_params(SMOKE, cell) for cell in CELLS),
+        score=SCORE,
+        measures=(dataclasses.replace(SCORE, key=f"eval/{SCORE.key}"),),
+        protocol={"metric": SCORE.key, "direction": SCORE.direction},
         protocol_digest="0" * 16,
         data={"name": "none", "digest": "0" * 16, "simulated": True},
         seed_spread=None,
@@ -108,14 +117,16 @@ def live(path: Path, seed: int, trials: int, concurrency: int) -> None:
     """From where the journal ends to the sweep's end; killed anywhere in between."""
     home = Home(path)
     store = stores.resolve(None, path)
-    projector = BackgroundProjector(store, gather_sec=0.01)
+    with phases.phase("store"):
+        stores.check(store)
+    projector = BackgroundProjector(Projector(store), gather_sec=0.01)
     publish = Publisher(projector.put, home.sweeps)
     journal = Journal(home.journal(NAME))
     for record in journal.records:
         publish(record)
     engine = Engine(journal, fakes.frame(), space, SMOKE.choices, (publish,))
     if not journal.records:
-        engine.write("plan", **plan(seed, trials, concurrency))
+        engine.write("plan", **plan(seed, trials, concurrency).body())
     if engine.history.ended is None:
         engine.write("session", event="open", host="here", pid=1)
         engine.take_up()
@@ -133,7 +144,7 @@ def _drive(engine: Engine, folder: Path) -> None:
     while True:
         while (trial := engine.next()) is not None:
             engine.started(trial.number, "here", 1)
-            config = TrialConfig.from_dict(trial.suggestion["config"])
+            config = TrialConfig.from_dict(trial.suggestion.config)
             place = folder / f"{trial.number:04d}"
             place.mkdir(parents=True, exist_ok=True)
             running[trial.number] = steps(config, place)

@@ -10,35 +10,36 @@ from typing import Any
 import pytest
 import torch
 
-import backbones
 from backbones.counting import parameters
+from backbones.inputs import Inputs
+from bench import networks
 
-RGB32 = {"resolution": 32, "in_channels": 3, "out_channels": 3}
-RGB64 = {"resolution": 64, "in_channels": 3, "out_channels": 3}
-GREY64 = {"resolution": 64, "in_channels": 1, "out_channels": 1}
-WIDE64 = {**RGB64, "multipliers": (1, 2, 2, 2)}
+RGB32 = {"spatial": (32, 32), "channels": 3, "out_channels": 3}
+RGB64 = {"spatial": (64, 64), "channels": 3, "out_channels": 3}
+GREY64 = {"spatial": (64, 64), "channels": 1, "out_channels": 1}
+DEEP = {"multipliers": (1, 2, 2, 2)}
 
-COUNTS: list[tuple[str, dict[str, Any], int]] = [
-    ("ddpmpp", RGB32, 55_732_739),
-    ("ddpmpp", {**RGB32, "augment_dim": 9}, 55_733_891),
-    ("ddpmpp", {**RGB32, "augment_dim": 9, "n_classes": 10}, 55_735_299),
-    ("ncsnpp", RGB32, 56_395_523),
-    ("ncsnpp", {**RGB32, "augment_dim": 9}, 56_397_827),
-    ("ncsnpp", {**RGB32, "augment_dim": 9, "n_classes": 10}, 56_400_643),
-    ("ddpmpp", GREY64, 55_725_825),
-    ("ncsnpp", GREY64, 56_384_001),
-    ("ddpmpp", WIDE64, 61_804_419),
-    ("ncsnpp", WIDE64, 62_758_787),
-    ("adm", {**RGB64, "n_classes": 1000}, 295_899_267),
-    ("adm", RGB64, 295_131_267),
-    ("adm", GREY64, 295_124_353),
+COUNTS: list[tuple[str, dict[str, Any], dict[str, Any], int]] = [
+    ("ddpmpp", RGB32, {}, 55_732_739),
+    ("ddpmpp", {**RGB32, "vector_dim": 9}, {}, 55_733_891),
+    ("ddpmpp", {**RGB32, "vector_dim": 9, "n_classes": 10}, {}, 55_735_299),
+    ("ncsnpp", RGB32, {}, 56_395_523),
+    ("ncsnpp", {**RGB32, "vector_dim": 9}, {}, 56_397_827),
+    ("ncsnpp", {**RGB32, "vector_dim": 9, "n_classes": 10}, {}, 56_400_643),
+    ("ddpmpp", GREY64, {}, 55_725_825),
+    ("ncsnpp", GREY64, {}, 56_384_001),
+    ("ddpmpp", RGB64, DEEP, 61_804_419),
+    ("ncsnpp", RGB64, DEEP, 62_758_787),
+    ("adm", {**RGB64, "n_classes": 1000}, {}, 295_899_267),
+    ("adm", RGB64, {}, 295_131_267),
+    ("adm", GREY64, {}, 295_124_353),
 ]
 
 
-@pytest.mark.parametrize(("name", "sizes", "count"), COUNTS)
+@pytest.mark.parametrize(("name", "inputs", "args", "count"), COUNTS)
 def test_default_configurations_have_the_published_counts(
-    name: str, sizes: dict[str, Any], count: int
+    name: str, inputs: dict[str, Any], args: dict[str, Any], count: int
 ) -> None:
     with torch.device("meta"):
-        net = backbones.build(name, **sizes)
+        net = networks.build(name, Inputs(**inputs), **args)
     assert parameters(net) == count

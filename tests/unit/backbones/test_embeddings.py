@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import torch
 
-import backbones
 from backbones.blocks import xavier
 from backbones.embeddings import (
     FOURIER_RANGE,
@@ -18,6 +17,10 @@ from backbones.embeddings import (
     Sinusoidal,
     one_hot,
 )
+from backbones.inputs import Inputs
+from bench import networks
+
+GREY = Inputs(spatial=(8, 8), channels=1, out_channels=1)
 
 
 def test_positional_frequencies_fall_from_one_to_a_ten_thousandth() -> None:
@@ -64,7 +67,7 @@ def test_no_class_is_a_row_of_zeros() -> None:
 def test_joined_classes_are_scaled_by_the_root_of_their_number() -> None:
     torch.manual_seed(0)
     embedding = JoinedEmbedding(
-        Positional(8, endpoint=True), 8, 16, n_classes=4, augment_dim=0, init=xavier()
+        Positional(8, endpoint=True), 8, 16, n_classes=4, vector_dim=0, init=xavier()
     )
     t, cond = torch.tensor([7.0]), torch.tensor([2])
     assert embedding.label is not None
@@ -76,7 +79,7 @@ def test_joined_classes_are_scaled_by_the_root_of_their_number() -> None:
 
 def test_late_classes_are_added_behind_the_dense_layers() -> None:
     torch.manual_seed(0)
-    embedding = LateClassEmbedding(Positional(8, endpoint=False), 8, 16, n_classes=4, augment_dim=0)
+    embedding = LateClassEmbedding(Positional(8, endpoint=False), 8, 16, n_classes=4, vector_dim=0)
     t, cond = torch.tensor([7.0]), torch.tensor([2])
     assert embedding.label is not None
     silu = torch.nn.functional.silu
@@ -86,33 +89,24 @@ def test_late_classes_are_added_behind_the_dense_layers() -> None:
 
 
 def test_declared_ranges() -> None:
-    sizes: dict[str, Any] = {"resolution": 8, "in_channels": 1, "out_channels": 1, "width": 8}
-    unet: dict[str, Any] = {**sizes, "multipliers": (1, 1), "blocks": 1}
-    assert backbones.build("adm", **unet).c_noise_range == (0.0, 999.0)
-    assert backbones.build("ddpmpp", **unet).c_noise_range == (0.0, 999.0)
-    assert backbones.build("small_unet", **sizes).c_noise_range == (0.0, 1.0)
+    unet = {"width": 8, "multipliers": (1, 1), "blocks": 1}
+    assert networks.build("adm", GREY, **unet).c_noise_range == (0.0, 999.0)
+    assert networks.build("ddpmpp", GREY, **unet).c_noise_range == (0.0, 999.0)
+    assert networks.build("small_unet", GREY, width=8).c_noise_range == (0.0, 1.0)
     # VE trains on sigma in [0.02, 100] and feeds ln(sigma / 2)
-    assert backbones.build("ncsnpp", **unet).c_noise_range == FOURIER_RANGE
+    assert networks.build("ncsnpp", GREY, **unet).c_noise_range == FOURIER_RANGE
     assert [round(edge, 2) for edge in FOURIER_RANGE] == [-4.61, 3.91]
 
 
 def test_augmentation_labels_reach_the_output() -> None:
+    inputs = replace(GREY, vector_dim=9)
     for name in ("adm", "ddpmpp", "ncsnpp"):
         torch.manual_seed(0)
-        net = backbones.build(
-            name,
-            resolution=8,
-            in_channels=1,
-            out_channels=1,
-            width=8,
-            multipliers=(1, 1),
-            blocks=1,
-            augment_dim=9,
-        ).eval()
+        net = networks.build(name, inputs, width=8, multipliers=(1, 1), blocks=1).eval()
         with torch.no_grad():
             for parameter in net.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
             x, t = torch.randn(1, 1, 8, 8), torch.tensor([1.0])
-            plain, augmented = net(x, t), net(x, t, augment=torch.ones(1, 9))
-            assert torch.equal(plain, net(x, t, augment=torch.zeros(1, 9)))
+            plain, augmented = net(x, t), net(x, t, None, torch.ones(1, 9))
+            assert torch.equal(plain, net(x, t, None, torch.zeros(1, 9)))
         assert not torch.allclose(plain, augmented)

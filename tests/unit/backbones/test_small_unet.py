@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import backbones
 from backbones.counting import blocks, parameters
 from backbones.embeddings import Sinusoidal
+from backbones.inputs import Inputs
+from bench import networks
 
 
 @torch.no_grad()
 def test_the_path_of_an_image() -> None:
     torch.manual_seed(0)
-    sizes = {"resolution": 8, "in_channels": 2, "out_channels": 1}
-    net = backbones.build("small_unet", **sizes, widths=(8, 12), blocks=1).double().eval()
+    inputs = Inputs(spatial=(8, 8), channels=2, out_channels=1)
+    net = networks.build("small_unet", inputs, widths=(8, 12), blocks=1).double().eval()
     for parameter in net.parameters():
         parameter.add_(0.1 * torch.randn_like(parameter))
     weights = dict(net.named_parameters())
@@ -55,11 +54,11 @@ def test_the_path_of_an_image() -> None:
 
 def test_the_default_is_the_seed_documents() -> None:
     with torch.device("meta"):
-        net = backbones.build("small_unet", resolution=64, in_channels=3, out_channels=3)
-    found = blocks(net)
-    assert not any(block.attention for block in found)
-    assert found[0].channels_out == 32 + 32  # image beside the noise level
-    rows = [(b.channels_in, b.channels_out, b.resolution) for b in found[1:-1]]
+        net = networks.build("small_unet", Inputs(spatial=(64, 64), channels=3, out_channels=3))
+    listed = blocks(net)
+    assert not any(block.attention for block in listed)
+    assert listed[0].channels_out == 32 + 32  # image beside the noise level
+    rows = [(b.channels_in, b.channels_out, b.spatial[0]) for b in listed[1:-1]]
     assert rows == [
         (64, 32, 64), (32, 32, 64),
         (32, 64, 32), (64, 64, 32),
@@ -79,8 +78,8 @@ def test_the_default_is_the_seed_documents() -> None:
 
 
 def test_attention_is_an_option() -> None:
-    sizes: dict[str, Any] = {"resolution": 16, "in_channels": 1, "out_channels": 1}
-    net = backbones.build("small_unet", **sizes, widths=(8, 12, 16), attention=(8, 4))
-    attended = {b.resolution for b in blocks(net) if b.attention}
-    assert attended == {8, 4}
+    inputs = Inputs(spatial=(16, 16), channels=1, out_channels=1)
+    net = networks.build("small_unet", inputs, widths=(8, 12, 16), attention=(8, 4))
+    attended = {b.spatial for b in blocks(net) if b.attention}
+    assert attended == {(8, 8), (4, 4)}
     assert sum(isinstance(m, nn.Linear) for m in net.modules()) == 2 * (2 + 2 + 2)

@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import backbones
 from backbones.blocks import ResidualBlock, SelfAttention
 from backbones.counting import blocks
+from backbones.inputs import Inputs
+from bench import networks
 
 SMALL: dict[str, Any] = {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": (8,)}
 
 
 def _net(name: str, **args: Any) -> nn.Module:
     torch.manual_seed(0)
-    sizes = {"resolution": 8, "in_channels": 2, "out_channels": 1}
-    net = backbones.build(name, **sizes, **{**SMALL, **args}).double().eval()
+    inputs = Inputs(spatial=(8, 8), channels=2, out_channels=1)
+    net = networks.build(name, inputs, **{**SMALL, **args}).double().eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -77,13 +78,13 @@ def test_attention_in_the_decoder() -> None:
     # at 8: the one encoder block; in the decoder all (ADM) or the last (DDPM++, NCSN++); the middle
     expected = {"adm": [True, True], "ddpmpp": [False, True], "ncsnpp": [False, True]}
     for name, decoder in expected.items():
-        net = backbones.build(name, resolution=8, in_channels=1, out_channels=1, **SMALL)
-        found = {b.name: b.attention for b in blocks(net)}
-        assert found["encoder.8_block0"]
-        assert found["decoder.4_middle0"]
-        assert not found["decoder.4_middle1"]
-        assert [found["decoder.8_block0"], found["decoder.8_block1"]] == decoder
-        assert not found["encoder.4_block0"]
+        net = networks.build(name, Inputs(spatial=(8, 8), channels=1, out_channels=1), **SMALL)
+        attends = {b.name: b.attention for b in blocks(net)}
+        assert attends["encoder.8_block0"]
+        assert attends["decoder.4_middle0"]
+        assert not attends["decoder.4_middle1"]
+        assert [attends["decoder.8_block0"], attends["decoder.8_block1"]] == decoder
+        assert not attends["encoder.4_block0"]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,8 @@ def test_styles_of_the_authors(
     name: str, scale_shift: bool, skip_scale: float, eps: float, kernel: str, heads: int
 ) -> None:
     with torch.device("meta"):
-        net = backbones.build(
-            name, resolution=16, in_channels=1, out_channels=1, width=128, attention=(16,), blocks=1
-        )
+        inputs = Inputs(spatial=(16, 16), channels=1, out_channels=1)
+        net = networks.build(name, inputs, width=128, attention=(16,), blocks=1)
     modules = list(net.modules())
     for block in modules:
         if isinstance(block, ResidualBlock):

@@ -1,30 +1,29 @@
+"""The first lines of a sweep: where trials are judged, which go on, what they may spend."""
+
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from bench.console.opening_lines import opening
+from bench.sweep.record.plan import SweepBudget
+from tests.unit.sweep.fakes import plan
 
-PLAN: dict[str, Any] = {
-    "sweep": "echo-1",
-    "workload": "echo",
-    "scale": "laptop",
-    "trials": 4,
-    "device": {"text": "a machine", "gpus": 0},
-    "data": {
+PLAN = plan(
+    trials=4,
+    rungs=(0.25, 0.5, 1.0),
+    keep=(1.0, 0.35),
+    data={
         "simulated": False,
         "name": "clips",
+        "digest": "0" * 16,
         "subjects": {"train": 2},
         "frames": {"train": 9},
         "sigma_data": 0.5,
     },
-    "protocol": {"metric": "fd_randconv", "direction": "lower"},
-    "rungs": [0.25, 0.5, 1.0],
-    "keep": [1.0, 0.35],
-    "prune": True,
-    "notes": [],
-}
+)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +34,8 @@ PLAN: dict[str, Any] = {
             "rungs at 25%, 50%, 100% of the budget; at 25% all go on, at 50% the best 35% go on",
         ),
         ({"prune": False}, "no pruning: every trial runs to its end"),
-        ({"trials": None, "budget": {"wall_sec": 120.0}}, "as many trials as fit in 2 min"),
+        ({"trials": None, "budget": SweepBudget(wall_sec=120.0)}, "as many trials as fit in 2 min"),
     ],
 )
 def test_first_lines_say_what_will_be_done(changed: dict[str, Any], line: str) -> None:
-    assert line in "\n".join(opening({**PLAN, **changed}, ()))
+    assert line in "\n".join(opening(dataclasses.replace(PLAN, **changed), ()))

@@ -12,10 +12,20 @@ from rich.console import Console
 from bench.config import TrialConfig
 from bench.console.clock import clock
 from bench.console.live import LiveView, PlainLines, summary_lines, watching
+from bench.sweep.record.history import History
+from bench.sweep.record.records import End
 from bench.sweep.running.engine import Engine
+from leaderboards.measures import Measure
 from tests.unit.sweep.fakes import World, drive, open_engine, plan, smooth
+from tests.unit.sweep.written import plan_record
 
-TOLD = {"data": {"simulated": True, "name": "none"}, "protocol": {"metric": "fd_randconv"}}
+# as an echo sweep has them: beside the score two more are shown
+LIVE = (
+    Measure(key="eval/fd_fake", title="fd_fake", direction="lower", live=True),
+    Measure(key="eval/denoise_error", title="denoise error", direction="lower", live=True),
+    Measure(key="eval/clipped", title="clipped", live=True),
+    Measure(key="eval/fd_fake_train", title="to train"),
+)
 
 
 def formula(config: TrialConfig, rung: int) -> float | str:
@@ -26,7 +36,7 @@ def formula(config: TrialConfig, rung: int) -> float | str:
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """Half-way: some completed, one diverged, one failed, two running."""
-    made = open_engine(tmp_path, plan(trials=30, concurrency=2, **TOLD))
+    made = open_engine(tmp_path, plan(trials=30, concurrency=2, measures=LIVE))
     drive(made, World(formula), at_most=37)
     while made.next() is not None:
         pass
@@ -65,13 +75,25 @@ def test_the_view_says_what_stands(engine: Engine) -> None:
     assert "2 running" in text
     best = engine.history.best()
     assert best is not None
-    assert f"best so far fd_randconv {best.rungs[2]:.3g} on select: {best.number:03d}" in text
+    assert f"best so far fd_fake {best.rungs[2]:.3g} on select: {best.number:03d}" in text
     assert "SIMULATED data" in text
     assert "of the budget" in text
 
 
+def test_the_live_measures_are_columns_and_no_others(engine: Engine) -> None:
+    best = engine.history.best()
+    assert best is not None
+    best.metrics |= {"rung/clipped": 0.125, "rung/fd_fake_train": 77.0}
+    lines = drawn(LiveView(engine), 120)
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("completed,")]
+    assert "denoise" in lines[at]
+    assert lines[at].split()[-1] == "clipped"
+    assert "train" not in lines[at]
+    assert lines[at + 1].split()[-1] == "0.125"
+
+
 def test_before_the_first_trial_it_draws_too(tmp_path: Path) -> None:
-    engine = open_engine(tmp_path, plan(trials=30, concurrency=2, **TOLD))
+    engine = open_engine(tmp_path, plan(trials=30, concurrency=2))
     lines = drawn(LiveView(engine), 80)
     engine.journal.close()
     assert "0 of 30 done · starting" in lines[2]
@@ -79,7 +101,7 @@ def test_before_the_first_trial_it_draws_too(tmp_path: Path) -> None:
 
 
 def test_a_pipe_gets_one_plain_line_a_trial(tmp_path: Path) -> None:
-    engine = open_engine(tmp_path, plan(trials=27, **TOLD))
+    engine = open_engine(tmp_path, plan(trials=27))
     out = io.StringIO()
     with watching(engine, Console(file=out, width=40)):
         drive(engine, World(formula))
@@ -89,7 +111,7 @@ def test_a_pipe_gets_one_plain_line_a_trial(tmp_path: Path) -> None:
     assert [line[:7] for line in lines] == [f"[{i:3d}/27" for i in range(1, 28)]
     for line, trial in zip(lines, engine.history.trials.values(), strict=True):
         assert f"] {trial.outcome}" in line
-        assert f" {trial.number:03d} {trial.suggestion['label']}" in line
+        assert f" {trial.number:03d} {trial.suggestion.label}" in line
         assert ("(" in line) == bool(trial.cause)
     assert "\x1b" not in out.getvalue()
 
@@ -98,7 +120,7 @@ def test_a_heartbeat_comes_when_nothing_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.console.live.HEARTBEAT_SEC", -1.0)
-    engine = open_engine(tmp_path, plan(trials=1, **TOLD))
+    engine = open_engine(tmp_path, plan(trials=1))
     out = io.StringIO()
     engine.listeners = (PlainLines(engine, Console(file=out, width=200)),)
     drive(engine, World(smooth))
@@ -134,5 +156,5 @@ def test_the_summary_says_how_busy_it_was() -> None:
         "ray_start_sec": 3.6,
         "busy_share": 0.934,
     }
-    (line,) = summary_lines({"summary": body}, "echo-1")
+    (line,) = summary_lines(End(t=9.0, summary=body), History([plan_record()]))
     assert line.startswith("done: 3 completed, 1 pruned in 1:30 (Ray started in 4 s); 93% of")

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,40 +14,18 @@ from rich.console import Console
 from bench.console import tables
 from bench.errors import BenchError
 from bench.sweep.record.home import Home
-from bench.sweep.record.journal import Journal
-
-PLAN = {
-    "sweep": "echo-1",
-    "workload": "echo",
-    "scale": "smoke",
-    "data": {"simulated": True, "name": "none"},
-    "trials": 2,
-    "rungs": [1.0],
-}
+from tests.unit.sweep.fakes import plan
+from tests.unit.sweep.written import outcome, plan_record, report, suggest, write_journal
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """One sweep: a trial that failed, with a note, and one not begun."""
     place = Home(tmp_path)
-    journal = Journal(place.journal("echo-1"))
-    journal.append("plan", **PLAN)
-    params = {"architecture": "adm", "preconditioning": "edm"}
-    config = {"train": {"budget_nimg": 100}}
-    journal.append("suggest", trial=0, label="adm edm", params=params, config=config)
-    journal.append(
-        "report",
-        trial=0,
-        phase="progress",
-        rung=None,
-        nimg=50,
-        metrics={},
-        seconds={},
-        notes=["the batch did not fit: micro-batches of 8"],
-        artifacts=[],
-    )
-    journal.append("outcome", trial=0, outcome="failed", cause="[Errno 2] gone")
-    journal.close()
+    note = "the batch did not fit: micro-batches of 8"
+    failure = {**outcome(0, "failed"), "cause": "[Errno 2] gone"}
+    records = (plan_record(sweep="echo-1"), suggest(0), report(0, 8, notes=[note]), failure)
+    write_journal(place.journal("echo-1"), records)
     return place
 
 
@@ -79,18 +58,18 @@ def test_looking_needs_nothing_heavy(home: Home, command: list[str]) -> None:
         "    print('heavy:', sorted(heavy))\n"
     )
     argv = [sys.executable, "-c", code, *command, "--home", str(home.path)]
-    found = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-    assert "echo-1" in found.stdout
-    assert found.stdout.splitlines()[-1] == "heavy: []", found.stderr
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert "echo-1" in done.stdout
+    assert done.stdout.splitlines()[-1] == "heavy: []", done.stderr
 
 
 @pytest.mark.parametrize(
-    ("plan", "last"),
+    ("changes", "last"),
     [
-        ({"sampler": "tpe", "startup_trials": 12}, "then what Optuna suggests"),
-        ({"sampler": "tpe", "startup_trials": 24}, "then random draws"),
-        ({"sampler": "random", "startup_trials": 12}, "every trial is drawn at random"),
+        ({"search": "tpe", "startup_trials": 12}, "then what Optuna suggests"),
+        ({"search": "tpe", "startup_trials": 24}, "then random draws"),
+        ({"search": "random", "startup_trials": 12}, "every trial is drawn at random"),
     ],
 )
-def test_a_dry_run_says_where_trials_come_from(plan: dict[str, object], last: str) -> None:
-    assert tables._order({"trials": 24, **plan}).endswith(last)
+def test_a_dry_run_says_where_trials_come_from(changes: dict[str, Any], last: str) -> None:
+    assert tables._order(plan(trials=24, **changes)).endswith(last)

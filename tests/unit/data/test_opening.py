@@ -8,32 +8,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from bench.data.cache import CachedImages, load_cache, pixel_statistics
-from bench.data.opening import open_data
+from bench.data.cache import CachedImages, load_cache
 from bench.data.readers import echonet, videos
-from bench.data.simulate_echo import SimulationSize
 from bench.errors import BenchError
-
-Open = Callable[..., CachedImages]
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Open:
-    def call(path: Path, **settings: object) -> CachedImages:
-        given: dict[str, object] = {
-            "workload_reader": "echonet", "resolution": 16, "home": tmp_path / "home",
-            "every": 1, "simulated": SimulationSize(), **settings,
-        }  # fmt: skip
-        return open_data(path, **given)  # type: ignore[arg-type]  # settings of several types
-
-    return call
+from tests.unit.data.conftest import Open, write_images
 
 
 def _clips(names: list[str], frames: int = 8) -> dict[str, np.ndarray]:
@@ -43,13 +26,6 @@ def _clips(names: list[str], frames: int = 8) -> dict[str, np.ndarray]:
 
 def _videos(root: Path, n: int = 6, frames: int = 8) -> Path:
     videos.write_example(root, _clips([f"patient_{i}" for i in range(n)], frames))
-    return root
-
-
-def _images(root: Path, pictures: dict[str, np.ndarray]) -> Path:
-    for name, pixels in pictures.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(root / name)
     return root
 
 
@@ -96,11 +72,11 @@ def test_records_carry_no_names(opened: Open, tmp_path: Path) -> None:
 def test_the_cache_is_found_again_and_follows_the_content(opened: Open, tmp_path: Path) -> None:
     root = _videos(tmp_path / "data")
     first = opened(root)
-    stamp = (first.path / "images.u8").stat().st_mtime_ns
+    stamp = (first.path / "images.bin").stat().st_mtime_ns
     os.utime(root / "patient_0.avi", (1, 1))
     assert opened(root).digest == first.digest
-    assert (first.path / "images.u8").stat().st_mtime_ns == stamp, "it was built twice"
-    assert opened(root, resolution=8).digest != first.digest
+    assert (first.path / "images.bin").stat().st_mtime_ns == stamp, "it was built twice"
+    assert opened(root, size=(8, 8)).digest != first.digest
     assert opened(root, every=2).digest != first.digest
     assert opened(root, group_by=r"_(\d)").digest != first.digest
     moved = root.rename(tmp_path / "elsewhere")
@@ -119,17 +95,6 @@ def test_statistics_are_those_of_the_train_part(opened: Open, tmp_path: Path) ->
     assert sorted(everything) == list(range(len(cached.images)))
     assert isinstance(cached.images, np.memmap)
     assert not cached.images.flags.writeable
-
-
-def test_statistics_are_streamed_and_per_channel() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 4), np.uint8)
-    images[:, 1] //= 2
-    indices = np.arange(1, 20, dtype=np.int64)
-    stats = pixel_statistics(images, indices, batch=7)
-    x = images[1:].astype(np.float64) / 127.5 - 1
-    assert stats.sigma_data == pytest.approx(x.std(), rel=1e-12)  # float64 rounding
-    assert stats.mean == pytest.approx(x.mean(axis=(0, 2, 3)).tolist(), rel=1e-12)
-    assert stats.std == pytest.approx(x.std(axis=(0, 2, 3)).tolist(), rel=1e-12)
 
 
 def test_hashed_ids_cannot_be_found_without_the_data(opened: Open, tmp_path: Path) -> None:
@@ -169,10 +134,10 @@ def test_subjects_of_an_array_are_drawn_by_hash_too(opened: Open, tmp_path: Path
 def test_colour_is_kept_where_there_is_colour(opened: Open, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (8, 20, 20, 3), np.uint8)
-    cached = opened(_images(tmp_path / "c", {f"p{i}.png": c for i, c in enumerate(colour)}))
+    cached = opened(write_images(tmp_path / "c", {f"p{i}.png": c for i, c in enumerate(colour)}))
     assert cached.images.shape == (8, 3, 16, 16)
     grey = np.repeat(colour[..., :1], 3, axis=-1)
-    cached = opened(_images(tmp_path / "g", {f"p{i}.png": c for i, c in enumerate(grey)}))
+    cached = opened(write_images(tmp_path / "g", {f"p{i}.png": c for i, c in enumerate(grey)}))
     assert cached.images.shape == (8, 1, 16, 16)
     assert "0 of 8 files" in cached.meta["channels_because"]
 
@@ -181,16 +146,13 @@ def test_a_few_coloured_files_among_grey_ones_are_said(opened: Open, tmp_path: P
     rng = np.random.default_rng(0)
     pictures = {f"p{i}.png": rng.integers(0, 256, (20, 20), np.uint8) for i in range(29)}
     pictures["q.png"] = rng.integers(0, 256, (20, 20, 3), np.uint8)
-    cached = opened(_images(tmp_path / "data", pictures))
+    cached = opened(write_images(tmp_path / "data", pictures))
     assert cached.images.shape[1] == 1
     assert any("1 of 30 files looked at have colour" in note for note in cached.notes)
 
 
-def test_images_beside_videos_and_small_frames_are_said(opened: Open, tmp_path: Path) -> None:
-    root = _videos(tmp_path / "data")
-    _images(root, {"cover.png": np.zeros((4, 4), np.uint8)})
-    notes = " | ".join(opened(root, resolution=48).notes)
-    assert "1 images beside the videos were not read" in notes
+def test_small_frames_are_said(opened: Open, tmp_path: Path) -> None:
+    notes = " | ".join(opened(_videos(tmp_path / "data"), size=(48, 48)).notes)
     assert "48 frames are smaller than 48x48: enlarged" in notes
 
 
@@ -204,12 +166,12 @@ def test_one_recording_is_split_in_stretches_loudly(opened: Open, tmp_path: Path
 
 def test_impossible_settings_are_errors(opened: Open, tmp_path: Path) -> None:
     root = _videos(tmp_path / "data")
-    for wrong in ({"resolution": 2}, {"every": 0}, {"max_subjects": 2}):
+    for wrong in ({"size": (2, 2)}, {"every": 0}, {"max_subjects": 2}):
         with pytest.raises(BenchError, match="too small"):
             opened(root, **wrong)
     black = {f"p{i}.png": np.zeros((20, 20), np.uint8) + 3 * i for i in range(3)}
     with pytest.raises(BenchError, match="nothing to learn from"):
-        opened(_images(tmp_path / "flat", black))
+        opened(write_images(tmp_path / "flat", black))
 
 
 def _left(home: Path) -> list[Path]:
@@ -283,6 +245,6 @@ def test_a_damaged_cache_is_an_error(opened: Open, tmp_path: Path) -> None:
     cached = opened(_videos(tmp_path / "data"))
     with pytest.raises(BenchError, match="no image cache in"):
         load_cache(tmp_path)
-    os.truncate(cached.path / "images.u8", 100)
+    os.truncate(cached.path / "images.bin", 100)
     with pytest.raises(BenchError, match="damaged"):
         load_cache(cached.path)

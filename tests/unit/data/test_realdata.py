@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bench.data.cache import CachedImages
+from bench.data.folder_scan import scan
 from bench.data.opening import open_data
 from bench.data.readers import videos
+from bench.data.reading import Reading
 from bench.data.simulate_echo import SimulationSize
 from bench.data.subjects import guess
+from bench.errors import BenchError
 
 REAL = Path(os.environ.get("BENCH_REALDATA", "/nonexistent"))
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="BENCH_REALDATA names no folder")
@@ -19,13 +24,13 @@ pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="BENCH_REALDATA names 
 
 def _open(name: str, home: Path) -> CachedImages:
     return open_data(
-        REAL / name, workload_reader="echonet", resolution=32, home=home, every=5,
+        REAL / name, Reading(size=(32, 32)), workload_reader="echonet", home=home,
         simulated=SimulationSize(),
     )  # fmt: skip
 
 
 def test_ultrasound_clips_have_their_known_subjects() -> None:
-    keys = [source.key for source in videos.list_sources(REAL / "ultrasound_clips").sources]
+    keys = [source.key for source in videos.list_sources(scan(REAL / "ultrasound_clips")).sources]
     subjects = {key: guess(key) for key in keys}
     assert len(set(subjects.values())) <= 19
     owned = [key for key in keys if "_pat" in key]
@@ -54,3 +59,24 @@ def test_medmnist_keeps_its_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "channels"), [("chest_xray_png", 1), ("boxed_photos", 3)])
 def test_images_are_grey_or_colour(tmp_path: Path, name: str, channels: int) -> None:
     assert _open(name, tmp_path).images.shape[1] == channels
+
+
+def test_a_folder_of_nifti_is_refused_with_its_count(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"200 NIfTI .* these are not read yet"):
+        _open("hippocampus", tmp_path)
+
+
+@pytest.mark.slow
+def test_chest_xrays_at_twelve_bits_equal_those_at_eight(tmp_path: Path) -> None:
+    """The same x-rays as 12-bit PNGs: within a level of 255 of the 8-bit ones."""
+    for path in sorted((REAL / "chest_xray_png").rglob("*.png"))[:8]:
+        pixels = np.asarray(Image.open(path).convert("L"))
+        for name, deep in (("bytes", pixels), ("deep", pixels.astype(np.uint16) * 16)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(deep).save(tmp_path / name / path.name)
+    plain, deep = (_open(str(tmp_path / name), tmp_path / "home") for name in ("bytes", "deep"))
+    assert deep.value_range == (0, 4095)
+    # Bytes are cut to 0..255 between the two axes too, which shows beside white letters.
+    assert (np.abs(deep.images / 16 - plain.images) > 1).mean() < 0.005
+    # 4080 of 4095: the brightest byte, shifted, is a little below the range's end
+    assert deep.sigma_data == pytest.approx(plain.sigma_data * 4080 / 4095, rel=0.01)

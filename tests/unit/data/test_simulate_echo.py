@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, pearsonr
 
+from bench.data.folder_scan import scan
 from bench.data.opening import open_data
 from bench.data.readers import echonet
+from bench.data.reading import Reading
 from bench.data.simulate_echo import SimulationSize, heart, scanner
 
 SIZE = SimulationSize(patients=10, frames=12)
@@ -34,13 +36,13 @@ def _patient(index: int) -> heart.Heart:
 
 
 def test_is_in_the_official_layout(root: Path) -> None:
-    listing = echonet.list_sources(root)
+    listing = echonet.list_sources(scan(root))
     assert len(listing.sources) == 10
     assert listing.skipped == ()
     assert [s.part for s in listing.sources].count("train") == 6
     frames = list(echonet.frames(listing.sources[0], every=1, mode="L", warn=print))
     assert len(frames) == 12
-    assert frames[0].shape == (112, 112)
+    assert frames[0].pixels.shape == (112, 112)
     header = (root / "VolumeTracings.csv").read_text().splitlines()[0]
     assert header == "FileName,X1,Y1,X2,Y2,Frame"
 
@@ -181,10 +183,9 @@ def test_opens_as_simulated_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for resolution in (16, 32):
         cached = open_data(
             None,
+            Reading(size=(resolution, resolution)),
             workload_reader="echonet",
-            resolution=resolution,
             home=tmp_path,
-            every=5,
             simulated=SIZE,
         )
         monkeypatch.delattr(SimulationSize, "write", raising=False)  # drawn once only

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.conditions import Condition
 from bench.diffusion.denoiser import Denoiser, loss
 from bench.diffusion.gaussian import GaussianDenoiser
 from bench.diffusion.grids import sigma_grid
@@ -57,7 +58,7 @@ class Perfect(nn.Module):
         self.scheme, self.g = scheme, g
         self.register_buffer("in_float64", torch.zeros((), dtype=torch.float64))
 
-    def forward(self, x_in: Tensor, c_noise: Tensor, cond: Tensor | None) -> Tensor:
+    def forward(self, x_in: Tensor, c_noise: Tensor, classes: Tensor | None) -> Tensor:
         sigma_of, low, high = SIGMA_OF[self.scheme]
         raw = low + (c_noise - RANGE[0]) * (high - low) / (RANGE[1] - RANGE[0])
         sigma = torch.tensor([sigma_of(c) for c in raw.tolist()], dtype=torch.float64)
@@ -121,33 +122,86 @@ def test_samples_through_a_perfect_network_have_the_datas_covariance(scheme: str
 
 
 class Probe(nn.Module):
-    """Keeps what it was called with."""
+    """Keeps what it was called with; answers with the state's channels."""
 
     c_noise_range = (0.0, 1.0)
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32, channels: int = 1) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones((), dtype=dtype))
-        self.seen: list[tuple[torch.dtype, torch.dtype, Tensor | None]] = []
+        self.channels = channels
+        self.calls: list[tuple[Tensor, ...]] = []
 
-    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None) -> Tensor:
-        self.seen.append((x.dtype, c_noise.dtype, cond))
-        return self.gain * x
+    def forward(self, *inputs: Tensor) -> Tensor:
+        self.calls.append(inputs)
+        return self.gain * inputs[0][:, : self.channels]
 
 
 @pytest.mark.parametrize("net_dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("x_dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_dtypes_and_cond(net_dtype: torch.dtype, x_dtype: torch.dtype) -> None:
-    net, cond = Probe(net_dtype), torch.tensor([1, 0])
+def test_dtypes(net_dtype: torch.dtype, x_dtype: torch.dtype) -> None:
+    net = Probe(net_dtype)
+    cond = Condition(images=torch.zeros(2, 1, 2, 2), vector=torch.zeros(2, 3))
     D = Denoiser(net, build("edm"))(torch.ones(2, 1, 2, 2, dtype=x_dtype), 1.0, cond)
     assert D.dtype == (torch.float64 if x_dtype == torch.float64 else torch.float32)
-    assert net.seen == [(net_dtype, torch.float32, cond)]
+    [(inputs, c_noise, classes, vector)] = net.calls
+    assert (inputs.dtype, c_noise.dtype, vector.dtype) == (net_dtype, torch.float32, net_dtype)
+    assert classes is None
+
+
+@pytest.mark.parametrize("spatial", [(4, 6), (2, 4, 3)])
+def test_conditions_reach_the_network(spatial: tuple[int, ...]) -> None:
+    """Images behind c_in x and not scaled by it; classes and vector beside c_noise."""
+    net, precond = Probe(channels=2), build("edm")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 2, *spatial, generator=generator)
+    cond = Condition(
+        classes=torch.tensor([1, -1, 0]),
+        images=torch.rand(3, 4, *spatial, generator=generator),
+        vector=torch.rand(3, 5, generator=generator),
+    )
+    D = Denoiser(net, precond)(x, 7.0, cond)
+    [(inputs, _, classes, vector)] = net.calls
+    c_in = 1 / math.sqrt(7.0**2 + 0.5**2)
+    torch.testing.assert_close(inputs[:, :2], c_in * x)
+    assert torch.equal(inputs[:, 2:], cond.images)
+    assert torch.equal(classes, cond.classes)
+    assert torch.equal(vector, cond.vector)
+    c_skip, c_out = 0.25 / (49 + 0.25), 7 * 0.5 * c_in
+    torch.testing.assert_close(D, c_skip * x + c_out * c_in * x)
+
+
+@pytest.mark.parametrize("cond", [None, Condition()])
+def test_without_conditions_the_network_gets_three_arguments(cond: Condition | None) -> None:
+    """A network that never heard of a vector goes on working, in the loss as well."""
+    net = Probe()
+    denoiser, y = Denoiser(net, build("vp")), torch.ones(2, 1, 2, 2)
+    terms = loss(denoiser, y, torch.ones(2), y, cond)
+    assert terms.weighted.shape == (2,)
+    [(inputs, _, classes)] = net.calls
+    assert inputs.shape == y.shape
+    assert classes is None
+
+
+def test_the_loss_passes_the_condition_on() -> None:
+    net, y = Probe(), torch.ones(2, 1, 2, 2)
+    loss(Denoiser(net, build("vp")), y, torch.ones(2), y, Condition(images=-y))
+    assert torch.equal(net.calls[0][0][:, 1:], -y)
+
+
+def test_conditions_of_other_cases_or_sizes_are_refused() -> None:
+    denoiser, x = Denoiser(Probe(), build("edm")), torch.ones(2, 1, 4, 6)
+    for name, part in (("classes", torch.tensor([1])), ("vector", torch.ones(3, 1))):
+        with pytest.raises(BenchError, match=rf"{name} are of {len(part)} cases, the states of 2"):
+            denoiser(x, 1.0, Condition(**{name: part}))
+    with pytest.raises(BenchError, match="condition images are 6x4, the states 4x6"):
+        denoiser(x, 1.0, Condition(images=torch.ones(2, 1, 6, 4)))
 
 
 def test_a_network_without_a_range_is_refused() -> None:
     with pytest.raises(BenchError, match="Linear must declare c_noise_range"):
         Denoiser(nn.Linear(1, 1), build("edm"))
-    net = Probe(torch.float32)
+    net = Probe()
     net.c_noise_range = (1.0, 1.0)
     with pytest.raises(BenchError, match=r"got \(1\.0, 1\.0\)"):
         Denoiser(net, build("edm"))

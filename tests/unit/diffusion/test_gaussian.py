@@ -26,11 +26,18 @@ def images(n: int, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float64]
 
 def covariance(g: GaussianDenoiser) -> NDArray[np.float64]:
     outside = torch.eye(g.dim, dtype=torch.float64) - g.basis @ g.basis.T
-    return (g.basis @ torch.diag(g.eigenvalues) @ g.basis.T + g.rest * outside).numpy()
+    return (g.basis @ torch.diag(g.eigenvalues) @ g.basis.T + g.variance_outside * outside).numpy()
 
 
-# More images than dimensions, about as many, and few (SVD); 2D and 3D.
-CASES = [(200, (1, 4, 4)), (16, (1, 4, 4)), (15, (1, 6, 6)), (15, (2, 2, 3, 3))]
+# More images than dimensions, about as many, and few (SVD); 2D of any aspect and 3D.
+CASES = [
+    (200, (1, 4, 4)),
+    (16, (1, 4, 4)),
+    (15, (1, 6, 6)),
+    (60, (1, 2, 9)),
+    (15, (2, 2, 3, 3)),
+    (90, (1, 2, 3, 5)),
+]
 
 
 @pytest.mark.parametrize(("n", "shape"), CASES)
@@ -132,8 +139,8 @@ def test_save_and_load_to_the_bit(tmp_path: Path, n: int) -> None:
     back = GaussianDenoiser.load(tmp_path / "reference.safetensors")
     for name in ("mean", "basis", "eigenvalues"):
         assert torch.equal(getattr(back, name), getattr(g, name))
-    assert (back.rest, back.shape, back.shrinkage, back.n_images) == (
-        g.rest,
+    assert (back.variance_outside, back.shape, back.shrinkage, back.n_images) == (
+        g.variance_outside,
         g.shape,
         g.shrinkage,
         g.n_images,
@@ -148,6 +155,24 @@ def test_bad_input_says_what_is_wrong(tmp_path: Path) -> None:
         GaussianDenoiser.fit(np.zeros((1, 1, 2, 2)))
     with pytest.raises(BenchError, match="no linear-Gaussian reference at"):
         GaussianDenoiser.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("n", "shape"), [(60, (1, 2, 9)), (9, (2, 3, 5)), (9, (1, 2, 3, 5))])
+def test_turned_images_are_denoised_turned(n: int, shape: tuple[int, ...]) -> None:
+    """Which axis is which does not matter, as long as it is the same for all."""
+    data, x = images(n, shape), images(4, shape, seed=1)
+    turned = (0, 1, *range(len(shape), 1, -1))  # of N C *spatial, spatial axes backwards
+    D = GaussianDenoiser.fit(data)(torch.from_numpy(x), 0.4)
+    D_turned = GaussianDenoiser.fit(data.transpose(turned))(
+        torch.from_numpy(x.transpose(turned)), 0.4
+    )
+    torch.testing.assert_close(D.permute(turned), D_turned, rtol=1e-9, atol=1e-12)
+
+
+def test_states_of_another_shape_are_refused() -> None:
+    g = GaussianDenoiser.fit(images(20, (1, 2, 9)))
+    with pytest.raises(BenchError, match=r"of \(1, 2, 9\) images, got \(1, 9, 2\)"):
+        g(torch.zeros(3, 1, 9, 2), 1.0)
 
 
 def test_images_that_are_all_alike_are_still_denoised() -> None:

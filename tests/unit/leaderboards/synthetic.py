@@ -11,7 +11,8 @@ from leaderboards.rows import Row
 
 PROTOCOL = {
     "metric": "fd_randconv",
-    "direction": "min",
+    "direction": "lower",
+    "scale": "ratio",
     "extractor": "randconv",
     "extractor_digest": "e1e2e3",
     "resizer": "area",
@@ -34,8 +35,7 @@ def row(trial: int, score: float | None = 50.0, **changes: Any) -> Row:
         trial_id=f"t{trial:03d}",
         entry_id=f"e{trial:03d}",
         seed=trial,
-        architecture="ddpmpp",
-        preconditioning="edm",
+        cell={"architecture": "ddpmpp", "preconditioning": "edm"},
         label=f"ddpmpp-edm adam {trial}e-4 b32",
         origin="tpe",
         protected=False,
@@ -49,10 +49,7 @@ def row(trial: int, score: float | None = 50.0, **changes: Any) -> Row:
         data_simulated=True,
         score=score,
         score_se=None if score is None else 0.02 * abs(score),
-        wall_sec=500.0,
-        train_sec=9.0,
-        sample_sec=2.0,
-        measure_sec=1.0,
+        values={"cost/wall_sec": 500.0, "cost/busy_sec": 12.0},
     )
     return replace(base, **changes)
 

@@ -12,14 +12,19 @@ from tests.unit.leaderboards.synthetic import row
 
 
 def test_a_row_survives_json_to_the_last_bit() -> None:
-    first = row(3, 10.0 / 3, rungs=[{"fraction": 0.2, "nimg": 100, "value": 1 / 7}], nfe=35)
+    first = row(
+        3,
+        10.0 / 3,
+        rungs=[{"fraction": 0.2, "nimg": 100, "value": 1 / 7}],
+        values={"eval/x": 1 / 3},
+    )
     assert Row.from_dict(json.loads(json.dumps(first.to_dict()))) == first
 
 
 def test_whole_numbers_become_floats_where_floats_are_due() -> None:
-    record = row(1).to_dict() | {"kimg": 12, "score": 50}
-    found = Row.from_dict(record)
-    assert (found.kimg, type(found.kimg), type(found.score)) == (12.0, float, float)
+    back = Row.from_dict(row(1).to_dict() | {"values": {"cost/kimg": 12}, "score": 50})
+    assert back.values == {"cost/kimg": 12.0}
+    assert (type(back.values["cost/kimg"]), type(back.score)) == (float, float)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +40,15 @@ def test_whole_numbers_become_floats_where_floats_are_due() -> None:
         ({"score_se": -1.0}, "standard error is >= 0"),
         ({"outcome": "done"}, "outcome 'done' is none of completed, pruned"),
         ({"origin": "luck"}, "origin 'luck' is none of default"),
-        ({"seed_spread": {"source": "x"}}, "seed_spread needs rel_sd"),
-        ({"protocol": {"direction": "up"}}, "direction 'up'"),
+        ({"seed_spread": {"source": "x"}}, "seed_spread needs sd or rel_sd"),
+        ({"seed_spread": {"sd": -1.0}}, "seed_spread needs sd or rel_sd >= 0"),
+        ({"protocol": {"direction": "up"}}, "direction 'up' is neither 'lower' nor 'higher'"),
+        ({"protocol": {}}, "direction None is neither"),
+        ({"protocol": {"direction": "lower", "scale": "log"}}, "scale 'log' is none of"),
+        ({"values": {"eval/x": float("inf")}}, "eval/x is inf; it must be finite"),
+        ({"values": {"eval/x": "low"}}, "eval/x is 'low'; it must be finite"),
+        ({"values": {"eval/x": None}}, "eval/x is None; it must be finite"),
+        ({"cell": {"architecture": 3}}, "architecture of its cell is 3"),
         ({"rungs": [{"fraction": 0.2}]}, "a rung needs a finite fraction and value"),
     ],
 )
@@ -54,8 +66,18 @@ def test_a_missing_key_is_named() -> None:
 
 def test_a_row_shares_nothing_with_its_record() -> None:
     record = row(1).to_dict()
-    found = Row.from_dict(record)
+    back = Row.from_dict(record)
     record["params"]["lr"] = 99
-    assert found.params["lr"] != 99
-    found.to_dict()["protocol"].clear()
-    assert found.protocol
+    record["values"]["cost/kimg"] = 99.0
+    assert back.params["lr"] != 99
+    assert "cost/kimg" not in back.values
+    back.to_dict()["protocol"].clear()
+    assert back.protocol
+
+
+def test_a_spread_in_the_scores_unit_is_no_share_of_it() -> None:
+    decibel = {**row(1).protocol, "metric": "psnr", "direction": "higher", "scale": "difference"}
+    assert row(1, protocol=decibel, seed_spread={"sd": 0.3, "source": "x"}).seed_sd == 0.3
+    with pytest.raises(ValueError, match=r"seed_spread needs sd \(the score's scale is difference"):
+        row(1, protocol=decibel, seed_spread={"rel_sd": 0.01, "source": "x"})
+    assert row(1, seed_spread={"rel_sd": 0.03, "source": "x"}).seed_sd == 0.03

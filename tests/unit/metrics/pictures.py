@@ -24,10 +24,10 @@ def echo_like(
     out = np.empty((n, 1, size, size), np.uint8)
     for i in range(n):
         mode = rng.choice(modes)
-        own = np.random.default_rng(1000 + int(mode))
-        cx, cy = own.uniform(0.35, 0.65), own.uniform(0.4, 0.7)
-        rx, ry = own.uniform(0.06, 0.2, 2) * rng.uniform(0.85, 1.15)
-        gain = own.uniform(0.6, 1.4) * rng.uniform(0.9, 1.1)
+        mode_rng = np.random.default_rng(1000 + int(mode))
+        cx, cy = mode_rng.uniform(0.35, 0.65), mode_rng.uniform(0.4, 0.7)
+        rx, ry = mode_rng.uniform(0.06, 0.2, 2) * rng.uniform(0.85, 1.15)
+        gain = mode_rng.uniform(0.6, 1.4) * rng.uniform(0.9, 1.1)
         chamber = ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
         tissue = 90 * np.where(chamber, 0.15, 1.0) * np.exp(-0.8 * y)
         a, b = gaussian_filter(rng.standard_normal((2, size, size)), (0, 0.8, 0.8)) * 2.8

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.conditions import NOTHING, Condition
 from bench.diffusion import preconditioning
 from bench.diffusion.gaussian import GaussianDenoiser
 from bench.errors import BenchError
@@ -17,7 +18,7 @@ from bench.metrics.denoising_error import (
     squared_errors,
     summarise,
 )
-from bench.metrics.nonfinite import NonFiniteError
+from bench.nonfinite import NonFiniteError
 
 SD = 0.4
 
@@ -27,9 +28,13 @@ def images(n: int, seed: int = 0) -> np.ndarray:
     return (SD * draw).astype(np.float32)
 
 
-def posterior(x: Tensor, sigma: Tensor) -> Tensor:
+def posterior(x: Tensor, sigma: Tensor, condition: Condition = NOTHING) -> Tensor:
     """The optimal D of independent N(0, SD^2) pixels."""
     return x * (SD**2 / (SD**2 + sigma.view(-1, 1, 1, 1) ** 2))
+
+
+def identity(x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+    return x
 
 
 def optimal(sigmas: np.ndarray) -> np.ndarray:
@@ -50,7 +55,7 @@ def test_the_optimal_denoiser_scores_one() -> None:
 def test_identity_denoiser_leaves_the_noise() -> None:
     sigmas = shared_sigmas()
     got = denoising_error(
-        lambda x, sigma: x, images(400), sigmas=sigmas, noise_seed=1, optimal_error=optimal(sigmas)
+        identity, images(400), sigmas=sigmas, noise_seed=1, optimal_error=optimal(sigmas)
     )
     np.testing.assert_allclose(got.per_sigma, sigmas**2, rtol=0.027)  # as above
     assert got.weighted == pytest.approx(np.exp(np.log(got.relative).mean()))
@@ -94,7 +99,12 @@ def test_noise_is_common_and_keyed_by_picture() -> None:
     for batch_size, sigmas in ((7, [0.1, 1.0]), (2, [1.0])):
         got: dict[float, list[np.ndarray]] = {}
 
-        def denoise(x: Tensor, sigma: Tensor, got: dict[float, list[np.ndarray]] = got) -> Tensor:
+        def denoise(
+            x: Tensor,
+            sigma: Tensor,
+            condition: Condition,
+            got: dict[float, list[np.ndarray]] = got,
+        ) -> Tensor:
             got.setdefault(round(float(sigma[0]), 6), []).append(x.numpy().copy())
             return x
 
@@ -103,8 +113,8 @@ def test_noise_is_common_and_keyed_by_picture() -> None:
     np.testing.assert_array_equal(seen[0][1.0], seen[1][1.0])
     noise = (seen[0][1.0] - pictures, (seen[0][0.1] - pictures) / 0.1)
     assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.15  # 448 pixels: 3 sd
-    other = squared_errors(lambda x, s: x, pictures, sigmas=[1.0], noise_seed=6)
-    same = squared_errors(lambda x, s: x, pictures, sigmas=[1.0], noise_seed=5)
+    other = squared_errors(identity, pictures, sigmas=[1.0], noise_seed=6)
+    same = squared_errors(identity, pictures, sigmas=[1.0], noise_seed=5)
     assert (other != same).all()
 
 
@@ -121,7 +131,7 @@ def test_standard_error_is_the_spread_over_picture_sets() -> None:
     assert np.mean([r.se or np.nan for r in runs]) == pytest.approx(spread, rel=0.27)
 
 
-@pytest.mark.parametrize("scheme", sorted(preconditioning.TABLE))
+@pytest.mark.parametrize("scheme", sorted(preconditioning.PRECONDITIONINGS.table))
 def test_every_setup_trains_on_the_range(scheme: str) -> None:
     low, high = SHARED_SIGMA_RANGE
     precond = preconditioning.build(scheme, sigma_data=0.5)
@@ -132,7 +142,9 @@ def test_every_setup_trains_on_the_range(scheme: str) -> None:
 
 def test_a_diverged_network_is_an_error() -> None:
     with pytest.raises(NonFiniteError, match="denoising error"):
-        squared_errors(lambda x, s: x * float("nan"), images(3), sigmas=[1.0], noise_seed=0)
+        squared_errors(
+            lambda x, sigma, condition: x * float("nan"), images(3), sigmas=[1.0], noise_seed=0
+        )
 
 
 @pytest.mark.parametrize("sigmas", [[], [0.0, 1.0], [-1.0], [float("nan")]])
@@ -151,6 +163,26 @@ def test_optimal_errors_must_match_and_be_positive() -> None:
 
 def test_three_dimensions_too() -> None:
     volumes = torch.zeros(2, 1, 4, 4, 4)
-    errors = squared_errors(lambda x, s: x, volumes, sigmas=[1.0], noise_seed=0)
+    errors = squared_errors(identity, volumes, sigmas=[1.0], noise_seed=0)
     assert errors.shape == (2, 1)
     assert 0.4 < errors.mean() < 1.8  # chi-square of 128 voxels, 4 sd
+
+
+@pytest.mark.parametrize("batch_size", [2, 64])
+def test_each_picture_is_denoised_with_its_own_condition(batch_size: int) -> None:
+    """A D that adds the class to its estimate errs by the class's square on a clean picture."""
+
+    def shifted(x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        assert condition.classes is not None
+        return torch.zeros_like(x) + condition.classes.view(-1, 1, 1, 1)
+
+    classes = torch.tensor([0, 3, 1, 4, 2])
+    errors = squared_errors(
+        shifted,
+        np.zeros((5, 1, 4, 4), np.float32),
+        sigmas=[0.1, 2.0],
+        noise_seed=0,
+        condition=Condition(classes=classes),
+        batch_size=batch_size,
+    )
+    np.testing.assert_allclose(errors, np.array([[0, 9, 1, 16, 4]] * 2).T)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from bench import doors
 from bench.errors import BenchError
 from bench.metrics.extractors import extract, load_extractor
-from bench.metrics.nonfinite import NonFiniteError
+from bench.nonfinite import NonFiniteError
 
-OWN = """
+MINE = """
 import torch
 from bench.metrics.extractors import Extractor
 
@@ -35,19 +36,23 @@ def wrong():
 
 def fails():
     raise KeyError("why")
+
+number = 3
 """
 GOOD = "torch.stack([x.mean((1, 2, 3)), x.std((1, 2, 3))], 1)"
 
 
-def own(folder: Path, *, name: str = "own", result: str = GOOD, extra: str = "") -> str:
+def written(folder: Path, *, name: str = "mine", result: str = GOOD, extra: str = "") -> str:
     path = folder / "mine.py"
-    path.write_text(OWN.format(name=name, result=result, extra=extra))
+    path.write_text(MINE.format(name=name, result=result, extra=extra))
     return f"{path}:build"
 
 
 def test_a_users_own(tmp_path: Path) -> None:
-    extractor = load_extractor(own(tmp_path))
-    assert extractor.metric == "fd_own"
+    spec = written(tmp_path)
+    extractor = load_extractor(spec)
+    assert extractor.metric == "fd_mine"
+    assert doors.VERDICTS[spec] == "extractor mine.py:build passes 11 conformance checks"
     pictures = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
     np.testing.assert_allclose(extract(extractor, pictures)[:, 0], pictures.mean((1, 2, 3)))
 
@@ -64,34 +69,36 @@ def test_a_users_own(tmp_path: Path) -> None:
 )
 def test_a_broken_one_is_refused(tmp_path: Path, result: str, rule: str) -> None:
     with pytest.raises(BenchError, match=rule):
-        load_extractor(own(tmp_path, result=result))
+        load_extractor(written(tmp_path, result=result))
 
 
 def test_only_clean_fid_may_be_called_fid(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="metric is called fd_own"):
-        load_extractor(own(tmp_path, extra='metric = "fid"'))
+    with pytest.raises(BenchError, match="metric is called fd_mine"):
+        load_extractor(written(tmp_path, extra='metric = "fid"'))
 
 
 @pytest.mark.parametrize("name", ["randconv", "Has Space", ""])
 def test_a_name_that_would_mislead_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BenchError, match="its name"):
-        load_extractor(own(tmp_path, name=name))
+        load_extractor(written(tmp_path, name=name))
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
         ("randcnv", "did you mean 'randconv'"),
-        ("nowhere.py:build", "there is no file nowhere.py"),
-        ("{own}:nothing", "has no function 'nothing'"),
-        ("{own}:wrong", "returned int"),
-        ("{own}:fails", "cannot be built: KeyError: 'why'"),
+        ("nowhere.py:build", "extractor file nowhere.py does not exist"),
+        ("{file}:nothing", "has no 'nothing'"),
+        ("{file}:number", "names no function"),
+        ("{file}", "names no function"),
+        ("{file}:wrong", "returned int"),
+        ("{file}:fails", "cannot be built: KeyError: 'why'"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path: Path, spec: str, message: str) -> None:
-    path = own(tmp_path).removesuffix(":build")
+    path = written(tmp_path).removesuffix(":build")
     with pytest.raises(BenchError, match=message):
-        load_extractor(spec.replace("{own}", path))
+        load_extractor(spec.replace("{file}", path))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +118,7 @@ def test_non_finite_features_are_an_error() -> None:
 
 
 def test_digest_covers_the_identity(tmp_path: Path) -> None:
-    first = load_extractor(own(tmp_path)).digest
-    assert load_extractor(own(tmp_path)).digest == first
-    assert load_extractor(own(tmp_path, extra='version = "2"')).digest != first
-    assert load_extractor(own(tmp_path, name="other")).digest != first
+    first = load_extractor(written(tmp_path)).digest
+    assert load_extractor(written(tmp_path)).digest == first
+    assert load_extractor(written(tmp_path, extra='version = "2"')).digest != first
+    assert load_extractor(written(tmp_path, name="other")).digest != first

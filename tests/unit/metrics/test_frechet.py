@@ -16,11 +16,10 @@ from bench.metrics.frechet import (
     FeatureStatistics,
     Float64,
     FrechetReference,
-    distance_of_statistics,
     frechet_distance,
 )
-from bench.metrics.nonfinite import NonFiniteError
 from bench.metrics.randconv import build
+from bench.nonfinite import NonFiniteError
 from tests.unit.metrics.pictures import blurred, echo_like
 
 
@@ -82,17 +81,9 @@ def test_order_of_samples_does_not_matter() -> None:
     assert first == pytest.approx(second, rel=1e-10)  # float64 sums in another order
 
 
-def test_two_ranks_equal_one() -> None:
-    reference = FrechetReference.of_features(draw(300, 16, 0), digest="")
-    a = draw(200, 16, 1, shift=0.2) + 1e3  # a far mean is where sums of squares would cancel
-    one = FeatureStatistics.of(a)
-    two = FeatureStatistics.of(a[:70]).merge(FeatureStatistics.of(a[70:]))
-    assert two.n == one.n
-    np.testing.assert_allclose(two.mean, one.mean, rtol=1e-12)
-    np.testing.assert_allclose(two.cov, one.cov, rtol=1e-8, atol=1e-9)
-    np.testing.assert_allclose(one.cov, np.cov(a.T), rtol=1e-8, atol=1e-9)
-    merged = distance_of_statistics(reference, two)
-    assert merged == pytest.approx(frechet_distance(reference, a).value, rel=1e-9)
+def test_a_far_mean_does_not_cancel() -> None:
+    a = draw(200, 16, 1, shift=0.2) + 1e3  # where sums of squares would
+    np.testing.assert_allclose(FeatureStatistics.of(a).cov, np.cov(a.T), rtol=1e-8, atol=1e-9)
 
 
 def test_jackknife_by_the_slow_way() -> None:

@@ -106,10 +106,10 @@ def test_distance_rises_with_damage(
 def test_distance_rises_as_modes_drop(reference: FrechetReference) -> None:
     """Mean over which modes are kept: one lucky mode may sit near the centre of all."""
     extractor = build()
-    own = [extract(extractor, echo_like(240, seed=10 + m, modes=[m])) for m in range(MODES)]
+    by_mode = [extract(extractor, echo_like(240, seed=10 + m, modes=[m])) for m in range(MODES)]
 
     def mean_distance(kept: int) -> float:
-        sets = [[own[(first + k) % MODES] for k in range(kept)] for first in range(MODES)]
+        sets = [[by_mode[(first + k) % MODES] for k in range(kept)] for first in range(MODES)]
         mixed = [np.concatenate([f[: 240 // kept] for f in members]) for members in sets]
         return float(np.mean([frechet_distance(reference, m).value for m in mixed]))
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from bench.diffusion import preconditioning
 from bench.errors import BenchError
+from bench.methods.diffusion import Diffusion
 from bench.metrics.stability import WARMUP, WINDOW, loss_stability
-from bench.train.diffusion_method import DiffusionObjective
+from bench.tasks.generate import GenerateTask
 from bench.train.loop import Training
 from bench.train.objective import Batch, Terms
-from bench.workloads.generate import GenerateTask
 from tests.fakes.trials import net_of, tiny, write_cache
 
 Float64 = NDArray[np.float64]
@@ -39,7 +39,7 @@ def series(n: int, sd: float, *, seed: int = 0, scheme: str = "edm") -> tuple[Fl
 def test_spread_of_log_normal_noise(n: int, sd: float) -> None:
     got = loss_stability(*series(n, sd))
     # a MAD of 1,800 samples is known to 2 %; taken four times
-    assert got.rel_spread == pytest.approx(sd, rel=0.08 if n == 2000 else 0.025)
+    assert got.loss_rel_spread == pytest.approx(sd, rel=0.08 if n == 2000 else 0.025)
     assert got.spikes_per_1k == 0
     assert got.used == n - int(WARMUP * n)
     assert got.left_out == 0
@@ -47,13 +47,15 @@ def test_spread_of_log_normal_noise(n: int, sd: float) -> None:
 
 def test_spread_is_unbiased() -> None:
     """The fit's own parameters take up some of the spread; that is put back."""
-    got = [loss_stability(*series(4000, 0.3, seed=s)).rel_spread or np.nan for s in range(40)]
+    got = [loss_stability(*series(4000, 0.3, seed=s)).loss_rel_spread or np.nan for s in range(40)]
     # 40 series of 3,600 samples: 0.2 %; without the correction 2-3 % are missing
     assert np.mean(got) == pytest.approx(0.3, rel=0.012)
 
 
 def test_independent_samples_scatter_like_one() -> None:
-    got = [loss_stability(*series(8000, 0.3, seed=s)).window_scatter or np.nan for s in range(20)]
+    got = [
+        loss_stability(*series(8000, 0.3, seed=s)).loss_window_scatter or np.nan for s in range(20)
+    ]
     # 112 windows each: 10 % a series, 2.3 % in the mean; the trend takes up a little
     assert np.mean(got) == pytest.approx(1.0, abs=0.08)
 
@@ -64,9 +66,9 @@ def test_a_wandering_loss_scatters_more() -> None:
     calm, wild = (loss_stability(sigma, e) for e in (error, error * np.exp(wave)))
     # a wave of amplitude a adds a^2/2 to each sample and 64 times that to a window's score
     expected = np.sqrt(1 + WINDOW * 0.15**2 / 2 / 0.3**2)
-    assert wild.window_scatter is not None
-    assert calm.window_scatter is not None
-    assert wild.window_scatter / calm.window_scatter == pytest.approx(expected, rel=0.25)
+    assert wild.loss_window_scatter is not None
+    assert calm.loss_window_scatter is not None
+    assert wild.loss_window_scatter / calm.loss_window_scatter == pytest.approx(expected, rel=0.25)
 
 
 def test_no_spike_in_spikeless_series() -> None:
@@ -93,8 +95,8 @@ def test_one_hard_picture_is_no_spike() -> None:
     assert loss_stability(sigma, error).spikes_per_1k == 0
 
 
-@pytest.mark.parametrize("scheme", sorted(preconditioning.TABLE))
-@pytest.mark.parametrize("weighting", sorted(preconditioning.TABLE))
+@pytest.mark.parametrize("scheme", sorted(preconditioning.PRECONDITIONINGS.table))
+@pytest.mark.parametrize("weighting", sorted(preconditioning.PRECONDITIONINGS.table))
 def test_loss_weight_does_not_matter(scheme: str, weighting: str) -> None:
     sigma, error = series(20_000, 0.3, scheme=scheme)
     for k in range(6):
@@ -104,13 +106,13 @@ def test_loss_weight_does_not_matter(scheme: str, weighting: str) -> None:
     plain, weighted = loss_stability(sigma, error), loss_stability(sigma, weight * error)
     # 1/sigma^2 is exactly quadratic in the logarithm; EDM's weight bends within the end bins
     rel = 0.02 if weighting == "edm" else 1e-6
-    assert weighted.rel_spread == pytest.approx(plain.rel_spread, rel=rel)
-    assert weighted.window_scatter == pytest.approx(plain.window_scatter, rel=rel)
+    assert weighted.loss_rel_spread == pytest.approx(plain.loss_rel_spread, rel=rel)
+    assert weighted.loss_window_scatter == pytest.approx(plain.loss_window_scatter, rel=rel)
     assert weighted.spikes_per_1k == plain.spikes_per_1k
     assert plain.spikes_per_1k == pytest.approx(6 / 282 * 1000, rel=0.01)
 
 
-class Spiky(DiffusionObjective):
+class Spiky(Diffusion):
     """Diffusion with a spike of 64 samples in the squared error, where the samples say."""
 
     def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
@@ -136,13 +138,13 @@ def test_batch_size_does_not_matter(tmp_path: Path) -> None:
         assert len(log["loss"]) == n // batch
         results.append(loss_stability(log["sigma"], log["sq_error"]))
     first = results[0]
-    assert first.rel_spread is not None
-    assert first.rel_spread > 0.05
+    assert first.loss_rel_spread is not None
+    assert first.loss_rel_spread > 0.05
     assert first.spikes_per_1k == pytest.approx(1000 / 29, rel=0.01)  # one in 1844 / 64 windows
     for other in results[1:]:
         # convolutions of another batch round otherwise: 1e-6 of an error, moving medians as much
-        assert other.rel_spread == pytest.approx(first.rel_spread, rel=1e-3)
-        assert other.window_scatter == pytest.approx(first.window_scatter, rel=1e-3)
+        assert other.loss_rel_spread == pytest.approx(first.loss_rel_spread, rel=1e-3)
+        assert other.loss_window_scatter == pytest.approx(first.loss_window_scatter, rel=1e-3)
         assert other.spikes_per_1k == first.spikes_per_1k
         assert (other.used, other.left_out) == (first.used, first.left_out)
 
@@ -157,14 +159,14 @@ def test_shares_are_of_steps() -> None:
 def test_an_accumulated_scale_does_not_matter() -> None:
     sigma, error = series(5000, 0.3)
     a, b = loss_stability(sigma, error), loss_stability(sigma, 1e6 * error)
-    assert a.rel_spread == pytest.approx(b.rel_spread, rel=1e-6)
+    assert a.loss_rel_spread == pytest.approx(b.loss_rel_spread, rel=1e-6)
 
 
 def test_sigma_explains_the_swing() -> None:
     """The raw loss swings by orders of magnitude; what is left is what was put in."""
     sigma, error = series(20_000, 0.1, scheme="ve")
     assert np.std(np.log(error)) > 1
-    assert loss_stability(sigma, error).rel_spread == pytest.approx(0.1, rel=0.03)
+    assert loss_stability(sigma, error).loss_rel_spread == pytest.approx(0.1, rel=0.03)
 
 
 def test_non_finite_samples_are_left_out_and_counted() -> None:
@@ -174,7 +176,7 @@ def test_non_finite_samples_are_left_out_and_counted() -> None:
     got = loss_stability(sigma, error)
     assert got.left_out == 10
     assert got.used == clean.used - 10
-    assert got.rel_spread == pytest.approx(clean.rel_spread, rel=0.02)
+    assert got.loss_rel_spread == pytest.approx(clean.loss_rel_spread, rel=0.02)
 
 
 def test_few_levels_of_sigma() -> None:
@@ -182,15 +184,16 @@ def test_few_levels_of_sigma() -> None:
     rng = np.random.default_rng(0)
     sigma = rng.choice([0.1, 1.0, 10.0], 6000)
     error = sigma**2 * np.exp(0.2 * rng.standard_normal(6000))
-    assert loss_stability(sigma, error).rel_spread == pytest.approx(0.2, rel=0.06)
+    assert loss_stability(sigma, error).loss_rel_spread == pytest.approx(0.2, rel=0.06)
     constant = loss_stability(np.full(6000, 0.5), error / sigma**2)
-    assert constant.rel_spread == pytest.approx(0.2, rel=0.06)
+    assert constant.loss_rel_spread == pytest.approx(0.2, rel=0.06)
 
 
 def test_short_series_say_nothing() -> None:
     got = loss_stability(*series(100, 0.3), clipped=[True, False])
     numbers = dataclasses.asdict(got)
-    assert numbers["rel_spread"] is numbers["spikes_per_1k"] is numbers["window_scatter"] is None
+    assert numbers["loss_rel_spread"] is numbers["spikes_per_1k"] is None
+    assert numbers["loss_window_scatter"] is None
     assert got.clipped_share == 0.5
     assert got.nonfinite_share is None
     assert loss_stability([], []).used == 0

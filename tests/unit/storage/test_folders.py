@@ -19,7 +19,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_shared_folder_comes_whole_and_is_fetched_once(place: Place, tmp_path: Path) -> None:
     cache = tmp_path / "cache" / "abc"
     cache.mkdir(parents=True)
-    for name in ("images.u8", "frames.npz", "index.json", "reference-1-train-9.npz"):
+    for name in ("images.bin", "frames.npz", "index.json", "reference-1-train-9.npz"):
         (cache / name).write_bytes(name.encode() * 50)
     with pytest.raises(StorageError, match="nothing is shared"):
         folders.fetch(place, tmp_path / "node" / "abc")
@@ -30,7 +30,7 @@ def test_a_shared_folder_comes_whole_and_is_fetched_once(place: Place, tmp_path:
     assert content(node) == content(cache)
     assert folders.fetch(place, node) == 0
     (cache / "reference-1-train-7.npz").write_bytes(b"of another protocol")
-    (node / "images.u8").write_bytes(b"cut")  # a download that was killed
+    (node / "images.bin").write_bytes(b"cut")  # a download that was killed
     assert folders.share(cache, place) == 1
     assert folders.fetch(place, node) == 2
     assert content(node) == content(cache)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.config import DataConfig, TaskConfig, TrialConfig
+from backbones.inputs import Inputs
+from bench.config import DataConfig, TaskConfig, TrialConfig, digest
 from bench.run import Report
+from bench.sweep.cost.equal import Equal
 from bench.sweep.deciding.resolve import Frame, default_params
-from bench.sweep.record.journal import Journal, Record
+from bench.sweep.record.journal import Journal
+from bench.sweep.record.plan import Plan, SharedFrame, SweepBudget
 from bench.sweep.running.engine import Engine
-from bench.workloads.echo import SMOKE
+from bench.workloads.echo import SMOKE, WORKLOAD
+from leaderboards.measures import Measure
 from search_spaces.echo_space import space
 
 SECONDS = {"train": 0.0, "sample": 0.0, "measure": 0.0}
+
+
+SCORE = Measure(key="fd_fake", title="fd_fake", direction="lower")
+TASK = TaskConfig(kind="generate", inputs=Inputs(spatial=(16, 16), channels=1, out_channels=1))
 
 
 def frame(**changes: Any) -> Frame:
@@ -24,7 +33,8 @@ def frame(**changes: Any) -> Frame:
         "workload": "echo",
         "scale": SMOKE,
         "data": DataConfig(name="none", digest="0" * 16, simulated=True),
-        "task": TaskConfig(kind="generate", spatial=(16, 16), channels=1),
+        "task": TASK,
+        "metrics": WORKLOAD.metrics,
         "device": "cpu",
         "precision": "float32",
         "threads": 1,
@@ -32,27 +42,59 @@ def frame(**changes: Any) -> Frame:
     return Frame(**{**body, **changes})
 
 
-def plan(**changes: Any) -> Record:
-    """A plan record like make_plan's, as far as the engine reads it."""
-    cells = [[a, p] for p in SMOKE.choices.preconditionings for a in SMOKE.choices.architectures]
-    body: Record = {
+def plan(*, score: Measure = SCORE, **changes: Any) -> Plan:
+    """A plan like make_plan's, as far as the engine reads it."""
+    cells = tuple(
+        {"architecture": a, "preconditioning": p}
+        for p in SMOKE.choices.preconditionings
+        for a in SMOKE.choices.architectures
+    )
+    body: dict[str, Any] = {
         "sweep": "fake-1",
         "workload": "echo",
+        "workload_door": "echo",
         "scale": "smoke",
+        "scale_digest": digest(dataclasses.asdict(SMOKE)),
         "trials": 30,
         "seed": 0,
         "space": "echo",
-        "sampler": "tpe",
+        "space_digest": "",
+        "search": "tpe",
         "startup_trials": len(cells),
         "prune": True,
-        "rungs": list(SMOKE.rungs),
-        "keep": list(SMOKE.keep),
+        "rungs": SMOKE.rungs,
+        "keep": SMOKE.keep,
+        "cell_axes": WORKLOAD.cell_axes,
         "cells": cells,
-        "defaults": [default_params(SMOKE, a, p) for a, p in cells],
-        "confirm": [],
+        "defaults": tuple(default_params(SMOKE, cell) for cell in cells),
+        "fixed": {},
+        "backbones": (),
+        "equal": Equal(amount=SMOKE.budget_tflop).record(),
         "concurrency": 1,
+        "fixed_concurrency": True,
+        "workers": 1,
+        "budget": SweepBudget(),
+        "frame": SharedFrame(
+            data=DataConfig(name="none", digest="0" * 16, simulated=True),
+            task=TASK,
+            device="cpu",
+            precision="float32",
+            threads=1,
+        ),
+        "data": {"name": "none", "digest": "0" * 16, "simulated": True, "notes": []},
+        "score": score,
+        "measures": (dataclasses.replace(score, key=f"eval/{score.key}"),),
+        "protocol": {
+            "metric": score.key,
+            "direction": score.direction,
+            "scale": score.scale,
+            "unit": score.unit,
+        },
+        "protocol_digest": "p" * 16,
+        "device": {"device_name": "fake", "cores": 2, "gpus": 0, "text": "fake"},
+        "versions": {},
     }
-    return {**body, **changes}
+    return Plan(**{**body, **changes})
 
 
 @dataclass
@@ -77,7 +119,7 @@ class World:
             yield Report(
                 phase="rung",
                 nimg=rungs[rung],
-                metrics={"rung/fd": value},
+                metrics={"rung/fd_fake": value},
                 seconds=SECONDS,
                 rung=rung,
                 value=value,
@@ -91,7 +133,7 @@ def end(nimg: int, outcome: str, cause: str) -> Report:
 
 def smooth(config: TrialConfig, rung: int) -> float:
     """Best at lr 2e-3; architectures differ; falls from rung to rung."""
-    offset = 0.2 * sorted(SMOKE.sizes).index(config.method.backbone)
+    offset = 0.2 * sorted(SMOKE.choices.architectures).index(config.method.backbone)
     return (abs(math.log10(config.train.lr / 2e-3)) + offset + 1) / (rung + 1) + config.seed % 7
 
 
@@ -110,14 +152,14 @@ def valley(config: TrialConfig, rung: int) -> float | str:
 
 
 def open_engine(
-    folder: Path, body: Record | None = None, *, journal: Journal | None = None, **changes: Any
+    folder: Path, body: Plan | None = None, *, journal: Journal | None = None, **changes: Any
 ) -> Engine:
     """An engine on a journal in `folder`; a new journal gets the plan."""
     opened = journal or Journal(folder / "fake-1" / "journal.jsonl")
     extra: dict[str, Any] = {"frame": frame(), "space": space, "choices": SMOKE.choices}
     engine = Engine(opened, **{**extra, **changes})
     if not opened.records:
-        engine.write("plan", **(body or plan()))
+        engine.write("plan", **(body or plan()).body())
     return engine
 
 
@@ -128,7 +170,7 @@ def drive(engine: Engine, world: World, *, at_most: int = 10_000) -> list[int]:
     running: dict[int, Iterator[Report]] = {}
     for _ in range(at_most):
         while (trial := engine.next()) is not None:
-            config = TrialConfig.from_dict(trial.suggestion["config"])
+            config = TrialConfig.from_dict(trial.suggestion.config)
             handed.append(trial.number)
             engine.started(trial.number, "here", 1)
             running[trial.number] = world.steps(trial.number, config)

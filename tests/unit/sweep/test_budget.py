@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import Report
 from bench.sweep.cost import budget
-from bench.sweep.record.history import History, Trial
-from bench.sweep.record.journal import Journal, Record
+from bench.sweep.record.history import History
+from bench.sweep.record.journal import Journal
+from bench.sweep.record.plan import SweepBudget
 from bench.sweep.running.engine import LOSSES, Engine
 from tests.unit.sweep.fakes import World, drive, frame, open_engine, plan, smooth
+from tests.unit.sweep.written import plan_record, suggest
 
 STEP_SEC = 10.0  # of the clock below, from one report to the next
 
@@ -46,7 +49,9 @@ class Slow(World):
 def budgeted(
     folder: Path, clock: Clock, wall: float | None, device: float | None, **more: Any
 ) -> Engine:
-    body = plan(trials=None, budget={"wall_sec": wall, "device_sec": device}, prune=False, **more)
+    body = plan(
+        trials=None, budget=SweepBudget(wall_sec=wall, device_sec=device), prune=False, **more
+    )
     journal = Journal(folder / "fake-1" / "journal.jsonl", clock)
     engine = open_engine(folder, body, journal=journal)
     engine.write("session", event="open", host="here", pid=1)
@@ -65,8 +70,8 @@ def test_a_budget_ends_the_sweep_within_one_report(tmp_path: Path, kind: str) ->
     limits = (limit, None) if kind == "wall" else (None, limit)
     engine = budgeted(tmp_path, clock, *limits)
     drive(engine, slow(clock))
-    found = engine.spent()
-    used = found.wall_sec if kind == "wall" else found.device_sec
+    spent = engine.spent()
+    used = spent.wall_sec if kind == "wall" else spent.device_sec
     assert limit - 3 * STEP_SEC <= used <= limit + STEP_SEC
     assert engine.complete
     assert engine.exhausted
@@ -79,7 +84,8 @@ def test_the_trial_running_when_it_is_spent_waits(tmp_path: Path) -> None:
     drive(engine, slow(clock))
     (trial,) = engine.history.trials.values()
     assert (trial.outcome, trial.cause) == ("interrupted", budget.SPENT)
-    engine.write("extend", plan={"budget": budget.more(engine.plan, 400.0, None)})
+    more = dataclasses.asdict(budget.more(engine.plan, 400.0, None))
+    engine.write("extend", plan={"budget": more})
     again = Engine(engine.journal, engine.frame, engine.space, engine.choices)
     drive(again, slow(clock))
     assert again.history.trials[0].outcome == "completed"
@@ -91,28 +97,26 @@ def test_no_trial_is_begun_that_would_not_reach_its_first_rung(tmp_path: Path) -
     trial = next(iter([engine.next()]))
     assert trial is not None
     engine.started(trial.number, "here", 1)
-    for report in slow(clock).steps(0, TrialConfig.from_dict(trial.suggestion["config"])):
+    for report in slow(clock).steps(0, TrialConfig.from_dict(trial.suggestion.config)):
         engine.reported(0, report)
     need = sum(engine.history.trials[0].rung_seconds[0].values())
     used = engine.spent().device_sec
     for left, begins in ((need - 1, False), (need + 1, True)):
-        engine.history.plan["budget"] = {"wall_sec": None, "device_sec": used + left}
+        engine.write("extend", plan={"budget": {"device_sec": used + left}})
         assert budget.too_little_left(engine.history, clock.t) is not begins
 
 
 def test_device_seconds_count_threads_workers_and_shares_of_a_device() -> None:
-    def trial(device: str, **more: Any) -> Record:
-        train = {"device": device, "threads": 3, **more.pop("train", {})}
-        return {"config": {"train": train}, **more}
+    def counted(device: str, workers: int = 1, slot: float | None = None) -> float:
+        train = {"rungs_nimg": [8], "device": device, "threads": 3, "workers": workers}
+        record = {**suggest(0), "config": {"train": train}, "slot": slot}
+        return History([plan_record(), record]).trials[0].devices
 
-    def counted(**body: Any) -> float:
-        return Trial(0, trial(**body), 0.0).devices
-
-    assert counted(device="cpu") == 3
-    assert counted(device="cpu", train={"workers": 2}) == 6
-    assert counted(device="cuda") == 1
-    assert counted(device="cuda", slot=0.25) == 0.25
-    assert counted(device="cuda", train={"workers": 4}) == 4
+    assert counted("cpu") == 3
+    assert counted("cpu", workers=2) == 6
+    assert counted("cuda") == 1
+    assert counted("cuda", slot=0.25) == 0.25
+    assert counted("cuda", workers=4) == 4
 
 
 @pytest.mark.parametrize(
@@ -130,8 +134,8 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_what_is_left_is_said() -> None:
-    found = budget.Spent(wall_sec=5400, device_sec=7200, wall_left=1800, device_left=-36)
-    first, second = budget.left_text(found, gpu=False)
+    spent = budget.Spent(wall_sec=5400, device_sec=7200, wall_left=1800, device_left=-36)
+    first, second = budget.left_text(spent, gpu=False)
     assert first == "wall clock: 90.00 of 120.00 min spent, 30.00 min unspent"
     assert second == "CPU-hours: 2.00 of 1.99 h spent, 0.01 h over"
 
@@ -160,7 +164,7 @@ def test_a_lost_trial_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     heard = 0
     while (trial := engine.next()) is not None:
         engine.started(trial.number, "here", 1)
-        config = TrialConfig.from_dict(trial.suggestion["config"])
+        config = TrialConfig.from_dict(trial.suggestion.config)
         for report in world.steps(trial.number, config):
             over = engine.reported(trial.number, report)
             heard += 1
@@ -170,11 +174,11 @@ def test_a_lost_trial_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
                 assert engine.lost(trial.number, "its node left")
                 break
 
-    def told(history: History) -> list[Any]:
+    def fates(history: History) -> list[Any]:
         trials = history.trials.values()
-        return [(t.suggestion["config"], t.rungs, t.outcome, t.cause) for t in trials]
+        return [(t.suggestion.config, t.rungs, t.outcome, t.cause) for t in trials]
 
-    assert told(engine.history) == told(whole.history)
+    assert fates(engine.history) == fates(whole.history)
     suggested = [r["trial"] for r in engine.journal.records if r["kind"] == "suggest"]
     assert suggested == list(range(6))
 
@@ -183,7 +187,7 @@ def test_nothing_is_told_twice_of_a_trial_taken_up_again(tmp_path: Path) -> None
     engine = open_engine(tmp_path, plan(trials=1, prune=False))
     trial = engine.next()
     assert trial is not None
-    config = TrialConfig.from_dict(trial.suggestion["config"])
+    config = TrialConfig.from_dict(trial.suggestion.config)
     for _ in range(2):  # the second life starts from nothing, and says all of it again
         engine.started(0, "here", 1)
         for report in list(World(smooth).steps(0, config))[:3]:

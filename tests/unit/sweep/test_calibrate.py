@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bench.sweep.deciding import calibration, prune
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from tests.unit.sweep.fakes import World, finished, smooth
-from tests.unit.sweep.test_history import report, suggest
+from tests.unit.sweep.written import plan_record, report, suggest
 
 FRACTIONS = (0.25, 0.5, 1.0)
 
@@ -57,18 +58,17 @@ def test_correlations_are_with_the_last_rung_and_lie_in_their_intervals() -> Non
 
 def test_a_resampled_sweep_is_run_by_the_rule_that_prunes() -> None:
     """Places, one sweep at a time, against `prune.stops` on a journal."""
-    rng, keep, protected = np.random.default_rng(3), [0.35, 0.6], 4
+    rng, keep, protected = np.random.default_rng(3), (0.35, 0.6), 4
     for _ in range(10):
         table = np.round(values(rng, 20, 0.8, 0.4))  # with ties
-        plan = {"kind": "plan", "t": 0.0, "prune": True, "rungs": FRACTIONS, "keep": keep}
-        history, gone = History([plan]), set()
+        history, gone = History([plan_record(rungs=FRACTIONS, keep=keep)]), set()
         for rung in range(2):
             for number in range(20):
                 if rung == 0:
                     history.apply(suggest(number, protected=number < protected))
                 if number not in gone:
                     history.apply(report(number, rung + 1, rung, value=table[number, rung]))
-                    if prune.stops(plan, history, history.trials[number], rung):
+                    if prune.stops(history.plan, history, history.trials[number], rung):
                         gone.add(number)
         going = np.ones((1, 20), bool)
         for rung in range(2):
@@ -130,8 +130,6 @@ def unpruned(folder: Path, **changes: Any) -> Any:
     more = {
         "scale_digest": "0123",
         "protocol_digest": "abcdef0123456789",
-        "data": {"simulated": True},
-        "notes": [],
         "startup_trials": 16,  # all drawn at random, as bench calibrate does
     }
     return finished(folder, World(smooth), trials=16, prune=False, **{**more, **changes}).history
@@ -139,26 +137,27 @@ def unpruned(folder: Path, **changes: Any) -> Any:
 
 def test_measured_stored_and_used_by_a_plan_of_the_same_protocol(tmp_path: Path) -> None:
     history, home = unpruned(tmp_path), Home(tmp_path)
-    found = calibration.measure(history)
-    assert found.trials == 16
-    assert [r.fraction for r in found.rungs] == history.plan["rungs"][:-1]
+    measured = calibration.measure(history)
+    assert measured.trials == 16
+    assert tuple(r.fraction for r in measured.rungs) == history.plan.rungs[:-1]
     # the formula of these trials falls alike from rung to rung: the first knows the last
-    assert found.keep == [calibration.SHARES[0]] * 2
-    calibration.store(home, found)
-    plan = {**history.plan, "prune": True}
-    assert calibration.load(home, plan) == found
+    assert measured.keep == [calibration.SHARES[0]] * 2
+    calibration.store(home, measured)
+    plan = dataclasses.replace(history.plan, prune=True)
+    assert calibration.load(home, plan) == measured
     used = calibration.applied(home, plan)
-    assert used["keep"] == found.keep
-    assert "measured on 16 unpruned trials (fake-1)" in used["notes"][-1]
+    assert used.keep == tuple(measured.keep)
+    assert "measured on 16 unpruned trials (fake-1)" in used.notes[-1]
     for change in (
         {"protocol_digest": "0" * 16},
         {"scale_digest": "4567"},
         {"space": "/my/own.py", "space_digest": "89ab"},
     ):
-        other = calibration.applied(home, {**plan, **change})
-        assert other["keep"] == plan["keep"]
-        assert "the preset's own; bench calibrate echo" in other["notes"][-1]
-    assert calibration.applied(home, {**plan, "prune": False}) == {**plan, "prune": False}
+        other = calibration.applied(home, dataclasses.replace(plan, **change))
+        assert other.keep == plan.keep
+        assert "the preset's own; bench calibrate echo" in other.notes[-1]
+    unchanged = dataclasses.replace(plan, prune=False)
+    assert calibration.applied(home, unchanged) == unchanged
 
 
 def test_a_sweep_that_pruned_is_refused(tmp_path: Path) -> None:
@@ -168,9 +167,9 @@ def test_a_sweep_that_pruned_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_whose_trials_were_chosen_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="no sample of the space; take one run with --sampler"):
+    with pytest.raises(BenchError, match="no sample of the space; take one run with --search"):
         calibration.measure(unpruned(tmp_path, startup_trials=12))
-    random = unpruned(tmp_path / "random", startup_trials=12, sampler="random")
+    random = unpruned(tmp_path / "random", startup_trials=12, search="random")
     assert calibration.measure(random).trials == 16
 
 

@@ -64,9 +64,9 @@ def test_no_secret_goes_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY", "HOME_AWS_X"):
         monkeypatch.setenv(name, "hidden")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
-    told = cluster._handed_on()
-    assert told["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9000"
-    assert "hidden" not in told.values()
+    passed_on = cluster._handed_on()
+    assert passed_on["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9000"
+    assert "hidden" not in passed_on.values()
 
 
 class Dead:

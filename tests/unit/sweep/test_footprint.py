@@ -10,24 +10,39 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import backbones
-from bench.config import TrialConfig, canonical
+from backbones.inputs import Inputs
+from bench import networks
+from bench.config import TaskConfig, TrialConfig, canonical
 from bench.sweep.cost import footprint
 from bench.sweep.cost.footprint import _Alive
 from bench.sweep.cost.price import cost
-from tests.measure.memory import config
+from bench.sweep.deciding.resolve import default_params, resolve
+from bench.workloads.echo import LAPTOP
+from tests.unit.sweep.fakes import frame
+
+
+def config_of(architecture: str, width: int, side: int, batch: int) -> TrialConfig:
+    """A laptop trial of this network on square grey pictures."""
+    inputs = Inputs(spatial=(side, side), channels=1, out_channels=1)
+    everything = frame(
+        scale=dataclasses.replace(LAPTOP, budget_tflop=1e6),
+        task=TaskConfig(kind="generate", inputs=inputs),
+    )
+    cell = {"architecture": architecture, "preconditioning": "edm"}
+    params = {**default_params(LAPTOP, cell), "width": width, "batch_size": batch}
+    return resolve(everything, params, 0)
 
 
 def small(batch: int = 8, width: int = 16) -> TrialConfig:
-    return config("ddpmpp", width, 32, batch)
+    return config_of("ddpmpp", width, 32, batch)
 
 
-def with_train(told: TrialConfig, **changes: Any) -> TrialConfig:
-    return dataclasses.replace(told, train=dataclasses.replace(told.train, **changes))
+def with_train(config: TrialConfig, **changes: Any) -> TrialConfig:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
 
 
-def gb(told: TrialConfig) -> footprint.Footprint:
-    return footprint.predict(told)
+def gb(config: TrialConfig) -> footprint.Footprint:
+    return footprint.predict(config)
 
 
 def test_what_is_alive_at_once_is_counted_exactly() -> None:
@@ -44,27 +59,26 @@ def test_what_is_alive_at_once_is_counted_exactly() -> None:
 
 
 def test_the_state_is_counted_from_the_parameters() -> None:
-    told = small()
-    size = cost(told.task, told.method).parameters * 4
+    config = small()
+    size = cost(config.task, config.method).parameters * 4
     copies = 1 + 2 + 3  # weights, Adam's moments, three averages
-    assert gb(told).state_gb * 1e9 == pytest.approx(size * (2 * copies + 1))
+    assert gb(config).state_gb * 1e9 == pytest.approx(size * (2 * copies + 1))
 
 
 def test_activations_grow_linearly_with_the_micro_batch() -> None:
-    told = small(32)
-    half = with_train(told, micro_batch=16)
-    assert gb(told).training_gb == pytest.approx(2 * gb(half).training_gb)
-    assert gb(told).state_gb == gb(half).state_gb
+    config = small(32)
+    half = with_train(config, micro_batch=16)
+    assert gb(config).training_gb == pytest.approx(2 * gb(half).training_gb)
+    assert gb(config).state_gb == gb(half).state_gb
 
 
 def test_bf16_keeps_what_torchs_own_autocast_keeps() -> None:
     """Against autocast itself on fake tensors, which the meta device of the prediction has not."""
-    told = with_train(small(), precision="bfloat16")
-    args = {**told.method.backbone_args, "dropout": 0.5}
+    config = with_train(small(), precision="bfloat16")
+    args = {**config.method.backbone_args, "dropout": 0.5}
     with FakeTensorMode(), torch.device("cpu"):
-        made = backbones.build(
-            "ddpmpp", resolution=32, in_channels=1, out_channels=1, n_classes=0, **args
-        )
+        inputs = Inputs(spatial=(32, 32), channels=1, out_channels=1)
+        made = networks.build("ddpmpp", inputs, **args)
         x, noise = torch.zeros(1, 1, 32, 32), torch.zeros(1)
         weights = {footprint._place(p) for p in made.parameters()}
         kept: dict[int, torch.Tensor] = {}
@@ -78,10 +92,10 @@ def test_bf16_keeps_what_torchs_own_autocast_keeps() -> None:
             torch.autocast("cpu", torch.bfloat16),
         ):
             made(x, noise)
-    found = [t for place, t in kept.items() if place not in weights]
+    saved = [t for place, t in kept.items() if place not in weights]
     cast = sum(p.numel() * 2 for p in made.parameters() if p.dim() > 1)
-    real = sum(t.untyped_storage().nbytes() for t in found) - cast
-    mine = footprint._network("ddpmpp", canonical(args), (32, 32), 1, 0, "cpu").saved_bytes
+    real = sum(t.untyped_storage().nbytes() for t in saved) - cast
+    mine = footprint._network("ddpmpp", canonical(args), inputs, "cpu").saved_bytes
     # the rest is what CPU kernels save for themselves (the statistics of attention, masks)
     assert mine == pytest.approx(real, rel=0.05)
 
@@ -101,44 +115,44 @@ def test_an_optimizer_is_asked_for_its_moments() -> None:
 
 
 def test_each_worker_holds_its_share_and_the_gradients_twice() -> None:
-    told = small(32)
-    four = with_train(told, workers=4, micro_batch=8)
-    assert gb(four).training_gb == pytest.approx(gb(told).training_gb / 4)
-    weights = cost(told.task, told.method).parameters * 4
-    assert (gb(four).state_gb - gb(told).state_gb) * 1e9 == pytest.approx(weights)
-    assert gb(four).sampling_gb < gb(told).sampling_gb
+    config = small(32)
+    four = with_train(config, workers=4, micro_batch=8)
+    assert gb(four).training_gb == pytest.approx(gb(config).training_gb / 4)
+    weights = cost(config.task, config.method).parameters * 4
+    assert (gb(four).state_gb - gb(config).state_gb) * 1e9 == pytest.approx(weights)
+    assert gb(four).sampling_gb < gb(config).sampling_gb
 
 
 def test_fit_takes_the_largest_micro_batch_that_fits() -> None:
-    told = config("ncsnpp", 64, 64, 64)
-    whole = gb(told).peak_gb
-    assert footprint.fit(told, whole) == told
-    found = footprint.fit(told, whole * 0.7)
-    assert found is not None
-    assert found.train.batch_size == told.train.batch_size
-    assert 64 % found.train.micro_batch == 0
-    assert gb(found).peak_gb <= whole * 0.7
-    twice = with_train(found, micro_batch=2 * found.train.micro_batch)
+    config = config_of("ncsnpp", 64, 64, 64)
+    whole = gb(config).peak_gb
+    assert footprint.fit(config, whole) == config
+    fitted = footprint.fit(config, whole * 0.7)
+    assert fitted is not None
+    assert fitted.train.batch_size == config.train.batch_size
+    assert 64 % fitted.train.micro_batch == 0
+    assert gb(fitted).peak_gb <= whole * 0.7
+    twice = with_train(fitted, micro_batch=2 * fitted.train.micro_batch)
     assert gb(twice).peak_gb > whole * 0.7
 
 
 def test_fit_then_draws_fewer_pictures_at_once() -> None:
-    told = config("small_unet", 64, 64, 4)
+    config = config_of("small_unet", 64, 64, 4)
     big = dataclasses.replace(
-        told,
-        sample=dataclasses.replace(told.sample, batch_size=4096),
-        measure=dataclasses.replace(told.measure, n_report=4096),
+        config,
+        sample=dataclasses.replace(config.sample, batch_size=4096),
+        measure=dataclasses.replace(config.measure, n_report=4096),
     )
-    limit = gb(told).peak_gb
-    found = footprint.fit(big, limit)
-    assert found is not None
-    assert found.sample.batch_size < 4096
-    assert gb(found).peak_gb <= limit
+    limit = gb(config).peak_gb
+    fitted = footprint.fit(big, limit)
+    assert fitted is not None
+    assert fitted.sample.batch_size < 4096
+    assert gb(fitted).peak_gb <= limit
 
 
 def test_what_cannot_fit_is_none() -> None:
-    told = small()
-    assert footprint.fit(told, gb(told).base_gb) is None
+    config = small()
+    assert footprint.fit(config, gb(config).base_gb) is None
 
 
 def test_a_machine_is_shared_with_something_kept_back() -> None:

@@ -1,15 +1,17 @@
-"""Forecasts: adding up with known costs, budgets filled, and what was beside what was told."""
+"""Forecasts: adding up with known costs, budgets filled, and what was beside what was forecast."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from bench.metrics.denoising_metric import SIGMAS
 from bench.sweep.cost import budget, slots, timing
 from bench.sweep.cost.price import cost
 from bench.sweep.cost.speed import Speed
@@ -24,25 +26,27 @@ from bench.sweep.planning.forecast import (
     TRIAL_SEC,
     Forecast,
 )
+from bench.sweep.record.plan import SweepBudget
 from tests.unit.sweep.fakes import SMOKE, World, finished, frame, plan, smooth
 
 FREE = Speed(step=0.0, image=0.0, flop=0.0)
-PICTURE = 0.25  # seconds the extractor takes, where nothing else costs anything
+PICTURE = 0.25  # seconds that measuring a picture takes, where nothing else costs anything
+ARCHITECTURES = SMOKE.choices.architectures
 WHOLE = (3 * SMOKE.n_select + SMOKE.n_report) * PICTURE + TRIAL_SEC  # of a full trial, then
 
 
 @pytest.fixture
 def only_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every trial costs the same: what its pictures cost the extractor."""
+    """Every trial costs the same: what measuring its pictures takes."""
     known(monkeypatch, Pace(train=FREE, forward=FREE), PICTURE)
 
 
 def known(monkeypatch: pytest.MonkeyPatch, pace: Pace, picture_sec: float) -> None:
-    monkeypatch.setattr(timing, "paces", lambda configs, places: dict.fromkeys(SMOKE.sizes, pace))
-    monkeypatch.setattr(timing, "sec_per_picture", lambda config: picture_sec)
+    monkeypatch.setattr(timing, "paces", lambda configs, places: dict.fromkeys(ARCHITECTURES, pace))
+    monkeypatch.setattr(timing, "measuring_sec", lambda config: picture_sec)
 
 
-def told(**changes: Any) -> Forecast:
+def forecast_of(**changes: Any) -> Forecast:
     return forecast.forecast(plan(**{"prune": False, **changes}), frame())
 
 
@@ -57,7 +61,7 @@ def test_trials_expected_at_each_rung() -> None:
 def test_one_trial_costs_what_its_phases_do(monkeypatch: pytest.MonkeyPatch) -> None:
     train, forward = Speed(step=0.1, image=0.02, flop=1e-9), Speed(step=0.3, image=0.0, flop=2e-9)
     known(monkeypatch, Pace(train=train, forward=forward), 0.01)
-    config = resolve(frame(), plan()["defaults"][0], 0)
+    config = resolve(frame(), plan().defaults[0], 0)
     price, measure = cost(config.task, config.method), config.measure
     steps = config.train.budget_nimg / config.train.batch_size
     images = config.train.budget_nimg
@@ -66,30 +70,33 @@ def test_one_trial_costs_what_its_phases_do(monkeypatch: pytest.MonkeyPatch) -> 
     nfe = 2 * config.sample.steps - 1  # Heun's
     drawn = 3 * measure.n_select + measure.n_report  # three rungs, and the last look
     looking = drawn * (nfe * one + 0.01)
-    denoising = 4 * measure.n_denoise * len(measure.denoise_sigmas) * one
-    found = told(trials=1)
+    denoising = 4 * SMOKE.measure["n_denoise"] * len(SIGMAS) * one
+    expected = forecast_of(trials=1)
     whole = training + looking + denoising + TRIAL_SEC
-    of_plan = {**plan(), "forecast": dataclasses.asdict(found)}
+    of_plan = plan(forecast=dataclasses.asdict(expected))
     assert forecast.predict_sec(config, of_plan) == pytest.approx(whole)
     assert forecast.predict_sec(config, plan()) is None
-    assert found.core_seconds == pytest.approx(whole + IMPORT_SEC)
-    assert found.wall_seconds == pytest.approx(OPEN_SEC + whole + IMPORT_SEC + CLOSE_SEC)
+    assert expected.core_seconds == pytest.approx(whole + IMPORT_SEC)
+    assert expected.wall_seconds == pytest.approx(OPEN_SEC + whole + IMPORT_SEC + CLOSE_SEC)
 
 
 def test_trials_one_after_another_and_beside_each_other(only_pictures: None) -> None:
-    one = told(trials=10)
+    one = forecast_of(trials=10)
     assert one.core_seconds == pytest.approx(10 * WHOLE + IMPORT_SEC)
     taken = 10 * WHOLE + IMPORT_SEC + 9 * GAP_SEC
     assert one.wall_seconds == pytest.approx(OPEN_SEC + taken + CLOSE_SEC)
     assert one.trials_to_rung == [10, 10, 10]
-    two = told(trials=10, concurrency=2)
+    two = forecast_of(trials=10, concurrency=2)
     assert two.core_seconds == pytest.approx(10 * WHOLE + 2 * IMPORT_SEC)
     taken = 5 * WHOLE + IMPORT_SEC + 4 * GAP_SEC
     assert two.wall_seconds == pytest.approx(OPEN_SEC + taken + CLOSE_SEC)
 
 
 def test_threads_are_device_seconds_and_no_wall_seconds(only_pictures: None) -> None:
-    one, two = told(trials=5), forecast.forecast(plan(trials=5, prune=False), frame(threads=2))
+    one, two = (
+        forecast_of(trials=5),
+        forecast.forecast(plan(trials=5, prune=False), frame(threads=2)),
+    )
     assert two.core_seconds == pytest.approx(2 * one.core_seconds)
     assert two.wall_seconds == pytest.approx(one.wall_seconds)
 
@@ -99,26 +106,26 @@ def test_threads_are_device_seconds_and_no_wall_seconds(only_pictures: None) -> 
 def test_a_budget_holds_as_many_trials_as_it_pays(
     only_pictures: None, kind: str, trials: int | None
 ) -> None:
-    limits = {"wall_sec": None, "device_sec": None, kind: 1000.0}
-    found = told(trials=trials, budget=limits)
+    limits = SweepBudget(**{kind: 1000.0})
+    expected = forecast_of(trials=trials, budget=limits)
     if kind == "wall_sec":
         room = 1000.0 - budget.CLOSING_SEC - OPEN_SEC - IMPORT_SEC
-        assert found.trials == int((room + GAP_SEC) / (WHOLE + GAP_SEC))
-        assert found.wall_seconds == pytest.approx(1000.0 - budget.CLOSING_SEC + CLOSE_SEC)
+        assert expected.trials == int((room + GAP_SEC) / (WHOLE + GAP_SEC))
+        assert expected.wall_seconds == pytest.approx(1000.0 - budget.CLOSING_SEC + CLOSE_SEC)
     else:
-        assert found.trials == int((1000.0 - IMPORT_SEC) / WHOLE)
-        assert found.core_seconds == pytest.approx(1000.0)
+        assert expected.trials == int((1000.0 - IMPORT_SEC) / WHOLE)
+        assert expected.core_seconds == pytest.approx(1000.0)
 
 
 def test_device_seconds_are_spent_whole_by_trials_at_once(only_pictures: None) -> None:
-    limits = {"wall_sec": None, "device_sec": 3000.0}
+    limits = SweepBudget(device_sec=3000.0)
     body = plan(trials=None, prune=False, concurrency=3, budget=limits)
-    found = forecast.forecast(body, frame(threads=2))
-    assert found.core_seconds == pytest.approx(3000.0)
+    expected = forecast.forecast(body, frame(threads=2))
+    assert expected.core_seconds == pytest.approx(3000.0)
     rounds = (3000.0 / 6 - IMPORT_SEC) / WHOLE  # three trials of two threads in each
-    assert found.trials == 3 * int(rounds)
+    assert expected.trials == 3 * int(rounds)
     # of different lengths: one is begun as long as anything is left
-    pruned = forecast.forecast({**body, "prune": True, "keep": [0.1, 0.1]}, frame(threads=2))
+    pruned = forecast.forecast(replace(body, prune=True, keep=(0.1, 0.1)), frame(threads=2))
     assert pruned.core_seconds == pytest.approx(3000.0)
     gaps = GAP_SEC * pruned.trials / 3
     busy = pruned.wall_seconds - OPEN_SEC - CLOSE_SEC - gaps
@@ -126,35 +133,35 @@ def test_device_seconds_are_spent_whole_by_trials_at_once(only_pictures: None) -
 
 
 def test_pruning_saves_between_what_the_rule_may_and_nothing(only_pictures: None) -> None:
-    found = told(trials=200, prune=True, keep=[0.25, 0.34])
-    low, high = found.between
-    assert low < found.core_seconds < high
+    expected = forecast_of(trials=200, prune=True, keep=(0.25, 0.34))
+    low, high = expected.between
+    assert low < expected.core_seconds < high
     assert high == pytest.approx(200 * WHOLE + IMPORT_SEC)
-    expected = forecast.expected_reach(200, 12, [0.25, 0.34], True)
+    reach = forecast.expected_reach(200, 12, [0.25, 0.34], True)
     # a mean of 24 binomials of 176: 3 standard errors are 3 * 6.6 / sqrt(24)
-    assert found.trials_to_rung == pytest.approx(expected, abs=4)
+    assert expected.trials_to_rung == pytest.approx(reach, abs=4)
 
 
 def test_packed_trials_share_a_device(only_pictures: None, monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpu = frame(device="cuda", precision="bfloat16")
     body = plan(trials=8, prune=False, concurrency=8, memory_gb=80.0)
-    alone = forecast.forecast({**body, "concurrency": 1}, on_gpu)
-    packed = forecast.forecast({**body, "pack": 1, "device_gb": 80.0}, on_gpu)
+    alone = forecast.forecast(replace(body, concurrency=1), on_gpu)
+    packed = forecast.forecast(replace(body, pack=1, device_gb=80.0), on_gpu)
     assert packed.wall_seconds < alone.wall_seconds / 5
     share = slots.slot(alone.peak_gb, 80.0)
     assert packed.core_seconds == pytest.approx(8 * share * (WHOLE + IMPORT_SEC))
     assert packed.notes == ([] if torch.cuda.is_available() else [timing.ABSENT])
     half = 0.55 * alone.peak_gb  # of such a device two thirds fit: one trial at a time
-    tight = forecast.forecast({**body, "pack": 1, "device_gb": 2 * half}, on_gpu)
+    tight = forecast.forecast(replace(body, pack=1, device_gb=2 * half), on_gpu)
     assert tight.wall_seconds > alone.wall_seconds
 
 
 def test_a_forecast_goes_into_the_journal(only_pictures: None) -> None:
-    found = told(trials=3)
-    body = dataclasses.asdict(found)
+    expected = forecast_of(trials=3)
+    body = dataclasses.asdict(expected)
     assert json.loads(json.dumps(body, allow_nan=False)) == body
-    assert found.peak_gb == max(found.peak_gb_of.values())
-    assert set(found.peak_gb_of) == set(found.paces) == set(SMOKE.sizes)
+    assert expected.peak_gb == max(expected.peak_gb_of.values())
+    assert set(expected.peak_gb_of) == set(expected.paces) == set(ARCHITECTURES)
 
 
 def test_what_was_told_beside_what_was(tmp_path: Path) -> None:
@@ -169,19 +176,20 @@ def test_what_was_told_beside_what_was(tmp_path: Path) -> None:
     assert beside["wall_sec"] == (5.0, 4.0)
     assert "trial_share" not in beside  # of none seconds were predicted
     for trial, share in zip(engine.history.trials.values(), (0.5, 1.0, 2.0), strict=True):
-        trial.suggestion["predicted_sec"] = trial.wall_sec / share
+        predicted = trial.wall_sec / share
+        trial.suggestion = replace(trial.suggestion, predicted_sec=predicted)
     beside = forecast.compared(body, engine.history, 4.0)
     assert beside is not None
     assert beside["trial_share"] == pytest.approx((0.6, 1.0, 1.8))  # ends between 0.5, 1 and 2
     engine.write("session", event="open", host="here", pid=2)
     assert forecast.compared(body, engine.history, 4.0) is None
-    assert forecast.compared(None, engine.history, 4.0) is None
+    assert forecast.compared({}, engine.history, 4.0) is None
 
 
 def test_every_suggestion_says_what_seconds_are_predicted(
     only_pictures: None, tmp_path: Path
 ) -> None:
-    body = {"trials": 2, "forecast": dataclasses.asdict(told(trials=2))}
+    body = {"trials": 2, "forecast": dataclasses.asdict(forecast_of(trials=2))}
     engine = finished(tmp_path, World(smooth), **body)
-    found = [trial.suggestion["predicted_sec"] for trial in engine.history.trials.values()]
-    assert found == [round(WHOLE, 1)] * 2
+    predicted = [trial.suggestion.predicted_sec for trial in engine.history.trials.values()]
+    assert predicted == [round(WHOLE, 1)] * 2

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench.sweep.record.history import History
+from tests.unit.sweep.written import (
+    END,
+    extend,
+    outcome,
+    plan_record,
+    report,
+    session,
+    start,
+    suggest,
+)
 
-PARAMS = {"architecture": "adm", "preconditioning": "edm"}
-
-
-def suggest(
-    number: int, t: float = 0.0, protected: bool = False, origin: str = "cell", **params: Any
-) -> dict[str, Any]:
-    return {
-        "kind": "suggest",
-        "trial": number,
-        "t": t,
-        "protected": protected,
-        "origin": origin,
-        "params": {**PARAMS, **params},
-        "config": {"train": {"device": "cpu", "threads": 2}},
-    }
-
-
-def report(number: int, nimg: int, rung: int | None = None, **body: Any) -> dict[str, Any]:
-    whole: dict[str, Any] = {
-        "t": 5.0,
-        "metrics": {},
-        "seconds": {},
-        "notes": [],
-        "artifacts": [],
-        "value": None,
-    }
-    phase = "progress" if rung is None else "rung"
-    return {"kind": "report", "trial": number, "nimg": nimg, "phase": phase, "rung": rung} | {
-        **whole,
-        **body,
-    }
-
-
-def outcome(number: int, name: str, t: float = 9.0) -> dict[str, Any]:
-    return {"kind": "outcome", "trial": number, "outcome": name, "cause": "why", "t": t}
-
-
-PLAN = {"kind": "plan", "trials": 4, "rungs": [0.5, 1.0], "prune": True, "t": 0.0}
+PLAN = plan_record()
 
 
 def test_a_trial_is_what_its_records_say() -> None:
-    history = History([PLAN, suggest(0, t=1.0), {"kind": "start", "trial": 0, "t": 2.0}])
+    history = History([PLAN, suggest(0, t=1.0), start(0, 2.0)])
     trial = history.trials[0]
     assert trial.open
     assert (trial.running_since, trial.outcome) == (2.0, None)
@@ -63,44 +34,43 @@ def test_a_trial_is_what_its_records_say() -> None:
 
 
 def test_an_interrupted_trial_is_open_and_starts_again() -> None:
-    history = History([PLAN, suggest(0), {"kind": "start", "trial": 0, "t": 2.0}])
+    history = History([PLAN, suggest(0), start(0, 2.0)])
     history.apply(outcome(0, "interrupted"))
     trial = history.trials[0]
     assert trial.open
     assert history.counts() == {"interrupted": 1}
-    history.apply({"kind": "start", "trial": 0, "t": 50.0})
+    history.apply(start(0, 50.0))
     assert (trial.outcome, trial.cause, trial.running_since) == (None, "", 50.0)
     assert history.counts() == {"running": 1}
 
 
 def test_pauses_between_sessions_are_no_time_of_a_trial() -> None:
-    start = {"kind": "start", "trial": 0}
-    history = History([PLAN, suggest(0), {**start, "t": 10.0}, outcome(0, "interrupted", t=14.0)])
+    history = History([PLAN, suggest(0), start(0, 10.0), outcome(0, "interrupted", t=14.0)])
     trial = history.trials[0]
     assert trial.wall_sec == 4
-    history.apply({"kind": "session", "event": "open", "t": 1000.0})
-    history.apply({**start, "t": 1001.0})
+    history.apply(session("open", 1000.0))
+    history.apply(start(0, 1001.0))
     history.apply(report(0, 8, t=1003.0))
-    history.apply({"kind": "session", "event": "open", "t": 9000.0})  # the driver was killed
+    history.apply(session("open", 9000.0))  # the driver was killed
     assert trial.wall_sec == 4 + 2
-    history.apply({**start, "t": 9001.0})
+    history.apply(start(0, 9001.0))
     history.apply(outcome(0, "completed", t=9002.0))
     assert trial.wall_sec == 4 + 2 + 1
     assert history.device_sec(9500.0) == 2 * (4 + 2 + 1)  # it has two threads
-    history.apply({**start, "t": 9600.0})
+    history.apply(start(0, 9600.0))
     assert history.device_sec(9610.0) == 2 * (4 + 2 + 1 + 10)
 
 
 def test_an_outcome_decided_after_a_lost_driver_adds_no_time() -> None:
-    history = History([PLAN, suggest(0), {"kind": "start", "trial": 0, "t": 10.0}])
+    history = History([PLAN, suggest(0), start(0, 10.0)])
     history.apply(report(0, 8, 0, value=1.0, t=13.0))
-    history.apply({"kind": "session", "event": "open", "t": 500.0})
+    history.apply(session("open", 500.0))
     history.apply(outcome(0, "pruned", t=501.0))
     assert history.trials[0].wall_sec == 3
 
 
 def test_a_cell_counts_what_completed_or_will() -> None:
-    cell = ("adm", "edm")
+    cell = {"architecture": "adm", "preconditioning": "edm"}
     history = History([PLAN, suggest(0, protected=True), suggest(1), suggest(2, protected=True)])
     history.apply(suggest(3, preconditioning="vp", protected=True))
     assert history.cell_counts(cell) == (2, 3)  # an open unprotected one may still be pruned
@@ -115,11 +85,11 @@ def test_a_cell_counts_what_completed_or_will() -> None:
 
 
 def test_without_pruning_every_open_trial_will_complete() -> None:
-    history = History([{**PLAN, "prune": False}, suggest(0), suggest(1)])
-    assert history.cell_counts(("adm", "edm")) == (2, 2)
+    history = History([plan_record(prune=False), suggest(0), suggest(1)])
+    assert history.cell_counts({"architecture": "adm", "preconditioning": "edm"}) == (2, 2)
 
 
-def test_the_best_is_a_completed_trial_with_the_lowest_last_rung() -> None:
+def test_the_best_is_a_completed_trial_with_the_best_last_rung() -> None:
     history = History([PLAN, *(suggest(i) for i in range(4))])
     assert history.best() is None
     for number, value, name in [(0, 3.0, "completed"), (1, 1.0, "pruned"), (2, 2.0, "completed")]:
@@ -132,22 +102,15 @@ def test_the_best_is_a_completed_trial_with_the_lowest_last_rung() -> None:
     assert best.number == 2
 
 
-END = {"kind": "end", "t": 10.0, "summary": {}}
-
-
 def test_extending_and_ending() -> None:
     history = History([PLAN, suggest(0), outcome(0, "completed"), END])
     assert history.ended is not None
     more = {"trials": 6, "confirm": [{"number": 1, "of": 0}]}
-    history.apply({"kind": "extend", "t": 11.0, "plan": more})
+    history.apply(extend(11.0, **more))
     assert history.ended is None
-    assert (history.plan["trials"], history.plan["rungs"]) == (6, [0.5, 1.0])
-    history.apply({"kind": "session", "t": 12.0, "event": "open"})
+    assert (history.plan.trials, history.plan.rungs) == (6, (0.5, 1.0))
+    history.apply(session("open", 12.0))
     assert len(history.sessions) == 1
-
-
-def session(event: str, t: float) -> dict[str, Any]:
-    return {"kind": "session", "event": event, "t": t}
 
 
 def test_wall_seconds_are_those_of_the_sessions_and_no_more() -> None:
@@ -174,5 +137,5 @@ def test_losses_count_while_a_trial_gets_no_further() -> None:
 
 def test_a_trial_given_up_is_open_and_not_gone_on_with() -> None:
     history = History([PLAN, suggest(0), suggest(1)])
-    history.apply({"kind": "extend", "t": 1.0, "plan": {"given_up": [0]}})
+    history.apply(extend(1.0, given_up=[0]))
     assert [t.number for t in history.left_open] == [1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -98,14 +99,24 @@ def test_damage_before_the_end_is_refused(path: Path, record: int) -> None:
     assert not journal.is_held(path)
 
 
-def test_a_newer_format_is_refused_with_the_remedy(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (1, "was written in format 1 (this one is 2) by an older bench; go on with that one"),
+        (99, "was written in format 99 (this one is 2) by a newer bench; upgrade bench"),
+    ],
+)
+def test_another_format_is_refused_with_the_remedy(
+    path: Path, monkeypatch: pytest.MonkeyPatch, version: int, said: str
 ) -> None:
-    monkeypatch.setattr(journal, "VERSION", 2)
+    monkeypatch.setattr(journal, "VERSION", version)
     fill(path)
-    monkeypatch.setattr(journal, "VERSION", 1)
-    with pytest.raises(BenchError, match=r"newer bench \(format 2.*upgrade bench"):
-        read(path)
+    monkeypatch.undo()
+    for opening in (read, Journal):
+        with pytest.raises(BenchError, match=re.escape(said)) as refusal:
+            opening(path)
+        assert "\n" not in str(refusal.value)
+    assert not journal.is_held(path)
 
 
 def test_a_second_writer_is_refused_and_readers_are_not(path: Path) -> None:

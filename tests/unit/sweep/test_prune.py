@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ import pytest
 
 from bench.sweep.deciding.prune import stops
 from bench.sweep.record.history import History
-from tests.unit.sweep.test_history import outcome, report, suggest
+from tests.unit.sweep.written import outcome, plan_record, report, suggest
 
 KEEPS = [(1, 2), (1, 3), (1, 4), (3, 4)]
 
@@ -31,14 +32,8 @@ def oracle(values: list[float], mine: float, keep: Fraction) -> bool:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_rule_on_random_sequences(keep: tuple[int, int], seed: int) -> None:
     draw, share = random.Random(seed), Fraction(*keep)
-    plan = {
-        "kind": "plan",
-        "t": 0.0,
-        "prune": True,
-        "rungs": [0.25, 0.5, 1.0],
-        "keep": [float(share)] * 2,
-    }
-    history = History([plan])
+    history = History([plan_record(rungs=(0.25, 0.5, 1.0), keep=(float(share),) * 2)])
+    plan = history.plan
     seen: dict[int, list[float]] = {0: [], 1: [], 2: []}
     ways = set()
     for number in range(60):
@@ -64,8 +59,8 @@ def test_the_rule_on_random_sequences(keep: tuple[int, int], seed: int) -> None:
 
 
 def test_the_last_rung_and_protected_trials_are_never_stopped() -> None:
-    plan = {"kind": "plan", "t": 0.0, "prune": True, "rungs": [0.5, 1.0], "keep": [0.5]}
-    history = History([plan])
+    history = History([plan_record(keep=(0.5,))])
+    plan = history.plan
     for number, value in enumerate([1.0, 2.0, 3.0, 9.0]):
         history.apply(suggest(number, protected=number == 3))
         history.apply(report(number, 1, 0, value=value))
@@ -74,12 +69,11 @@ def test_the_last_rung_and_protected_trials_are_never_stopped() -> None:
     assert stops(plan, history, trials[2], 0)
     assert not stops(plan, history, trials[3], 0)  # worse, but protected
     assert not stops(plan, history, trials[2], 1)
-    assert not stops({**plan, "prune": False}, history, trials[2], 0)
+    assert not stops(dataclasses.replace(plan, prune=False), history, trials[2], 0)
     # The protected one's value counts: of three, one and a half round up to two places.
     assert not stops(plan, history, trials[1], 0)
 
 
 def test_the_first_at_a_rung_goes_on() -> None:
-    plan = {"kind": "plan", "t": 0.0, "prune": True, "rungs": [0.5, 1.0], "keep": [0.25]}
-    history = History([plan, suggest(0), report(0, 1, 0, value=1e9)])
-    assert not stops(plan, history, history.trials[0], 0)
+    history = History([plan_record(keep=(0.25,)), suggest(0), report(0, 1, 0, value=1e9)])
+    assert not stops(history.plan, history, history.trials[0], 0)

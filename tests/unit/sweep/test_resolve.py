@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import backbones
+from backbones import ddpmpp
+from backbones.sizes import Size
+from bench import networks
 from bench.config import MethodConfig, TrialConfig
 from bench.errors import BenchError
 from bench.sweep.cost.price import COSTLESS, cost
@@ -18,8 +20,9 @@ from bench.sweep.deciding.resolve import Frame, default_params, resolve
 from bench.workloads.echo import LAPTOP, SMOKE
 from tests.unit.sweep.fakes import frame, plan
 
-DEFAULTS = plan()["defaults"]
+DEFAULTS = plan().defaults
 FRAME = frame()
+INPUTS = FRAME.task.inputs
 
 
 def with_budget(tflop: float) -> Frame:
@@ -28,13 +31,7 @@ def with_budget(tflop: float) -> Frame:
 
 def counted(config: TrialConfig) -> int:
     """Forward and backward FLOPs of an image by PyTorch's own counter, on real tensors."""
-    net = backbones.build(
-        config.method.backbone,
-        resolution=16,
-        in_channels=1,
-        out_channels=1,
-        **config.method.backbone_args,
-    )
+    net = networks.build(config.method.backbone, INPUTS, **config.method.backbone_args)
     with FlopCounterMode(display=False) as counter:
         net(torch.zeros(1, 1, 16, 16), torch.zeros(1), None).sum().backward()
     return int(counter.get_total_flops())
@@ -78,7 +75,7 @@ def test_what_is_called_costless_changes_no_count(default: dict[str, Any], key: 
         config = dataclasses.replace(
             resolve(FRAME, default, 0), method=dataclasses.replace(method, backbone_args=args)
         )
-        net = backbones.build(method.backbone, resolution=16, in_channels=1, out_channels=1, **args)
+        net = networks.build(method.backbone, INPUTS, **args)
         counts.add((counted(config), sum(p.numel() for p in net.parameters())))
     assert len(counts) == 1
 
@@ -117,10 +114,9 @@ def test_parameters_land_where_they_belong() -> None:
     assert (train.lr, train.optimizer, train.schedule) == (3e-3, "adamw", "cosine")
     assert (train.batch_size, train.warmup_fraction) == (16, 0.2)
     assert config.method.backbone_args == {
-        **SMOKE.sizes["ddpmpp"].args,
-        "width": SMOKE.sizes["ddpmpp"].widths["wide"],
+        **dataclasses.asdict(ddpmpp.Args()),
+        **SMOKE.size("ddpmpp").arguments("wide"),
         "dropout": 0.1,
-        "augment_dim": 0,  # not asked for, and part of what was trained all the same
     }
     noise = {"P_mean": -1.0, "P_std": 1.2, "sigma_min": 0.002, "sigma_max": 80.0}
     assert config.method.preconditioning_args == noise
@@ -139,7 +135,7 @@ def test_parameters_land_where_they_belong() -> None:
         ({"droput": 0.1}, "unknown parameter 'droput'; did you mean 'dropout'?"),
         ({"P_men": 0.1}, "unknown parameter 'P_men'; did you mean 'P_mean'?"),
         ({"width": "widde"}, "unknown width of adm 'widde'; did you mean 'wide'?"),
-        ({"architecture": "ddpmp"}, "unknown architecture 'ddpmp'; did you mean 'ddpmpp'?"),
+        ({"architecture": "ddpmp"}, "unknown backbone 'ddpmp'; did you mean 'ddpmpp'?"),
         ({"preconditioning": "emd"}, "unknown preconditioning 'emd'; did you mean 'edm'?"),
         ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean 'cosine'?"),
         ({"optimizer": "adamm"}, "unknown optimizer 'adamm'; did you mean 'adam"),
@@ -152,10 +148,10 @@ def test_parameters_land_where_they_belong() -> None:
     ids=lambda v: "-".join(v) if isinstance(v, dict) else "",
 )
 def test_mistakes_are_said(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(BenchError) as found:
+    with pytest.raises(BenchError) as refusal:
         resolve(FRAME, {**DEFAULTS[0], **change}, 0)
-    assert message in str(found.value)
-    assert "\n" not in str(found.value)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("tflop", [1e-9, 1e-4, 5e-4])
@@ -171,7 +167,8 @@ def test_what_is_not_suggested_is_the_scales_default() -> None:
 
 
 def test_the_laptop_scale_resolves_in_every_corner() -> None:
-    laptop = frame(scale=LAPTOP, task=dataclasses.replace(FRAME.task, spatial=(32, 32)))
+    inputs = dataclasses.replace(INPUTS, spatial=(32, 32))
+    laptop = frame(scale=LAPTOP, task=dataclasses.replace(FRAME.task, inputs=inputs))
     for default in DEFAULTS[:4]:
         for width, batch in (("narrow", 64), ("wide", 16)):
             resolve(laptop, {**default, "width": width, "batch_size": batch}, 0)
@@ -183,8 +180,14 @@ def test_cost_names_a_networks_mistake() -> None:
         cost(FRAME.task, method)
 
 
+def cell(architecture: str, preconditioning: str) -> dict[str, str]:
+    return {"architecture": architecture, "preconditioning": preconditioning}
+
+
 def test_a_setup_has_its_own_default_learning_rate() -> None:
-    assert default_params(LAPTOP, "adm", "edm")["lr"] == 1e-3
-    assert default_params(LAPTOP, "adm", "vp")["lr"] == 3e-3
-    assert default_params(SMOKE, "adm", "vp")["lr"] == 2e-3
-    assert default_params(SMOKE, "adm", "iddpm")["lr"] == SMOKE.defaults["lr"]  # no size names it
+    assert default_params(LAPTOP, cell("adm", "edm"))["lr"] == 1e-3
+    assert default_params(LAPTOP, cell("adm", "vp"))["lr"] == 3e-3
+    assert default_params(SMOKE, cell("adm", "vp"))["lr"] == 2e-3
+    assert default_params(LAPTOP, cell("adm", "iddpm"))["lr"] == 3e-3  # all but edm are alike
+    bare = dataclasses.replace(LAPTOP, sizes={"adm": Size(args={}, widths={"default": {}}, lr={})})
+    assert default_params(bare, cell("adm", "edm"))["lr"] == LAPTOP.defaults["lr"]

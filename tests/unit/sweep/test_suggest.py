@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
+import signal
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +19,23 @@ from optuna.trial import TrialState
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.sweep.deciding import suggest as suggesting
-from bench.sweep.deciding.suggest import as_optuna, cells, offered, restore_study, suggest
+from bench.sweep.deciding.suggest import Offer, as_optuna, suggest
 from bench.sweep.planning.plan_making import check_space
 from bench.sweep.record.history import History
 from bench.sweep.record.journal import read
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from search_spaces.echo_space import space
-from tests.unit.sweep.fakes import World, cliff, finished, frame, plan, smooth, valley
+from tests.unit.sweep.fakes import (
+    World,
+    cliff,
+    finished,
+    frame,
+    open_engine,
+    plan,
+    smooth,
+    valley,
+)
 
 CHOICES = SMOKE.choices
 
@@ -51,8 +65,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def ask(history: History, number: int, **changes: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    body = {**history.plan, **changes}
-    return suggest(body, history, number, space, CHOICES, changes.pop("fixed", {}))
+    body = dataclasses.replace(history.plan, **changes)
+    return suggest(body, history, number, space, CHOICES, {})
 
 
 def test_the_same_journal_gives_the_same_suggestion(engine: Engine) -> None:
@@ -77,30 +91,31 @@ def test_every_suggestion_of_a_sweep_follows_from_what_was_before_it(engine: Eng
 
 
 def test_what_optuna_hears_is_contract_6(engine: Engine) -> None:
-    study = restore_study(engine.plan, engine.history)
-    assert len(study.trials) == 45
-    for told, trial in zip(study.trials, engine.history.trials.values(), strict=True):
-        assert told.params == trial.suggestion["params"]
+    trials = engine.history.trials.values()
+    assert len(trials) == 45
+    for trial in trials:
+        heard = as_optuna(trial, engine.plan.last_rung)
+        assert heard.params == trial.suggestion.params
         if trial.outcome == "completed":
-            assert told.state == TrialState.COMPLETE
-            assert told.value == trial.rungs[2]
+            assert heard.state == TrialState.COMPLETE
+            assert heard.value == trial.rungs[2]
         elif trial.outcome == "pruned":
-            assert told.state == TrialState.PRUNED
-            assert told.intermediate_values == trial.rungs
-            assert told.intermediate_values
+            assert heard.state == TrialState.PRUNED
+            assert heard.intermediate_values == trial.rungs
+            assert heard.intermediate_values
         elif trial.outcome == "diverged":
-            assert told.state == TrialState.PRUNED
-            assert told.intermediate_values == {}
-            assert told.value is None
-            assert not told.constraints
+            assert heard.state == TrialState.PRUNED
+            assert heard.intermediate_values == {}
+            assert heard.value is None
+            assert not heard.constraints
             assert trial.rungs  # it had a value before; Optuna does not hear it
         elif trial.outcome == "out-of-memory":
-            assert told.state == TrialState.PRUNED
-            assert told.intermediate_values == {}
-            assert max(told.constraints.values()) > 0  # violated
+            assert heard.state == TrialState.PRUNED
+            assert heard.intermediate_values == {}
+            assert max(heard.constraints.values()) > 0  # violated
         else:
             assert trial.outcome == "failed"
-            assert told.state == TrialState.FAIL
+            assert heard.state == TrialState.FAIL
 
 
 @pytest.mark.parametrize("outcome", [None, "interrupted"])
@@ -126,27 +141,27 @@ def test_fixed_parameters_are_kept_and_the_rest_is_drawn(engine: Engine) -> None
 
 def test_a_conditional_parameter_comes_with_its_choice(engine: Engine) -> None:
     for trial in engine.history.trials.values():
-        params = trial.suggestion["params"]
+        params = trial.suggestion.params
         assert ("P_mean" in params) == (params["preconditioning"] == "edm")
 
 
-def diverged(folder: Path, formula: Callable[..., float | str], sampler: str) -> int:
+def diverged(folder: Path, formula: Callable[..., float | str], search: str) -> int:
     """How many of trials 16 to 47 diverged, over two sweeps of two cells."""
-    found = 0
+    count = 0
     for seed in range(2):
         done = finished(
-            folder / f"{sampler}{seed}",
+            folder / f"{search}{seed}",
             World(formula),
             trials=48,
-            cells=[["ddpmpp", "edm"], ["small_unet", "edm"]],
-            defaults=plan()["defaults"][1:4:2],
+            cells=plan().cells[1:4:2],  # ddpmpp edm, small_unet edm
+            defaults=plan().defaults[1:4:2],
             startup_trials=8,
-            sampler=sampler,
+            search=search,
             seed=seed,
         )
         trials = [t for t in done.history.trials.values() if t.number >= 16]
-        found += sum(t.outcome == "diverged" for t in trials)
-    return found
+        count += sum(t.outcome == "diverged" for t in trials)
+    return count
 
 
 def test_tpe_leaves_learning_rates_that_diverge(tmp_path: Path) -> None:
@@ -169,6 +184,17 @@ def test_told_as_fail_tpe_would_run_off_the_cliff(
     assert as_pruned <= 34
 
 
+AXES = ("architecture", "preconditioning")
+
+
+def offer(body: Callable[[Any, Any], object], name: str = "mine.py", **fixed: Any) -> Offer:
+    return Offer(space=body, choices=CHOICES, name=name, fixed=fixed)
+
+
+def cell(*names: str) -> dict[str, str]:
+    return dict(zip(AXES, names, strict=True))
+
+
 def run_space(body: Callable[[Any, Any], None]) -> dict[str, str]:
     return check_space(plan(space="mine.py"), frame(), body, CHOICES)
 
@@ -186,9 +212,9 @@ def test_a_space_that_fails_is_said_in_one_line() -> None:
     def wrong(trial: optuna.Trial, choices: Any) -> None:
         raise KeyError("colour\nand more")
 
-    with pytest.raises(BenchError, match=r"search space mine.py failed: KeyError: ") as found:
+    with pytest.raises(BenchError, match=r"search space mine.py failed: KeyError: ") as refusal:
         run_space(wrong)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +231,13 @@ def test_a_space_that_fails_is_said_in_one_line() -> None:
 )
 def test_a_space_without_cells_is_refused(body: Any, message: str) -> None:
     with pytest.raises(BenchError, match=message):
-        cells(body, CHOICES, "mine.py")
+        offer(body).cells(AXES)
 
 
 def test_cells_and_defaults_are_those_a_space_offers() -> None:
-    assert cells(space, CHOICES, "echo") == [tuple(c) for c in plan()["cells"]]
-    for default in plan()["defaults"]:
-        assert offered(space, CHOICES, "echo", default) == default
+    assert offer(space, "echo").cells(AXES) == list(plan().cells)
+    for default in plan().defaults:
+        assert offer(space, "echo").offered(default) == default
 
     def plain(trial: optuna.Trial, choices: Any) -> None:
         trial.suggest_categorical("architecture", ["adm", "ncsnpp"])
@@ -219,8 +245,8 @@ def test_cells_and_defaults_are_those_a_space_offers() -> None:
         trial.suggest_float("lr", 5e-3, 1e-2)  # the default, 2e-3, is not in it
         trial.suggest_categorical("batch_size", [8, 16])
 
-    assert cells(plain, CHOICES, "mine.py") == [("adm", "vp"), ("ncsnpp", "vp")]
-    kept = offered(plain, CHOICES, "mine.py", plan()["defaults"][4])
+    assert offer(plain).cells(AXES) == [cell("adm", "vp"), cell("ncsnpp", "vp")]
+    kept = offer(plain).offered(plan().defaults[4])
     assert kept == {"architecture": "adm", "preconditioning": "vp", "batch_size": 8}
     params, _ = suggest(plan(), History(), 0, plain, CHOICES, kept)
     assert params.items() >= kept.items()
@@ -235,8 +261,8 @@ def test_a_parameter_conditional_on_the_architecture_is_kept_where_it_exists() -
             trial.suggest_int("channels_per_head", 4, 8)
 
     wanted = {"architecture": "adm", "preconditioning": "edm", "channels_per_head": 8}
-    assert offered(branching, CHOICES, "mine.py", wanted) == wanted
-    assert set(offered(branching, CHOICES, "mine.py", {**wanted, "architecture": "ddpmpp"})) == {
+    assert offer(branching).offered(wanted) == wanted
+    assert set(offer(branching).offered({**wanted, "architecture": "ddpmpp"})) == {
         "architecture",
         "preconditioning",
     }
@@ -249,3 +275,88 @@ def test_a_fixed_value_that_the_space_does_not_offer_is_refused() -> None:
 
     with pytest.raises(BenchError, match=r"search space mine\.py "):
         suggest(plan(space="mine.py"), History(), 0, narrow, CHOICES, {"architecture": "ncsnpp"})
+
+
+def endless(trial: Any, choices: Any) -> None:
+    space(trial, choices)
+    while True:
+        pass
+
+
+def too_many(trial: Any, choices: Any) -> None:
+    for number in itertools.count():
+        trial.suggest_float(f"x{number}", 0.0, 1.0)
+
+
+def leaves(trial: Any, choices: Any) -> None:
+    sys.exit(0)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (endless, r"search space mine\.py does not come to an end: stopped after 0\.2 s"),
+        (too_many, r"search space mine\.py failed: .*more than 1000 parameters a trial"),
+        (leaves, r"search space mine\.py failed: SystemExit: 0"),
+    ],
+)
+@pytest.mark.timeout(120)  # an endless space would wait for ever
+def test_a_space_that_does_not_return_is_to_blame(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: Any, message: str
+) -> None:
+    """When it is looked at, and when it ends so only later, in the middle of a sweep whose driver
+    has its own handlers of signals."""
+    monkeypatch.setattr(suggesting, "SPACE_SEC", 0.2)
+    before = signal.getsignal(signal.SIGALRM)
+    limited = signal.getitimer(signal.ITIMER_REAL)[0] > 0  # by the test runner
+    with pytest.raises(BenchError, match=message):
+        offer(body).distributions()
+    engine = open_engine(tmp_path, plan(space="mine.py", trials=30), space=body)
+    with engine.interrupts.handled(), pytest.raises(BenchError, match=message):
+        engine.next()
+    assert not engine.interrupts.seen  # it was no Ctrl-C
+    assert not engine.history.trials
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) is limited
+
+
+def test_ctrl_c_in_a_space_is_no_mistake_of_it() -> None:
+    def interrupted(trial: Any, choices: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        offer(interrupted).distributions()
+
+
+def by_method(trial: Any, choices: Any) -> None:
+    """Networks with or without a preconditioning, and a method without a network."""
+    method = trial.suggest_categorical("method", ["diffusion", "direct", "classical"])
+    if method != "classical":
+        trial.suggest_categorical("architecture", ["adm", "ddpmpp"])
+    if method == "diffusion":
+        trial.suggest_categorical("preconditioning", ["edm", "vp"])
+
+
+def test_an_axis_that_a_cell_does_not_have_is_absent() -> None:
+    """Of each method what it has, against the list written out by hand."""
+    axes = ("architecture", "preconditioning", "method")
+    assert [tuple(c.values()) for c in offer(by_method).cells(axes)] == [
+        ("adm", "edm", "diffusion"),
+        ("ddpmpp", "edm", "diffusion"),
+        ("adm", "vp", "diffusion"),
+        ("ddpmpp", "vp", "diffusion"),
+        ("adm", "-", "direct"),
+        ("ddpmpp", "-", "direct"),
+        ("-", "-", "classical"),
+    ]
+    by_hand = offer(by_method, method="direct").cells(axes)
+    assert by_hand == [dict(zip(axes, (a, "-", "direct"), strict=True)) for a in ("adm", "ddpmpp")]
+
+
+def test_a_warning_about_old_code_is_no_failure_of_a_space() -> None:
+    def old(trial: Any, choices: Any) -> None:
+        warnings.warn("the old name goes", DeprecationWarning, stacklevel=1)
+        trial.suggest_categorical("architecture", ["adm"])
+
+    with warnings.catch_warnings(record=True):
+        assert list(offer(old).distributions()) == ["architecture"]

@@ -24,10 +24,10 @@ GPUS = [
 
 
 def test_only_what_is_there_counts() -> None:
-    found = summed(GPUS)
-    assert (found.nodes, found.cores, found.gpus) == (2, 64, 8)
-    assert found.text == "Ray cluster of 2 nodes, 8 A100 GPUs"
-    assert found.bf16
+    survey = summed(GPUS)
+    assert (survey.nodes, survey.cores, survey.gpus) == (2, 64, 8)
+    assert survey.text == "Ray cluster of 2 nodes, 8 A100 GPUs"
+    assert survey.bf16
 
 
 def test_one_old_gpu_and_none_trains_in_bf16() -> None:
@@ -36,10 +36,10 @@ def test_one_old_gpu_and_none_trains_in_bf16() -> None:
 
 
 def test_a_trial_a_gpu_or_a_core() -> None:
-    found = summed(GPUS)
-    usual = cluster_machine(found, None, 1, False)
+    survey = summed(GPUS)
+    usual = cluster_machine(survey, None, 1, False)
     assert (usual.device, usual.concurrency, usual.threads) == ("cuda", 8, 8)
-    assert cluster_machine(found, None, 4, False).concurrency == 2
+    assert cluster_machine(survey, None, 4, False).concurrency == 2
     cpus = summed([node(CPU=4), node(CPU=16)])
     plain = cluster_machine(cpus, None, 1, False)
     assert (plain.device, plain.concurrency, plain.threads) == ("cpu", 20, 1)
@@ -48,9 +48,9 @@ def test_a_trial_a_gpu_or_a_core() -> None:
 
 def test_beside_a_gpu_a_trial_asks_for_no_more_cores_than_its_node_has_for_it() -> None:
     head = node(CPU=64)
-    found = summed([head, *(node(CPU=8, GPU=1) for _ in range(2))])
-    assert cluster_machine(found, None, 1, False).threads == 8
-    assert cluster_machine(found, 4, 1, False).threads == 4  # two share a GPU
+    survey = summed([head, *(node(CPU=8, GPU=1) for _ in range(2))])
+    assert cluster_machine(survey, None, 1, False).threads == 8
+    assert cluster_machine(survey, 4, 1, False).threads == 4  # two share a GPU
 
 
 def test_trials_of_several_workers_that_would_wait_for_ever() -> None:

@@ -16,12 +16,12 @@ from tests.unit.sweep.fakes import frame, plan
 
 
 def test_each_architecture_gets_a_pace_of_its_own() -> None:
-    body = plan()
-    configs = [resolve(frame(), params, 0) for params in body["defaults"][:2]]
-    wide = {**body["defaults"][0], "width": "wide", "batch_size": 16}
-    found = timing.paces([*configs, resolve(frame(), wide, 0)])
-    assert set(found) == {"adm", "ddpmpp"}
-    for pace in found.values():
+    defaults = plan().defaults
+    configs = [resolve(frame(), params, 0) for params in defaults[:2]]
+    wide = {**defaults[0], "width": "wide", "batch_size": 16}
+    paces = timing.paces([*configs, resolve(frame(), wide, 0)])
+    assert set(paces) == {"adm", "ddpmpp"}
+    for pace in paces.values():
         for speed in (pace.train, pace.forward):
             seconds = speed.sec_per_image(10**8, 8)
             assert math.isfinite(seconds)
@@ -30,14 +30,14 @@ def test_each_architecture_gets_a_pace_of_its_own() -> None:
 
 def test_a_large_step_is_timed_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    batch = timing._Noise.batch
+    batch = timing._Blank.batch
 
-    def spied(self: timing._Noise, samples: range, seed: int) -> object:
+    def spied(self: timing._Blank, samples: range, seed: int) -> object:
         seen.append(len(samples))
         return batch(self, samples, seed)
 
-    monkeypatch.setattr(timing._Noise, "batch", spied)
-    config = resolve(frame(), plan()["defaults"][0], 0)
+    monkeypatch.setattr(timing._Blank, "batch", spied)
+    config = resolve(frame(), plan().defaults[0], 0)
     timing.paces([config])
     assert max(seen) > 1
     seen.clear()
@@ -62,7 +62,7 @@ def test_as_many_work_at_once_as_processes_will(monkeypatch: pytest.MonkeyPatch)
         return mean(train, [lambda work=work: together(work) for work in works])
 
     monkeypatch.setattr(timing, "_mean", spied)
-    config = resolve(frame(), plan()["defaults"][0], 0)
+    config = resolve(frame(), plan().defaults[0], 0)
     timing.paces([config], 64)  # of a cluster, say; here are three cores
     assert set(seen) == {3}
     seen.clear()
@@ -76,11 +76,11 @@ def test_as_many_work_at_once_as_processes_will(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no GPU")
 def test_a_gpu_that_is_not_here_is_assumed() -> None:
-    config = resolve(frame(device="cuda"), plan()["defaults"][0], 0)
+    config = resolve(frame(device="cuda"), plan().defaults[0], 0)
     assert timing.absent(config)
     assert timing.paces([config]) == {"adm": timing.Pace.assumed()}
 
 
-def test_the_extractor_is_timed() -> None:
-    config = resolve(frame(), plan()["defaults"][0], 0)
-    assert 0 < timing.sec_per_picture(config) < 1
+def test_measuring_is_timed() -> None:
+    config = resolve(frame(), plan().defaults[0], 0)
+    assert 0 < timing.measuring_sec(config) < 1

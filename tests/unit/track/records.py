@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from leaderboards.measures import Measure
 from leaderboards.rows import Row
 from tests.unit.leaderboards.synthetic import PROTOCOL, row
 
@@ -28,7 +29,13 @@ def plan(sweep: str = "calm-otter", trials: int = 6) -> dict[str, Any]:
             "simulated": True,
             "path": "/home/somebody/patients/echo",
             "subjects": {"train": 40, "select": 10, "report": 10},
+            "notes": ["3 files were skipped"],
         },
+        "cell_axes": ["architecture", "preconditioning"],
+        "measures": [
+            Measure(key="eval/denoise_error", title="denoising error", direction="lower").to_dict(),
+            Measure(key="cost/kimg", title="kimg").to_dict(),
+        ],
         "protocol": dict(PROTOCOL),
         "protocol_digest": "p0",
         "versions": {"torch": "2.15.0", "numpy": "2.4.0"},
@@ -45,11 +52,15 @@ def trial_row(number: int, outcome: str, sweep: str = "calm-otter") -> Row:
         sweep=sweep,
         outcome=outcome,
         cause="" if outcome == "completed" else f"because {outcome}",
-        architecture=("ddpmpp", "adm")[number % 2],
-        preconditioning=("edm", "vp")[number // 2 % 2],
-        denoise_error=1.0 + 0.1 / 3,
-        train_img_per_sec=210.0 / 7,
-        kimg=12.0,
+        cell={
+            "architecture": ("ddpmpp", "adm")[number % 2],
+            "preconditioning": ("edm", "vp")[number // 2 % 2],
+        },
+        values={
+            "eval/denoise_error": 1.0 + 0.1 / 3,
+            "throughput/train_img_per_sec": 210.0 / 7,
+            "cost/kimg": 12.0,
+        },
         rungs=[{"fraction": 0.2, "nimg": 2400, "value": 90.0 / 7}],
     )
 
@@ -73,7 +84,7 @@ def trial_records(
             "seed": known.seed,
             "label": known.label,
             "origin": known.origin,
-            "params": {**known.params, "architecture": known.architecture},
+            "params": {**known.params, "architecture": known.cell["architecture"]},
             "t": t,
         },
         {"kind": "start", "trial": number, "host": "machine", "pid": 4711, "t": t + 0.1},
@@ -128,15 +139,17 @@ def journal(picture: Path | None = None, sweep: str = "calm-otter") -> list[dict
     """Six trials, the last interrupted once and taken up again; then the end."""
     records = [plan(sweep)]
     for number, outcome in enumerate(ENDS):
-        own = trial_records(number, outcome, picture, sweep)
+        records_here = trial_records(number, outcome, picture, sweep)
         if number == len(ENDS) - 1:
             stopped = trial_row(number, "interrupted", sweep)
             stop = {"kind": "outcome", "trial": number, "outcome": "interrupted"}
-            own.insert(3, {**stop, "cause": "Ctrl-C", "row": stopped.to_dict(), "t": START + 55})
-            own.insert(
+            records_here.insert(
+                3, {**stop, "cause": "Ctrl-C", "row": stopped.to_dict(), "t": START + 55}
+            )
+            records_here.insert(
                 4, {"kind": "start", "trial": number, "host": "m", "pid": 1, "t": START + 56}
             )
-        records += own
+        records += records_here
     records.append(
         {"kind": "end", "t": START + 100, "summary": {"wall_sec": 100.0, "completed": 2}}
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.track import background, mlflow_projection
+from bench.track import mlflow_projection
 from bench.track.background import BackgroundProjector
 from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
+from bench.track.tensorboard_files import TensorBoardFiles
+from bench.track.tracker_conformance import files_below
 from tests.unit.track.dump import dump
 from tests.unit.track.records import journal, plan, trial_records
 
@@ -20,7 +23,7 @@ SMALL = [plan(), *trial_records(0, "completed"), *trial_records(1, "pruned")]
 
 def test_it_delivers_what_the_projector_would(store: Store, projected: Store) -> None:
     said: list[str] = []
-    thread = BackgroundProjector(store, say=said.append, gather_sec=0.01)
+    thread = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.01)
     for record in journal():
         thread.put(record)
     assert thread.close(timeout=60)
@@ -64,7 +67,7 @@ def test_a_store_that_dies_is_said_once_and_tried_again(
     monkeypatch.setattr(mlflow_projection, "Writer", Flaky)
     Flaky.up = False
     said: list[str] = []
-    thread = BackgroundProjector(store, say=said.append, gather_sec=0.0, retry_sec=0.05)
+    thread = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.0, retry_sec=0.05)
     for record in SMALL:
         thread.put(record)
     deadline = time.monotonic() + 10
@@ -85,7 +88,7 @@ def test_a_store_still_dead_at_the_end_names_the_command(
         patch.setattr(mlflow_projection, "Writer", Flaky)
         Flaky.up = False
         said: list[str] = []
-        thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
+        thread = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.0)
         for record in SMALL:
             thread.put(record)
         assert not thread.close(timeout=10)
@@ -94,13 +97,45 @@ def test_a_store_still_dead_at_the_end_names_the_command(
     assert dump(store)["echo/000 ddpmpp-edm adam 0e-4 b32"]["status"] == "FINISHED"
 
 
+def test_a_login_in_an_error_is_not_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(store: Store) -> None:
+        raise OSError("no answer from http://me:secret@there/api?token=abcdef")
+
+    monkeypatch.setattr(mlflow_projection, "Writer", refuse)
+    said: list[str] = []
+    thread = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.0)
+    thread.put(plan())
+    assert not thread.close(timeout=10)
+    assert "no answer from http://me:***@there/api?token=***" in said[-1]
+    assert "secret" not in "".join(said)
+
+
+def test_any_tracker_is_driven_and_the_command_names_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    tracker = TensorBoardFiles(tmp_path / "live")
+    thread = BackgroundProjector(tracker, named="tensorboard", say=said.append, gather_sec=0.01)
+    for record in journal():
+        thread.put(record)
+    assert thread.close(timeout=60)
+    TensorBoardFiles(tmp_path / "once").project(journal())
+    assert files_below(tmp_path / "live") == files_below(tmp_path / "once")
+    (tmp_path / "file").write_text("")
+    thread = BackgroundProjector(
+        TensorBoardFiles(tmp_path / "file"), named="tensorboard", say=said.append, gather_sec=0.0
+    )
+    thread.put(plan())
+    assert not thread.close(timeout=10)
+    assert "TensorBoard at" in said[-1]
+    assert "`bench sync calm-otter --tracker tensorboard` completes it" in said[-1]
+
+
 def test_a_hanging_store_does_not_hold_up_the_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
-    monkeypatch.setattr(background.Projector, "project", lambda self: answers.wait(60))
+    monkeypatch.setattr(Projector, "project", lambda self: answers.wait(60))
     said: list[str] = []
-    thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
+    thread = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.0)
     for record in SMALL:
         thread.put(record)  # neither this nor the end waits: the store answers only below
     assert not thread.close(timeout=0.2)
@@ -114,7 +149,7 @@ def test_a_record_that_is_none_is_refused_not_raised(
     monkeypatch.setattr(mlflow_projection, "Writer", Flaky)
     Flaky.up = True
     said: list[str] = []
-    thread = BackgroundProjector(store, say=said.append, gather_sec=0.0)
+    thread = BackgroundProjector(Projector(store), say=said.append, gather_sec=0.0)
     thread.put(plan())
     thread.put({"kind": "report", "trial": 99})
     assert not thread.close(timeout=10)

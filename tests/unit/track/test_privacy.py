@@ -13,8 +13,11 @@ from bench.track import read
 from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
 from leaderboards.board import build
+from leaderboards.facts import facts_of
+from leaderboards.measures import Measure
 from leaderboards.text import to_json
 from tests.unit.leaderboards.synthetic import PROTOCOL
+from tests.unit.sweep import fakes
 from tests.unit.track.dump import dump
 
 HOME = "/home/somebody"
@@ -23,32 +26,30 @@ NET = f"{HOME}/nets/my_net.py:build"
 
 def journal() -> list[dict[str, Any]]:
     """One trial with a note that completed, one with a cause that failed."""
-    plan: dict[str, Any] = {
-        "kind": "plan",
-        "t": 1_790_000_000.0,
-        "sweep": "echo-1",
-        "workload": "echo",
-        "scale": "smoke",
-        "seed": 0,
-        "trials": 2,
-        "space": f"{HOME}/my_space.py:wide",
-        "group_by": "somebody_([0-9]+)",
-        "rungs": [1.0],
-        "protocol": dict(PROTOCOL),
-        "protocol_digest": "p0",
-        "seed_spread": None,
-        "data": {
+    asked = fakes.plan(
+        sweep="echo-1",
+        trials=2,
+        space=f"{HOME}/my_space.py:wide",
+        backbones=(NET,),
+        rungs=(1.0,),
+        keep=(),
+        score=Measure(key="fd_randconv", title="fd_randconv", direction="lower"),
+        protocol={**PROTOCOL, "unit": ""},
+        protocol_digest="p0",
+        forecast={"peak_gb_of": {NET: 1.0}, "paces": {NET: {"train": 0.5}}},
+        data={
             "name": "echo",
             "digest": "d0",
             "simulated": False,
+            "group_by": "somebody_([0-9]+)",
             "notes": [f"skipped 2 of {HOME}/echo"],
         },
-        "device": {"text": f"CPU, mounted at {HOME}/cpu", "cores": 2},
-        "notes": [],
-    }
+        device={"text": f"CPU, mounted at {HOME}/cpu", "cores": 2},
+    )
+    plan: dict[str, Any] = {"kind": "plan", "t": 1_790_000_000.0, **asked.body()}
     records: list[dict[str, Any]] = [plan]
     for number in range(2):
-        told = {
+        suggestion = {
             "kind": "suggest",
             "trial_id": f"t{number}",
             "entry_id": f"e{number}",
@@ -57,6 +58,7 @@ def journal() -> list[dict[str, Any]]:
             "protected": False,
             "label": f"{NET} edm adam",
             "params": {"architecture": NET, "preconditioning": "edm", "lr": 1e-3},
+            "distributions": {},
             "cost": {"parameters": 10, "forward_flops": 10},
             "config": {
                 "train": {
@@ -64,6 +66,7 @@ def journal() -> list[dict[str, Any]]:
                     "budget_nimg": 100,
                     "device": "cpu",
                     "threads": 1,
+                    "workers": 1,
                 }
             },
         }
@@ -82,7 +85,9 @@ def journal() -> list[dict[str, Any]]:
             "outcome": "failed" if number else "completed",
             "cause": f"no image cache in {HOME}/echo dir/cache; put it back" if number else "",
         }
-        for k, record in enumerate([told, {"kind": "start"}, report, outcome]):
+        for k, record in enumerate(
+            [suggestion, {"kind": "start", "host": "here", "pid": 1}, report, outcome]
+        ):
             records.append({**record, "trial": number, "t": plan["t"] + 10 * number + k})
     records.append({"kind": "end", "t": plan["t"] + 50, "summary": {}})
     return records
@@ -100,14 +105,24 @@ def test_no_place_reaches_mlflow_and_its_board_is_the_journals(
     assert "my_space.py:wide" in held
     assert "echo/000 my_net.py:build edm adam" in held
     history = History(records)
-    ours = to_json(build(rows(history), device=history.plan["device"]))
+    ours = to_json(build(rows(history), [facts_of(history.plan.to_dict())]))
     sweep = read.sweeps(store, "echo")[0]
-    assert to_json(build(sweep.rows, device=sweep.device)) == ours
+    assert to_json(build(sweep.rows, [sweep.facts])) == ours
+    assert "data: skipped 2 of (path)" in ours
     assert "somebody" not in ours
 
 
 def test_a_row_has_its_notes_and_what_it_worked() -> None:
     first, second = rows(History(journal()))
     assert first.notes == ["the checkpoint in (path) is not used"]
-    assert (first.wall_sec, first.train_sec, second.notes) == (2.0, 3.0, [])
-    assert (first.architecture, first.label) == ("my_net.py:build", "my_net.py:build edm adam")
+    assert second.notes == []
+    assert first.values == {
+        "size/params_m": 1e-5,
+        "size/gflops_per_img": 1e-8,
+        "cost/kimg": 0.1,
+        "cost/wall_sec": 2.0,
+        "cost/train_sec": 3.0,
+        "cost/busy_sec": 3.0,
+    }
+    assert first.cell == {"architecture": "my_net.py:build", "preconditioning": "edm"}
+    assert first.label == "my_net.py:build edm adam"

@@ -15,6 +15,7 @@ from bench.track import read
 from bench.track.mlflow_projection import Projector
 from bench.track.store import Store
 from leaderboards.board import build
+from leaderboards.facts import facts_of
 from leaderboards.text import to_json
 from tests.unit.track.dump import dump
 from tests.unit.track.records import START, final_rows, journal, plan, trial_records
@@ -108,8 +109,8 @@ def test_rows_and_board_come_back_the_same(projected: Store) -> None:
     sweep = read.sweeps(projected, "echo")[0]
     assert sweep.rows == tuple(final_rows())
     assert sweep.without_row == 0
-    ours = build(final_rows(), device=plan()["device"])
-    theirs = build(sweep.rows, device=sweep.device)
+    ours = build(final_rows(), [facts_of(plan())])
+    theirs = build(sweep.rows, [sweep.facts])
     assert to_json(theirs) == to_json(ours)
     assert "device: kind cpu, cores 2, model test" in ours.claims
 

@@ -34,11 +34,11 @@ def test_round_trip(tmp_path: Path) -> None:
     tensors = {"a": torch.randn(3, 4), "b/c": torch.arange(5), "half": torch.ones(2).half()}
     meta = {"nimg": 7, "losses": [0.1, 1e-300, 3.0], "deep": {"x": [1, None, "s"]}}
     checkpoint.write(tmp_path / "x.safetensors", tensors, meta)
-    found, said = checkpoint.read(tmp_path / "x.safetensors")
+    read_tensors, said = checkpoint.read(tmp_path / "x.safetensors")
     assert said == meta
-    assert found.keys() == tensors.keys()
-    assert all(torch.equal(found[k], tensors[k]) for k in tensors)
-    assert found["half"].dtype == torch.float16
+    assert read_tensors.keys() == tensors.keys()
+    assert all(torch.equal(read_tensors[k], tensors[k]) for k in tensors)
+    assert read_tensors["half"].dtype == torch.float16
     assert names(tmp_path) == ["x.safetensors"]
 
 
@@ -113,9 +113,9 @@ def before_sums(data: bytes) -> bytes:
     """As the format before this one had it; its header is padded to its old length."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    told = json.loads(header["__metadata__"]["bench"])
-    del told["crc32"]
-    header["__metadata__"]["bench"] = json.dumps({**told, "format": 3})
+    record = json.loads(header["__metadata__"]["bench"])
+    del record["crc32"]
+    header["__metadata__"]["bench"] = json.dumps({**record, "format": 3})
     return data[:8] + json.dumps(header).encode().ljust(size) + data[8 + size :]
 
 
@@ -145,8 +145,8 @@ def test_newest_first(tmp_path: Path) -> None:
     for nimg in (8, 100_000, 24, 9_999):
         checkpoint.path_at(tmp_path, nimg).touch()
     (tmp_path / "snapshot-000000000008.safetensors").touch()
-    found = [int(p.name[11:23]) for p in checkpoint.existing(tmp_path)]
-    assert found == [100_000, 9_999, 24, 8]
+    images = [int(p.name[11:23]) for p in checkpoint.existing(tmp_path)]
+    assert images == [100_000, 9_999, 24, 8]
 
 
 def test_retention(tmp_path: Path) -> None:
@@ -210,11 +210,11 @@ def test_every_optimizer_goes_on_exactly(tmp_path: Path, name: str) -> None:
     checkpoint.write(tmp_path / "x.safetensors", tensors, {"opt": meta})
     descend(net, optimizer, range(3, 6))
 
-    found, said = checkpoint.read(tmp_path / "x.safetensors")
+    read_tensors, said = checkpoint.read(tmp_path / "x.safetensors")
     fresh = small_net()
-    fresh.load_state_dict({k[4:]: v for k, v in found.items() if k.startswith("net/")})
+    fresh.load_state_dict({k[4:]: v for k, v in read_tensors.items() if k.startswith("net/")})
     again = make_optimizer(fresh.parameters(), config)
-    checkpoint.load_optimizer(again, checkpoint.unpack(said["opt"], found))
+    checkpoint.load_optimizer(again, checkpoint.unpack(said["opt"], read_tensors))
     descend(fresh, again, range(3, 6))
     for a, b in zip(net.parameters(), fresh.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -227,7 +227,9 @@ def test_moments_keep_the_layout_of_their_parameter(tmp_path: Path) -> None:
     optimizer = make_optimizer(net.parameters(), config)
     descend(net, optimizer, range(1))
     body = optimizer.state_dict()
-    plain = {i: {k: v.contiguous() for k, v in own.items()} for i, own in body["state"].items()}
+    plain = {
+        i: {k: v.contiguous() for k, v in moments.items()} for i, moments in body["state"].items()
+    }
     checkpoint.load_optimizer(optimizer, {**body, "state": plain})
     moment = optimizer.state[next(iter(net.parameters()))]["exp_avg"]
     assert moment.is_contiguous(memory_format=torch.channels_last)

@@ -58,7 +58,7 @@ def test_gamma_gives_that_width(sigma_rel: float) -> None:
 def test_power_average_is_the_weighted_sum(step: int) -> None:
     """Slow loop over all stored weights: value i counts prod of beta after it, times (1 - beta)."""
     path = np.random.default_rng(0).standard_normal(60)
-    found = follow(path, step)
+    averages = follow(path, step)
     for key, sigma_rel in (("power0.05", 0.05), ("power0.1", 0.10)):
         gamma = gamma_of(sigma_rel)
         t = np.arange(1, 61) * step
@@ -66,17 +66,17 @@ def test_power_average_is_the_weighted_sum(step: int) -> None:
         share = (t / t[-1]) ** (gamma + 1) - ((t - step) / t[-1]) ** (gamma + 1)
         assert share.sum() == pytest.approx(1.0)
         # float32 averages of values of order 1, 60 roundings
-        assert found[key] == pytest.approx(share @ path, abs=5e-6)
+        assert averages[key] == pytest.approx(share @ path, abs=5e-6)
 
 
 def test_power_average_nears_the_integral() -> None:
     """For weights w(t) = t/T the integral of s^gamma w / that of s^gamma is (g+1)/(g+2)."""
     steps = 4000
-    found = follow(np.arange(1, steps + 1) / steps, 16)
+    averages = follow(np.arange(1, steps + 1) / steps, 16)
     for key, sigma_rel in (("power0.05", 0.05), ("power0.1", 0.10)):
         gamma = gamma_of(sigma_rel)
         # steps of 1/4000 make the sum right to 1/8000; float32 adds less
-        assert found[key] == pytest.approx((gamma + 1) / (gamma + 2), abs=2e-4)
+        assert averages[key] == pytest.approx((gamma + 1) / (gamma + 2), abs=2e-4)
 
 
 def test_wider_average_is_the_longest() -> None:
@@ -96,11 +96,11 @@ def test_short_average_halves(step: int, half_life: int) -> None:
 
 def test_early_averages_have_forgotten_the_initialisation() -> None:
     """Initial weights are no part of an average, however long: the first step replaces them."""
-    found = follow(np.array([5.0]), 8, short_nimg=10**6)
-    assert set(found.values()) == {5.0}
+    averages = follow(np.array([5.0]), 8, short_nimg=10**6)
+    assert set(averages.values()) == {5.0}
     # and the short one is a plain mean while the run is shorter than itself
-    found = follow(np.array([1.0, 2.0, 6.0]), 8, short_nimg=10**6)
-    assert found["short"] == pytest.approx(3.0, abs=1e-6)
+    averages = follow(np.array([1.0, 2.0, 6.0]), 8, short_nimg=10**6)
+    assert averages["short"] == pytest.approx(3.0, abs=1e-6)
 
 
 def test_averages_own_their_tensors_and_copy_out() -> None:

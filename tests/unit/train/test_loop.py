@@ -12,10 +12,11 @@ import torch
 from safetensors import safe_open
 
 from bench.config import TrialConfig
+from bench.methods import build_method
+from bench.tasks.generate import GenerateTask
 from bench.train import loop
 from bench.train.loop import Diverged, Training, _next_divisor, out_of_memory
-from bench.train.objective import Batch, Terms, build
-from bench.workloads.generate import GenerateTask
+from bench.train.objective import Batch, Terms
 from tests.fakes.regression import ALLOCATOR, Line, Points
 from tests.fakes.trials import NETS, net_of, tiny
 
@@ -28,7 +29,7 @@ def training(objective: Any, source: Any = None, **changes: Any) -> Training:
 def real(cache: Path, **changes: Any) -> Training:
     config = tiny(cache, **changes)
     source = GenerateTask(config)
-    return Training(config.train, build(config), source, config.seed, config.trial_id)
+    return Training(config.train, build_method(config), source, config.seed, config.trial_id)
 
 
 def weights(run: Training) -> list[torch.Tensor]:
@@ -51,16 +52,16 @@ def test_micro_batches_add_up_to_the_batch(cache: Path, backbone: str) -> None:
     """float32 sums in another order: 1e-5 of a parameter's largest gradient (measured 2e-6)."""
     run = real(cache, method=net_of(backbone, dropout=0.0))
     run.advance(16)  # last layers start at zero: before a step the others have no gradient
-    found = {}
+    by_size = {}
     for run.micro_batch in (8, 4, 1):
         loss, log = run._accumulate_gradient()
         assert log is not None
-        found[run.micro_batch] = loss, log, [p.grad.clone() for p in run.parameters]
-    assert all(bool(g.any()) for g in found[8][2])
+        by_size[run.micro_batch] = loss, log, [p.grad.clone() for p in run.parameters]
+    assert all(bool(g.any()) for g in by_size[8][2])
     for micro in (4, 1):
-        assert found[micro][0] == pytest.approx(found[8][0], rel=1e-6)
-        torch.testing.assert_close(found[micro][1], found[8][1], rtol=1e-5, atol=1e-7)
-        for a, b in zip(found[micro][2], found[8][2], strict=True):
+        assert by_size[micro][0] == pytest.approx(by_size[8][0], rel=1e-6)
+        torch.testing.assert_close(by_size[micro][1], by_size[8][1], rtol=1e-5, atol=1e-7)
+        for a, b in zip(by_size[micro][2], by_size[8][2], strict=True):
             assert (a - b).abs().max() <= 1e-5 * b.abs().max()
 
 
@@ -76,8 +77,8 @@ def test_a_step_of_gradient_descent(clip: float) -> None:
         slope = slope / slope.norm()
     # timm's sgd has Nesterov momentum 0.9: its first step is 1.9 times as long
     expected = torch.tensor([0.5, 0.0]) - 0.1 * 1.9 * slope
-    found = torch.cat([p.detach().flatten() for p in run.parameters])
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    moved = torch.cat([p.detach().flatten() for p in run.parameters])
+    torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_clipping_is_flagged_where_it_happens() -> None:
@@ -162,10 +163,10 @@ def test_torch_says_on_a_cpu_what_we_look_for() -> None:
     ("batch", "sizes"), [(8, [4, 2, 1]), (6, [3, 2, 1]), (7, [1]), (12, [6, 4, 3, 2, 1])]
 )
 def test_next_divisor(batch: int, sizes: list[int]) -> None:
-    found, at = [], batch
+    divisors, at = [], batch
     while at > 1:
-        found.append(at := _next_divisor(batch, at))
-    assert found == sizes
+        divisors.append(at := _next_divisor(batch, at))
+    assert divisors == sizes
 
 
 def test_log_holds_every_sample(cache: Path) -> None:
@@ -175,7 +176,7 @@ def test_log_holds_every_sample(cache: Path) -> None:
     assert log["sigma"].shape == log["sq_error"].shape == log["step"].shape == (24,)
     assert log["loss"].shape == log["clipped"].shape == (3,)
     assert log["step"].tolist() == [0] * 8 + [1] * 8 + [2] * 8
-    precond = run.objective.precond  # type: ignore[attr-defined]  # a diffusion objective
+    precond = run.objective.precond  # type: ignore[attr-defined]  # a diffusion method
     weight = precond.loss_weight(torch.as_tensor(log["sigma"], dtype=torch.float64)).numpy()
     weighted = (weight * log["sq_error"]).reshape(3, 8).mean(1)
     np.testing.assert_allclose(weighted, log["loss"], rtol=1e-5)  # float32 sums of 8
@@ -208,13 +209,13 @@ def test_the_log_keeps_the_last_samples_and_goes_on_exactly(
     again.restore(path)
     for one in (run, again):
         one.advance(12 * batch)
-        found = one.stability_log()
-        assert found["dropped"] == 12 * batch - 20
+        log = one.stability_log()
+        assert log["dropped"] == 12 * batch - 20
         assert sum(map(len, one.log)) < 20 + batch
         for name in ("step", "sigma", "sq_error"):
-            assert np.array_equal(found[name], whole[name][-20:])
+            assert np.array_equal(log[name], whole[name][-20:])
         for name in ("loss", "clipped", "nonfinite"):
-            assert np.array_equal(found[name], whole[name])
+            assert np.array_equal(log[name], whole[name])
 
 
 def test_what_grows_with_the_run_is_not_in_the_header(tmp_path: Path) -> None:
@@ -258,9 +259,9 @@ def test_bfloat16_keeps_weights_and_log_in_float32(cache: Path) -> None:
 def test_initialisation_is_keyed_by_the_seed(cache: Path) -> None:
     config: TrialConfig = tiny(cache)
     torch.manual_seed(1)
-    one = build(config).net.state_dict()
+    one = build_method(config).net.state_dict()
     torch.manual_seed(2)
-    other = build(config).net.state_dict()
+    other = build_method(config).net.state_dict()
     assert all(torch.equal(one[k], other[k]) for k in one)
 
 

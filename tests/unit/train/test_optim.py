@@ -22,11 +22,11 @@ def curve(**changes: Any) -> list[float]:
     config = tiny(**{**shape, **{f"train.{k}": v for k, v in changes.items()}}).train
     optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2))], config)
     schedule = make_schedule(optimizer, config)
-    found = []
+    rates = []
     for step in range(STEPS):
         schedule.step_update(step)
-        found.append(optimizer.param_groups[0]["lr"])
-    return found
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
 
 
 def ramp(step: int, warmup: int) -> float:
@@ -35,10 +35,10 @@ def ramp(step: int, warmup: int) -> float:
 
 
 def test_constant_with_ramp() -> None:
-    found = curve(schedule="constant", warmup_fraction=0.2)
-    assert found[:20] == pytest.approx([ramp(k, 20) for k in range(20)], rel=1e-12)
-    assert found[20:] == [LR] * 80
-    assert all(a < b for a, b in pairwise(found[:21]))
+    rates = curve(schedule="constant", warmup_fraction=0.2)
+    assert rates[:20] == pytest.approx([ramp(k, 20) for k in range(20)], rel=1e-12)
+    assert rates[20:] == [LR] * 80
+    assert all(a < b for a, b in pairwise(rates[:21]))
 
 
 def test_constant_without_ramp() -> None:
@@ -46,18 +46,18 @@ def test_constant_without_ramp() -> None:
 
 
 def test_cosine() -> None:
-    found = curve(schedule="cosine", warmup_fraction=0.05)
+    rates = curve(schedule="cosine", warmup_fraction=0.05)
     closed = [LR * (1 + math.cos(math.pi * k / STEPS)) / 2 for k in range(STEPS)]
-    assert found[5:] == pytest.approx(closed[5:], rel=1e-12)
-    assert found[:5] == pytest.approx([ramp(k, 5) for k in range(5)], rel=1e-12)
-    assert found[-1] < 1e-3 * LR  # of the run's last step
+    assert rates[5:] == pytest.approx(closed[5:], rel=1e-12)
+    assert rates[:5] == pytest.approx([ramp(k, 5) for k in range(5)], rel=1e-12)
+    assert rates[-1] < 1e-3 * LR  # of the run's last step
 
 
 def test_step() -> None:
     """After half of the budget, 0.3 of the rate."""
-    found = curve(schedule="step", warmup_fraction=0.05)
-    assert found[5:50] == [LR] * 45
-    assert found[50:] == pytest.approx([0.3 * LR] * 50, rel=1e-12)
+    rates = curve(schedule="step", warmup_fraction=0.05)
+    assert rates[5:50] == [LR] * 45
+    assert rates[50:] == pytest.approx([0.3 * LR] * 50, rel=1e-12)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])

@@ -20,13 +20,16 @@ import torch
 
 from bench import run
 from bench.errors import BenchError
+from bench.methods import build_method
+from bench.methods.diffusion import Diffusion, Sampling
+from bench.nonfinite import NonFiniteError
+from bench.predictions import Cases, Predictions
 from bench.run import Report, steps
+from bench.tasks.generate import GenerateTask
 from bench.train import checkpoint
-from bench.train.diffusion_method import DiffusionObjective, Generator, Pictures
-from bench.train.loop import Diverged, Training
-from bench.train.objective import Terms, build
+from bench.train.loop import Training
+from bench.train.objective import Terms
 from bench.train.parallel import ALONE, WorkerLost, World
-from bench.workloads.generate import GenerateTask
 from tests.fakes.regression import Line, Points
 from tests.fakes.trials import NETS, net_of, timeless, tiny
 from tests.fakes.workers import run_workers
@@ -46,9 +49,9 @@ def _one_thread() -> Iterator[None]:
 
 
 def shape(workers: int, batch: int, micro: int, n: int = STEPS) -> dict[str, Any]:
-    found = {"batch_size": batch, "micro_batch": micro, "workers": workers}
-    found |= {"budget_nimg": n * batch, "rungs_nimg": (n * batch,)}
-    return {f"train.{k}": v for k, v in found.items()}
+    train = {"batch_size": batch, "micro_batch": micro, "workers": workers}
+    train |= {"budget_nimg": n * batch, "rungs_nimg": (n * batch,)}
+    return {f"train.{k}": v for k, v in train.items()}
 
 
 def trained(
@@ -58,7 +61,7 @@ def trained(
     config = tiny(cache, method=net_of(net, dropout=0.1), **shape(world.size, batch, micro))
     source = GenerateTask(config)
     training = Training(
-        config.train, build(config), source, config.seed, config.trial_id, world=world
+        config.train, build_method(config), source, config.seed, config.trial_id, world=world
     )
     training.advance(STEPS * batch)
     return training.stability_log(), [p.detach().numpy() for p in training.parameters]
@@ -70,9 +73,9 @@ def trained(
 )
 def test_two_workers_are_one_to_the_bit(cache: Path, net: str) -> None:
     log, weights = trained(ALONE, cache, net, 8, 4)
-    for found, ranks in run_workers(2, trained, cache, net, 8, 4):
-        assert all(np.array_equal(found[name], log[name]) for name in log)
-        assert all(np.array_equal(a, b) for a, b in zip(ranks, weights, strict=True))
+    for worker_log, worker_weights in run_workers(2, trained, cache, net, 8, 4):
+        assert all(np.array_equal(worker_log[name], log[name]) for name in log)
+        assert all(np.array_equal(a, b) for a, b in zip(worker_weights, weights, strict=True))
     assert len(log["loss"]) == STEPS
     assert len(log["sigma"]) == STEPS * 8
 
@@ -80,14 +83,14 @@ def test_two_workers_are_one_to_the_bit(cache: Path, net: str) -> None:
 @pytest.mark.parametrize(("workers", "batch", "micro"), [(2, 8, 2), (3, 12, 4), (4, 8, 1)])
 def test_workers_agree_with_one(cache: Path, workers: int, batch: int, micro: int) -> None:
     log, weights = trained(ALONE, cache, "small_unet", batch, micro)
-    found = run_workers(workers, trained, cache, "small_unet", batch, micro)
-    several, moved = found[0]
+    by_rank = run_workers(workers, trained, cache, "small_unet", batch, micro)
+    several, moved = by_rank[0]
     np.testing.assert_allclose(several["loss"], log["loss"], rtol=1e-5)
     assert np.array_equal(several["sigma"], log["sigma"])  # drawn by the sample, in its order
     np.testing.assert_allclose(several["sq_error"], log["sq_error"], rtol=1e-4, atol=1e-6)
     for a, b in zip(moved, weights, strict=True):  # a step of Adam is lr = 2e-3
         np.testing.assert_allclose(a, b, atol=1e-4)
-    for other, same in found[1:]:  # ranks among themselves: one state
+    for other, same in by_rank[1:]:  # ranks among themselves: one state
         assert all(np.array_equal(other[name], several[name]) for name in log)
         assert all(np.array_equal(a, b) for a, b in zip(same, moved, strict=True))
 
@@ -161,10 +164,10 @@ def test_one_divergence_ends_all(fault: str, what: str) -> None:
     """Sample 21 is of the second worker's share alone."""
     one = faulty(ALONE, (0,), **{fault: 21})
     assert one[0] == f"Diverged: {what} is not finite at nimg 16"
-    for found in run_workers(2, _faulty, (1,), {fault: 21}):
-        assert found[:2] == one[:2]
-        assert found[3] == one[3]
-        assert found[4] == pytest.approx(one[4], rel=1e-5)  # float32 sums in another order
+    for worker in run_workers(2, _faulty, (1,), {fault: 21}):
+        assert worker[:2] == one[:2]
+        assert worker[3] == one[3]
+        assert worker[4] == pytest.approx(one[4], rel=1e-5)  # float32 sums in another order
 
 
 def _faulty(world: World, ranks: tuple[int, ...], faults: dict[str, Any]) -> tuple[Any, ...]:
@@ -173,9 +176,9 @@ def _faulty(world: World, ranks: tuple[int, ...], faults: dict[str, Any]) -> tup
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_all_halve_what_does_not_fit_one(rank: int) -> None:
-    found = run_workers(2, _faulty, (rank,), {"fits": 3})
+    by_rank = run_workers(2, _faulty, (rank,), {"fits": 3})
     plain = faulty(ALONE, ())
-    for end, nimg, micro, _, weights in found:
+    for end, nimg, micro, _, weights in by_rank:
         assert (end, nimg, micro) == ("", 64, 2)
         assert weights == pytest.approx(plain[4], rel=1e-5)
 
@@ -208,7 +211,7 @@ def test_ends_are_those_of_one_worker(cache: Path, tmp_path: Path, fault: str, e
     assert other == []
 
 
-class Late(DiffusionObjective):
+class Late(Diffusion):
     """The worker that trains on sample 20 dies there."""
 
     def terms(self, batch: Any, samples: Any, seed: int) -> Terms:
@@ -237,18 +240,20 @@ def lost(world: World, cache: Path, folder: Path, micro: int) -> tuple[list[Repo
     return said, ""
 
 
-class Unsampled(DiffusionObjective):
+class Half(Sampling):
     """Pictures of the second half are not finite."""
 
-    def predictor(self, net: Any, seed: int) -> Generator:
-        class Half(Generator):
-            def draw(self, places: range, purpose: str) -> Pictures:
-                if places and places[-1] >= 9:
-                    raise Diverged("a generated picture is not finite")
-                return super().draw(places, purpose)
+    def predict_some(self, cases: Cases, places: range) -> Predictions:
+        if places and places[-1] >= 9:
+            raise NonFiniteError("a generated picture is not finite")
+        return super().predict_some(cases, places)
 
-        made = super().predictor(net, seed)
-        return Half(made.config, made.denoiser, made.precond, seed)
+
+class Unsampled(Diffusion):
+    """Diffusion with that predictor."""
+
+    def predictor(self, nets: Any, seed: int, sample: Any) -> Half:
+        return Half(self.config, nets, self.precond, seed, sample)
 
 
 def test_a_worker_that_cannot_draw_ends_all(cache: Path, tmp_path: Path) -> None:
@@ -274,37 +279,37 @@ def unsaved(world: World, cache: Path, folder: Path) -> tuple[list[Report], str]
 
 
 def spoken(world: World) -> list[Any]:
-    found: list[Any] = [world.share(lambda: world.rank + 10), list(world.part(7))]
-    found.append(world.rows(torch.tensor([float(world.rank)], dtype=torch.float64)).tolist())
+    heard: list[Any] = [world.share(lambda: world.rank + 10), list(world.part(7))]
+    heard.append(world.rows(torch.tensor([float(world.rank)], dtype=torch.float64)).tolist())
     for bad in ((1,), (0, 2), ()):
         try:
             with world.together():
                 if world.rank in bad:
                     raise KeyError(world.rank)
-            found.append("fine")
+            heard.append("fine")
         except KeyError as error:
-            found.append(error.args[0])
+            heard.append(error.args[0])
     try:
         world.share(lambda: 1 / 0)
     except ZeroDivisionError as error:
-        found.append(str(error))
-    return found
+        heard.append(str(error))
+    return heard
 
 
 def test_what_a_world_shares() -> None:
     places = [[0, 1], [2, 3], [4, 5, 6]]
-    for rank, found in enumerate(run_workers(3, spoken)):
-        assert found[:2] == [10, places[rank]]
-        assert found[2] == [[0.0], [1.0], [2.0]]
-        assert found[3:] == [1, 0, "fine", "division by zero"]
+    for rank, heard in enumerate(run_workers(3, spoken)):
+        assert heard[:2] == [10, places[rank]]
+        assert heard[2] == [[0.0], [1.0], [2.0]]
+        assert heard[3:] == [1, 0, "fine", "division by zero"]
     assert spoken(ALONE)[:3] == [10, list(range(7)), [[0.0]]]
 
 
 def test_workers_have_an_identity_of_their_own() -> None:
-    """One worker has the identity it had before there were several."""
+    """The number of workers is part of what a trial is; a golden value shows an accident."""
     one, two = tiny(**shape(1, 8, 4)), tiny(**shape(2, 8, 4))
     assert one.entry_id != two.entry_id
-    assert tiny().entry_id == "7bd1cd40619e03f5"  # of the version without workers
+    assert tiny().entry_id == "fa3ccf21dae474bf"  # changed on purpose with the task's Inputs
 
 
 @pytest.mark.parametrize(("workers", "micro"), [(3, 1), (0, 8), (2, 8), (4, 4)])

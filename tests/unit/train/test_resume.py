@@ -13,11 +13,11 @@ from torch import Tensor
 from bench import run
 from bench.config import TrialConfig
 from bench.errors import BenchError
+from bench.methods import build_method
 from bench.run import Report, steps
+from bench.tasks.generate import GenerateTask
 from bench.train import checkpoint
 from bench.train.loop import Training
-from bench.train.objective import build
-from bench.workloads.generate import GenerateTask
 from tests.fakes.trials import NETS, net_of, timeless, tiny
 
 CLOCK = ("clock", "rungs")  # of a checkpoint's own scalars: they hold seconds
@@ -35,18 +35,18 @@ class Ran:
 
 def ran(config: TrialConfig, folder: Path, stops: tuple[int, ...] = ()) -> Ran:
     """Run a trial to its end, dropping it after reports number `stops` and starting it anew."""
-    found = Ran()
+    ran_trial = Ran()
     pending = sorted(stops)
     while True:
         trial = steps(config, folder)
         for report in trial:
             body = timeless(report)
-            if body not in found.said:  # a rung is said again by the run that goes on from it
-                found.said.append(body)
+            if body not in ran_trial.said:  # a rung is said again by the run that goes on from it
+                ran_trial.said.append(body)
             if report.nimg == config.train.budget_nimg and report.phase == "rung":
                 path = checkpoint.existing(folder)[0]
-                found.tensors, found.meta = checkpoint.read(path)
-            if pending and len(found.said) > pending[0]:
+                ran_trial.tensors, ran_trial.meta = checkpoint.read(path)
+            if pending and len(ran_trial.said) > pending[0]:
                 pending.pop(0)
                 break
         else:
@@ -55,9 +55,9 @@ def ran(config: TrialConfig, folder: Path, stops: tuple[int, ...] = ()) -> Ran:
         del trial
         torch.manual_seed(12345)  # another process knows nothing of this one's generator
     for key in CLOCK:
-        found.meta["extra"].pop(key)
-    found.ema, _ = checkpoint.read(folder / "ema.safetensors")
-    return found
+        ran_trial.meta["extra"].pop(key)
+    ran_trial.ema, _ = checkpoint.read(folder / "ema.safetensors")
+    return ran_trial
 
 
 def same(one: Ran, other: Ran) -> None:
@@ -175,7 +175,7 @@ def test_checkpoint_of_another_trial_is_refused(cache: Path, tmp_path: Path) -> 
     trial.close()
     assert len(checkpoint.existing(tmp_path)) == checkpoint.KEEP
     task = GenerateTask(config)
-    fresh = Training(config.train, build(config), task, config.seed, config.trial_id)
+    fresh = Training(config.train, build_method(config), task, config.seed, config.trial_id)
     before = [p.clone() for p in fresh.parameters]
     with pytest.raises(BenchError, match=f"belongs to trial {other.trial_id}"):
         fresh.restore(checkpoint.existing(tmp_path)[0])
@@ -183,11 +183,11 @@ def test_checkpoint_of_another_trial_is_refused(cache: Path, tmp_path: Path) -> 
     assert all(torch.equal(a, b) for a, b in zip(before, fresh.parameters, strict=True))
 
     whole = [timeless(r) for r in steps(config, tmp_path / "whole")]
-    found = [timeless(r) for r in steps(config, tmp_path)]
-    notes = found[-1]["notes"]
+    reports = [timeless(r) for r in steps(config, tmp_path)]
+    notes = reports[-1]["notes"]
     assert len(notes) == 2
     assert all("belongs to trial" in note and "not used" in note for note in notes)
-    assert [{**r, "notes": []} for r in found] == whole
+    assert [{**r, "notes": []} for r in reports] == whole
 
 
 def test_broken_newest_falls_back_to_the_one_before(cache: Path, tmp_path: Path) -> None:
@@ -199,14 +199,14 @@ def test_broken_newest_falls_back_to_the_one_before(cache: Path, tmp_path: Path)
     trial.close()
     newest, older = checkpoint.existing(tmp_path / "cut")
     newest.write_bytes(newest.read_bytes()[:-100])
-    found: list[Report] = list(steps(config, tmp_path / "cut"))
-    assert found[0].nimg == 16  # the rung of the older one, said again
+    reports: list[Report] = list(steps(config, tmp_path / "cut"))
+    assert reports[0].nimg == 16  # the rung of the older one, said again
     assert str(older).endswith("16.safetensors")
-    note = found[-1].notes
+    note = reports[-1].notes
     assert len(note) == 1
     assert newest.name in note[0]
     assert "cannot be read" in note[0]
-    assert [{**timeless(r), "notes": []} for r in found] == whole[1:]
+    assert [{**timeless(r), "notes": []} for r in reports] == whole[1:]
 
 
 def test_note_of_a_broken_checkpoint_outlives_the_next_stop(cache: Path, tmp_path: Path) -> None:

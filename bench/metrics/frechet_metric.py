@@ -1,0 +1,72 @@
+"""The Fréchet distance of predicted pictures to real ones: `fd_<extractor>`, lower is better.
+
+At the end the distance to the train part stands beside it, against as many real pictures
+(memorisation): see bench.metrics.memorisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from bench.metrics.feature_metric import FeatureMetric
+from bench.metrics.frechet import FrechetReference, frechet_distance
+from bench.metrics.metric import Estimates, Evidence
+from bench.metrics.real import RealData, extractor_named
+from leaderboards.measures import Measure
+
+
+class FrechetMetric(FeatureMetric):
+    """See FeatureMetric for the settings."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        key = self.extractor.metric
+        return (
+            Measure(key=key, title=key, direction="lower", live=True),
+            Measure(key=f"{key}_train", title="to train", drop=15),
+        )
+
+    def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
+        super().prepare(real, part_counts)
+        for part in ("train", "select", "report"):
+            _reference(real, self.settings["extractor"], part, self.settings["n_reference"])
+        _reference(real, self.settings["extractor"], "train", self._matched(real))
+
+    def estimate(self, evidence: Evidence) -> Estimates:
+        judge, real, name = self.extractor, evidence.real, self.settings["extractor"]
+        features = self.features(evidence)
+        reference = _reference(real, name, evidence.part, self.settings["n_reference"])
+        distance = frechet_distance(reference, features)
+        estimates = {judge.metric: distance.value}
+        if distance.se is not None:
+            estimates[f"{judge.metric}_se"] = distance.se
+        if evidence.final:
+            # as many real pictures on both sides: the distance falls with their number
+            to_train = frechet_distance(
+                _reference(real, name, "train", self._matched(real)), features
+            )
+            estimates[f"{judge.metric}_train"] = to_train.value
+        return estimates
+
+    def _matched(self, real: RealData) -> int:
+        """As many pictures of `train` as `report` has."""
+        return min(int(self.settings["n_reference"]), len(real.data.parts["report"]))
+
+
+def _reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
+    return _reference_in(str(real.folder), extractor, part, count)
+
+
+@lru_cache(maxsize=16)
+def _reference_in(folder: str, extractor: str, part: str, count: int) -> FrechetReference:
+    """The real side of the distance with its root, from the file beside the cache or into it."""
+    real, judge = RealData(folder), extractor_named(extractor)
+    path = real.folder / f"reference-{judge.digest[:12]}-{part}-{count}.npz"
+    if path.exists():
+        return FrechetReference.load(path)
+    made = FrechetReference.of_features(
+        real.features(extractor, part, count), digest=f"{judge.digest[:16]}-{part}-{count}"
+    )
+    made.save(path)
+    return made

@@ -1,0 +1,22 @@
+"""What every trial is and costs, whatever its task: its size and what was spent on it.
+
+What a task measures is declared by its metrics, stability and speed by theirs (bench.metrics).
+"""
+
+from __future__ import annotations
+
+from leaderboards.measures import Measure
+
+MEASURES = (
+    Measure(key="size/params_m", title="params M", direction="lower", drop=10),
+    Measure(key="size/gflops_per_img", title="GFLOPs per img", direction="lower", drop=11),
+    Measure(key="cost/kimg", title="kimg", drop=10),
+    Measure(
+        key="cost/busy_sec",
+        title="busy s",
+        direction="lower",
+        unit="s",
+        drop=4,
+        meaning="training, sampling and measuring of one trial",
+    ),
+)

@@ -1,0 +1,173 @@
+"""The generation task: draw pictures like those of the data set, of a class where one is asked for.
+
+At a rung the pictures are compared with the `select` part; at the end fresh ones, of another
+stream, once with `report`. With `condition = "class"` a picture is drawn for the class of each
+real picture it is compared with, and in training some classes are left out, so that guidance can
+ask for the unconditional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from backbones.inputs import Inputs
+from bench.conditions import Condition
+from bench.config import TaskConfig
+from bench.data.cache import CachedImages
+from bench.errors import BenchError, unknown
+from bench.metrics.memorisation import matched_indices
+from bench.metrics.metric import Evidence
+from bench.pictures import save_grid
+from bench.predictions import Cases, Predictions, Predictor
+from bench.streams import permutation, uniform
+from bench.tasks.augment import LABELS, augmented
+from bench.tasks.task import Task
+from bench.train.objective import Batch
+
+SHOWN = 64  # pictures in a grid
+CONDITIONS = ("none", "class")
+
+
+class GenerateTask(Task):
+    """Generate images like those of the data set."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"pictures"})
+    parameters: ClassVar[Mapping[str, Any]] = {
+        "condition": "none",  # none | class
+        "class_dropout": 0.1,  # share of training pictures whose class is left out
+        "augment": 0.0,  # probability of each augmentation; its labels are fed to the network
+    }
+
+    same_for_all: ClassVar[frozenset[str]] = frozenset({"condition"})
+
+    @classmethod
+    def describe(cls, data: CachedImages) -> TaskConfig:
+        channels, *spatial = data.images.shape[1:]
+        inputs = Inputs(spatial=tuple(spatial), channels=channels, out_channels=channels)
+        return TaskConfig(
+            kind="generate",
+            inputs=inputs,
+            sigma_data=float(data.sigma_data),
+            args={**cls.parameters, "n_labels": len(data.label_names)},
+        )
+
+    @classmethod
+    def configure(cls, task: TaskConfig, given: Mapping[str, Any]) -> TaskConfig:
+        for key in given:
+            if key not in cls.parameters:
+                raise unknown(f"parameter of task {task.kind}", key, cls.parameters)
+        args = {**cls.parameters, **task.args, **given}
+        if args["condition"] not in CONDITIONS:
+            raise unknown("condition", str(args["condition"]), CONDITIONS)
+        for name in ("class_dropout", "augment"):
+            share = args[name]
+            is_number = isinstance(share, int | float) and not isinstance(share, bool)
+            if not is_number or not 0 <= share <= 1:
+                raise BenchError(f"{name} is a probability, 0 to 1, got {args[name]!r}")
+        n_classes = args.get("n_labels", 0) if args["condition"] == "class" else 0
+        if args["condition"] == "class" and n_classes < 2:
+            raise BenchError("condition class: the data have no labels of at least two classes")
+        inputs = task.inputs
+        sizes = {"n_classes": n_classes, "vector_dim": len(LABELS) if args["augment"] else 0}
+        return TaskConfig(
+            kind=task.kind,
+            inputs=Inputs(
+                spatial=inputs.spatial,
+                channels=inputs.channels,
+                out_channels=inputs.out_channels,
+                **sizes,
+            ),
+            data_range=task.data_range,
+            sigma_data=task.sigma_data,
+            args=args,
+        )
+
+    def protocol(self) -> dict[str, Any]:
+        """Pictures of given classes are another score than pictures of any."""
+        condition = self._settings["condition"]
+        named = {} if condition == "none" else {"condition": condition}
+        return {**super().protocol(), **named}
+
+    @property
+    def _train(self) -> NDArray[np.int64]:
+        return self.real.data.parts["train"]
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {**self.parameters, **self.config.task.args}
+
+    def batch(self, samples: Sequence[int], seed: int) -> Batch:
+        settings, n = self._settings, len(self._train)
+        rows = self._train[[_permutation(seed, k // n, n)[k % n] for k in samples]]
+        target = self.real.images_at(rows)
+        vector: Tensor | None = None
+        if settings["augment"]:
+            target, vector = augmented(target, float(settings["augment"]), samples, seed)
+        classes = self._classes(rows)
+        if classes is not None:
+            dropped = uniform(seed, "class dropout", samples) < float(settings["class_dropout"])
+            classes = torch.where(torch.from_numpy(dropped), -1, classes)
+        return Batch(target=target, condition=Condition(classes=classes, vector=vector))
+
+    def cases(self, part: str) -> Cases:
+        count = self.measure.n_report if part == "report" else self.measure.n_select
+        real = self.real.rows(part, count)  # those it is compared with, as far as they go
+
+        def condition(places: Sequence[int]) -> Condition:
+            """The classes of the part's own pictures, in turn; augmentation labels of none."""
+            rows = real[np.asarray(places, np.int64) % len(real)]
+            return self._condition(rows)
+
+        return Cases(
+            key=(part,),
+            purpose=f"sample/{part}",
+            count=count,
+            keep=to_pictures,
+            condition=condition,
+        )
+
+    def evidence(self, predictor: Predictor, part: str, predictions: Predictions) -> Evidence:
+        return Evidence(
+            part=part,
+            real=self.real,
+            predictions=predictions,
+            denoise=predictor.denoise,
+            real_condition=self._condition,
+        )
+
+    def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
+        return predictions.values[:SHOWN]
+
+    def save_reference(self, path: Path) -> None:
+        data = self.real.data
+        save_grid(self.real.pictures_at(matched_indices(data.parts["report"], SHOWN)), path)
+
+    def _condition(self, rows: NDArray[np.int64]) -> Condition:
+        vector = torch.zeros(len(rows), len(LABELS)) if self._settings["augment"] else None
+        return Condition(classes=self._classes(rows), vector=vector)
+
+    def _classes(self, rows: NDArray[np.int64]) -> Tensor | None:
+        if self._settings["condition"] != "class":
+            return None
+        labels = self.real.data.labels
+        assert labels is not None
+        return torch.from_numpy(labels[rows].astype(np.int64))
+
+
+def to_pictures(x: Tensor) -> NDArray[np.uint8]:
+    """Float [n, C, *spatial] in [-1, 1], clipped -> uint8 pictures."""
+    unit = (x.clamp(-1, 1) + 1) / 2
+    return (unit * 255).round().to(torch.uint8).cpu().numpy()
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    return permutation(seed, "order", epoch, n)

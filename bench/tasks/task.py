@@ -1,0 +1,208 @@
+"""What a task is: it owns what is asked, of which data, and how an answer is judged.
+
+A task says what a network gets and gives (Inputs), makes training batches and the cases to be
+predicted, and evaluates a predictor with its metrics. The training loop, the methods and the sweep
+know no more of it: direction and scale of the score are its first metric's. Adding one is a file
+with a subclass and one line in the table of tasks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from bench.config import Args, MeasureConfig, TaskConfig, TrialConfig, by_content
+from bench.data.cache import CachedImages
+from bench.doors import is_outside
+from bench.errors import BenchError, unknown
+from bench.metrics import METRICS
+from bench.metrics.metric import Evidence, Metric
+from bench.metrics.real import RealData
+from bench.metrics.throughput import Phase
+from bench.nonfinite import require_finite
+from bench.predictions import Cases, Predictions, Predictor
+from bench.train.objective import Batch
+from leaderboards.measures import Measure
+
+
+class Clock(Protocol):
+    """Books wall seconds, and the cases it is told of, to a phase: train, sample or measure."""
+
+    def phase(self, name: Phase) -> AbstractContextManager[Callable[[int], None]]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show."""
+
+    metrics: dict[str, float]
+    value: float
+    pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted, never real
+
+
+class Task(ABC):
+    """One task on one data set. Holds no state of a trial: many trials may use it in turn.
+
+    `parameters` are the settings of its own that a space or `--set` may give, with their
+    defaults; `configure` puts them into the task's description. Those in `same_for_all` change what
+    is judged: they are in the protocol and cannot be drawn by a space.
+    """
+
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    same_for_all: ClassVar[frozenset[str]] = frozenset()  # parameters that change the score
+
+    def __init__(self, config: TrialConfig) -> None:
+        self.config, self.measure = config, config.measure
+        self.real = RealData(config.data.cache)
+        self.metrics = build_metrics(config.measure)
+        self._check_needs()
+
+    @classmethod
+    @abstractmethod
+    def describe(cls, data: CachedImages) -> TaskConfig:
+        """What is asked of these data: the network's inputs, the range, sigma_data."""
+
+    @classmethod
+    def configure(cls, task: TaskConfig, given: Mapping[str, Any]) -> TaskConfig:
+        """The description with these of `parameters` in it.
+
+        Raises:
+            BenchError: a value that cannot be, of these data.
+        """
+        return task
+
+    @abstractmethod
+    def batch(self, samples: Sequence[int], seed: int) -> Batch:
+        """The training batch of these global sample numbers."""
+
+    @abstractmethod
+    def cases(self, part: str) -> Cases:
+        """What is predicted to evaluate on a part: measure.n_select or n_report cases. The
+        cases' key is (part,)."""
+
+    def targets(self, part: str) -> np.ndarray[Any, Any] | None:
+        """What the predictions of `cases` should be, in their form and order, where it is known."""
+        return None
+
+    def evidence(self, predictor: Predictor, part: str, predictions: Predictions) -> Evidence:
+        """What metrics are given."""
+        return Evidence(
+            part=part,
+            real=self.real,
+            predictions=predictions,
+            targets=self.targets(part),
+            denoise=predictor.denoise,
+        )
+
+    def pictures(self, predictions: Predictions) -> np.ndarray[Any, Any] | None:
+        """A few predictions to look at, uint8 N C *spatial."""
+        return None
+
+    def save_reference(self, path: Path) -> None:
+        """Pictures of the `report` part, to be seen beside a trial's own; none by default."""
+        return
+
+    def evaluate(self, predictor: Predictor, part: str, clock: Clock) -> Evaluation:
+        """Evaluate on `select` (rungs) or, once, on `report` (the end): one pass, all metrics."""
+        cases = self.cases(part)
+        with clock.phase("sample") as done:
+            predictions = predictor.predict(cases)
+            done(cases.count)
+        with clock.phase("measure"):
+            evidence = self.evidence(predictor, part, predictions)
+            metrics: dict[str, float] = {}
+            for metric in self.metrics:
+                metrics |= metric.estimate(evidence)
+            value = metrics[self.score.key]
+            require_finite(np.asarray(value), f"the score {self.score.key}")
+            return Evaluation(
+                metrics=metrics,
+                value=value,
+                pictures=self.pictures(predictions),
+            )
+
+    @property
+    def score(self) -> Measure:
+        """The measure that trials are compared by."""
+        return self.metrics[0].measures[0]
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All that its metrics measure, the score first."""
+        return tuple(measure for metric in self.metrics for measure in metric.measures)
+
+    def prepare(self) -> None:
+        """Compute what all trials share, once, before they start."""
+        counts = {"select": self.measure.n_select, "report": self.measure.n_report}
+        for metric in self.metrics:
+            metric.prepare(self.real, counts)
+
+    def protocol(self) -> dict[str, Any]:
+        """What must match before two scores are ranked together (contract 7)."""
+        metric = self.measure.metrics[0]
+        part = {"metric_part": by_content(metric)} if is_outside(metric) else {}
+        return {
+            **part,
+            "metric": self.score.key,
+            "direction": self.score.direction,
+            "scale": self.score.scale,
+            "unit": self.score.unit,
+            **self.metrics[0].protocol(),
+            "n_samples": self.measure.n_report,
+            "reference": {"part": "report", "digest": self.config.data.digest},
+            "spatial": list(self.config.task.inputs.spatial),
+        }
+
+    def passes(self) -> int:
+        """Network passes over one case that an evaluation costs beside its predictions."""
+        return sum(metric.passes() for metric in self.metrics)
+
+    @cached_property
+    def measuring_sec(self) -> float:
+        """Seconds that measuring takes for each prediction beside network passes, timed here."""
+        inputs = self.config.task.inputs
+        return sum(
+            metric.seconds((inputs.out_channels, *inputs.spatial)) for metric in self.metrics
+        )
+
+    def _check_needs(self) -> None:
+        """Raises BenchError where a metric asks for what this task or method does not have."""
+        diffusion = bool(self.config.method.preconditioning)
+        for name, metric in zip(self.measure.metrics, self.metrics, strict=True):
+            lacking = metric.needs - self.gives - ({"denoise"} if diffusion else set())
+            if lacking:
+                raise BenchError(
+                    f"metric {name} needs {', '.join(sorted(lacking))}, which task "
+                    f"{self.config.task.kind} by {self.config.method.kind} does not give"
+                )
+
+    gives: ClassVar[frozenset[str]] = frozenset()  # of metrics' needs: "targets", "pictures"
+
+
+def build_metrics(measure: MeasureConfig) -> tuple[Metric, ...]:
+    """The metrics of a configuration, each with the settings it takes.
+
+    Raises:
+        BenchError: an unknown metric, or a setting that none takes.
+    """
+    classes: list[type[Metric]] = [METRICS.load(name) for name in measure.metrics]
+    known = {key for one in classes for key in one.settings_taken()}
+    for key in measure.args:
+        if key not in known:
+            raise unknown("setting of the metrics", key, known)
+    return tuple(
+        one({k: measure.args.get(k, default) for k, default in one.settings_taken().items()})
+        for one in classes
+    )
+
+
+def known_settings(metrics: Sequence[str]) -> Args:
+    """The settings that these metrics take, with their defaults."""
+    return {k: v for name in metrics for k, v in METRICS.load(name).settings_taken().items()}
