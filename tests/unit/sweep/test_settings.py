@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from bench.config import SampleConfig, TrialConfig
+from bench.config import SampleConfig, TaskConfig, TrialConfig
 from bench.errors import BenchError
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning.plan_making import check_space, with_budget
@@ -90,14 +90,13 @@ PLACES: dict[str, dict[str, Any]] = {  # one setting -> all that it changes in a
     "n_reference=64": {"measure.args.n_reference": 64},
     "denoise_sigmas=[0.5, 1.0]": {"measure.args.denoise_sigmas": [0.5, 1.0]},
 }
-ALONGSIDE = {
-    'guidance_args={"weight": 2.0}': ["guidance=classifier_free", "condition=class"]
-}  # asked for together
+# settings that can only be asked for together with others
+ALONGSIDE = {'guidance_args={"weight": 2.0}': ["guidance=classifier_free", "condition=class"]}
+LABELLED = dataclasses.replace(TASK, args={**TASK.args, "n_labels": 3})
 
 
-def fixed_frame(*texts: str) -> Frame:
-    labelled = dataclasses.replace(TASK, args={**TASK.args, "n_labels": 3})
-    return frame(task=labelled, fixed=given_parameters(texts))
+def fixed_frame(*texts: str, task: TaskConfig = LABELLED) -> Frame:
+    return frame(task=task, fixed=given_parameters(texts))
 
 
 def test_a_space_cannot_draw_what_is_judged() -> None:
@@ -177,7 +176,7 @@ def test_all_trials_of_a_sweep_have_what_was_set(tmp_path: Path) -> None:
 )
 def test_a_setting_that_cannot_be_is_said(text: str, message: str) -> None:
     with pytest.raises(BenchError, match=message) as refusal:
-        resolve(fixed_frame(text), DEFAULT, 0)
+        resolve(fixed_frame(text, task=TASK), DEFAULT, 0)
     assert "\n" not in str(refusal.value)
 
 

@@ -11,6 +11,11 @@ from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
 
 
+def damage_first_byte(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes((b"1" if content.startswith(b"0") else b"0") + content[1:])
+
+
 def test_only_a_sweep_or_one_being_begun_has_its_name(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert not home.taken("echo-1")
@@ -24,13 +29,12 @@ def test_only_a_sweep_or_one_being_begun_has_its_name(tmp_path: Path) -> None:
         journal.append("plan", sweep="echo-1")
     assert home.taken("echo-1")
     path = home.journal("echo-1")
-    path.write_bytes(b"f" + path.read_bytes()[1:])
+    damage_first_byte(path)
     assert not home.taken("echo-1")  # torn: its only record
     with Journal(path) as journal:
         journal.append("plan", sweep="echo-1")
         journal.append("session", event="open")
-    data = path.read_bytes()
-    path.write_bytes((b"0" if data[:1] != b"0" else b"1") + data[1:])
+    damage_first_byte(path)
     assert home.taken("echo-1")  # a damaged record, but not the only one: somebody's sweep
     with pytest.raises(BenchError, match="damaged at record 0"):
         home.history("echo-1")
