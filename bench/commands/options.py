@@ -52,6 +52,13 @@ def tracking_option(command: Command) -> Command:
     )(command)
 
 
+def task_option(command: Command) -> Command:
+    """Another question to a workload's data: it stands for the workload that asks it."""
+    return click.option(
+        "--task", metavar="NAME", help="Another task on the workload's data: generate ..."
+    )(command)
+
+
 def choice_options(command: Command) -> Command:
     """What is searched, and what is the same for all trials."""
     for option in (

@@ -93,6 +93,8 @@ def refused(said: Said, home: Path, *parts: str) -> None:
     [
         (("sweep", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--scale", "smok"), ("unknown scale", "did you mean 'smoke'?")),
+        (("sweep", "echo", "--task", "restor"), ("unknown task of echo 'restor'", "(generate)")),
+        (("smoke", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--search", "tpo"), ("unknown search", "did you mean 'tpe'?")),
         (("sweep", "echo", "--trals", "3"), ("--trals", "--trials")),
         (("swep", "echo"), ("unknown command 'swep'", "did you mean 'sweep'?")),
@@ -207,6 +209,30 @@ def test_a_space_of_the_users_own_plans_the_cells_it_offers(
     assert "small_unet" not in said.out
     assert "expected cost" in said.out
     assert not list((with_data / "sweeps").iterdir())
+
+
+def test_another_task_on_the_data_is_a_workload_of_its_own(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    Path("two.py").write_text(
+        "from dataclasses import replace\nfrom bench.workloads.echo import WORKLOAD as ECHO\n"
+        "WORKLOAD = replace(ECHO, tasks={'other': __file__ + ':OTHER'})\n"
+        "OTHER = replace(ECHO, name='echo_other', metrics=('kd', 'denoise_error'))\n"
+    )
+    sweep = ("sweep", "two.py:WORKLOAD", *SMOKE, "--dry-run")
+    for task, name, score in (
+        ("generate", "echo", "fd_randconv"),  # the workload's own
+        ("other", "echo_other", "kd_randconv"),
+    ):
+        said = bench(*sweep, "--task", task)
+        assert (said.code, said.err) == (0, "")
+        assert f"sweep {name}-1:" in said.out
+        assert f"score: {score}" in said.out
+    refused(
+        bench(*sweep, "--task", "othr"),
+        with_data,
+        "unknown task of echo 'othr'; did you mean 'other'? (generate, other)",
+    )
 
 
 NET = Path(__file__).parents[2] / "backbones" / "small_unet.py"
