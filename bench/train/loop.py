@@ -50,7 +50,7 @@ class Training:
         world: World = ALONE,
     ) -> None:
         self.config, self.objective, self.source, self.seed = config, objective, source, seed
-        self.world, self.replicas = world, Replicas(objective, world)
+        self.world, self.replicas = world, Replicas(objective, world, config.device)
         self.identity = identity  # trial_id: a checkpoint of another trial is refused
         self.device = torch.device(config.device)
         self.parameters = [p for p in objective.net.parameters() if p.requires_grad]

@@ -276,6 +276,19 @@ def test_a_backbone_of_a_users_file_passes_its_suite_first(
     refused(said, with_data, "blind_net.py:build breaks its contract")
 
 
+BATCH_NORM = Path(__file__).parents[1] / "fakes" / "batch_norm_net.py"
+
+
+def test_batch_normalisation_over_several_workers_is_refused_at_once(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    asked = ("--backbone", f"{BATCH_NORM}:build", "--set", "width=default")
+    alone = bench("sweep", "echo", *SMOKE, *asked, "--dry-run")
+    assert (alone.code, alone.err) == (0, "")
+    said = bench("sweep", "echo", *SMOKE, *asked, "--workers-per-trial", "2", "--dry-run")
+    refused(said, with_data, "batch_norm_net.py:build has batch normalisation", "2 workers a trial")
+
+
 def test_guidance_without_a_condition_is_refused_at_once(
     bench: Bench, with_data: Path, no_store: None
 ) -> None:
