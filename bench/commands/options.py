@@ -86,9 +86,10 @@ def choice_options(command: Command) -> Command:
 def wished(options: dict[str, Any]) -> dict[str, Any]:
     """Options of a command as fields of a Wish."""
     settings = options.pop("settings", ())
-    extractor = options.pop("extractor", None)
-    if extractor is not None:
-        settings = (*settings, f"extractor={extractor}")
+    for option, setting in (("extractor", "extractor"), ("early_stop", "patience")):
+        value = options.pop(option, None)
+        if value is not None:
+            settings = (*settings, f"{setting}={value}")
     return {**options, "settings": settings}
 
 

@@ -55,6 +55,12 @@ from bench.commands.running_trials import (
     help="Of each trial, in training TFLOP, kimg or device-seconds.  [default: by the scale]",
 )
 @click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
+@click.option(
+    "--early-stop",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="End training after N looks at select without improvement; --set looks=10 a budget.",
+)
 @click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
 @click.option(
     "--workers-per-trial", "workers", type=int, default=1, help="Train one trial on many."
