@@ -232,7 +232,8 @@ class _Trial:
         log: dict[str, Any] = training.stability_log()
         with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
-        checkpoint.write(self.folder / "ema.safetensors", weights.kept(), {"nimg": training.nimg})
+        judged = weights.state(self.config.sample)
+        checkpoint.write(self.folder / "weights.safetensors", judged, {"nimg": training.nimg})
 
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the

@@ -18,7 +18,7 @@ from bench.train.loop import Training
 
 
 class JudgedWeights:
-    """Of one run. samplings: how the trial is sampled at its end, the verdict's first."""
+    """Of one run. samplings: how the trial is sampled at its end."""
 
     def __init__(self, training: Training, samplings: Sequence[SampleConfig]) -> None:
         self.training, self.samplings = training, tuple(samplings)
@@ -44,14 +44,6 @@ class JudgedWeights:
         if sample.ema > 0:
             return self.training.averages.loadable(self._key(sample), net)
         return dict(net.state_dict())
-
-    def kept(self) -> Weights:
-        """What a finished trial leaves: the verdict's average. Without one the widest, except of
-        a run that was set back: then the network itself."""
-        sample, averages = self.samplings[0], self.training.averages
-        if self.set_back or sample.ema > 0:
-            return self.state(sample)
-        return averages.loadable(averages.longest, self.training.objective.net)
 
     def set_aside(self) -> None:
         """Keep what would be judged now, in the place of what was kept before."""

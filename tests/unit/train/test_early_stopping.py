@@ -101,7 +101,7 @@ def test_a_stopped_trial_is_completed_with_the_weights_of_its_best_look(
     training = Training(config.train, method, task, config.seed, config.trial_id)
     training.advance(best)
     expected = training.averages.loadable("power0.1", training.objective.net)
-    kept, _ = checkpoint.read(tmp_path / "ema.safetensors")
+    kept, _ = checkpoint.read(tmp_path / "weights.safetensors")
     assert set(kept) == set(expected)
     assert all(torch.equal(kept[name], expected[name]) for name in expected)
     weights = JudgedWeights(training, [config.sample])
@@ -129,7 +129,7 @@ def test_a_trial_goes_on_to_the_same_stop(
     for body in map(timeless, steps(config, tmp_path / "cut")):
         said += [body] if body not in said else []
     assert said == whole
-    one, other = ((tmp_path / n / "ema.safetensors").read_bytes() for n in ("whole", "cut"))
+    one, other = ((tmp_path / n / "weights.safetensors").read_bytes() for n in ("whole", "cut"))
     assert one == other
 
 
