@@ -97,6 +97,8 @@ class TrainConfig:
     device: str = "cpu"
     threads: int = 1
     workers: int = 1  # processes; each takes batch_size / workers samples of a batch
+    patience: int = 0  # looks without improvement that end training; 0: it never ends early
+    look_nimg: int = 0  # a look at the score at least this often, beside the rungs; 0: there alone
 
     def __post_init__(self) -> None:
         _need(self.batch_size > 0, f"train.batch_size must be positive, got {self.batch_size}")
@@ -114,7 +116,7 @@ class TrainConfig:
             math.isfinite(self.lr) and self.lr > 0,
             f"train.lr must be positive and finite, got {self.lr}",
         )
-        for name in ("grad_clip", "weight_decay", "snapshots"):
+        for name in ("grad_clip", "weight_decay", "snapshots", "patience", "look_nimg"):
             value = getattr(self, name)
             _need(value >= 0, f"train.{name} must not be negative, got {value}")
         for name in ("report_nimg", "ema_short_nimg", "threads"):

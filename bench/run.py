@@ -8,7 +8,6 @@ outcome and a cause. A trial over several workers is the same generator in each 
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import time
 import traceback
@@ -19,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench.config import SampleConfig, TrialConfig
 from bench.errors import BenchError
@@ -33,6 +31,8 @@ from bench.pictures import save_grid
 from bench.tasks import build_task
 from bench.tasks.task import Evaluation, Task
 from bench.train import checkpoint
+from bench.train.early_stopping import EarlyStopping
+from bench.train.judged_weights import JudgedWeights
 from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.parallel import ALONE, WorkerLost, World
 from bench.trial_lock import Held, claimed
@@ -130,6 +130,8 @@ class _Trial:
         self.done_rungs = 0
         self.rung_reports: list[dict[str, Any]] = []
         self.training: Training | None = None
+        self.weights: JudgedWeights | None = None
+        self.early: EarlyStopping
         self.saved_at = time.monotonic()
         self.memory: MemoryGauge
         self.method: Method
@@ -144,35 +146,43 @@ class _Trial:
             torch.set_num_threads(config.train.threads)
             # not on the clock: the first trial of a process imports libraries here
             self.method, self.task = build_method(config), build_task(config)
+            self.early = EarlyStopping(score=self.task.score, patience=config.train.patience)
             if self.method.trains:
                 self.training = Training(
                     config.train, self.method, self.task, config.seed, config.trial_id, world
                 )
-        if self.training is None:
+                own = [] if config.own_sample is None else [config.own_sample]
+                self.weights = JudgedWeights(self.training, [config.sample, *own])
+        if self.training is None or self.weights is None:
             yield from self._untrained()
         else:
-            yield from self._trained(self.training)
+            yield from self._trained(self.training, self.weights)
         yield self._finish()
 
-    def _trained(self, training: Training) -> Iterator[Report]:
+    def _trained(self, training: Training, weights: JudgedWeights) -> Iterator[Report]:
         """Progress and rungs of a method that trains."""
         config, world = self.config.train, self.world
         self._restore(training)
         yield from [Report(**body) for body in self.rung_reports]
-        while training.nimg < config.budget_nimg or self.done_rungs < len(config.rungs_nimg):
+        while not self.early.over and self.done_rungs < len(config.rungs_nimg):
             rung_at = config.rungs_nimg[self.done_rungs]
             with self.clock.phase("train") as seen:
                 before = training.nimg
-                training.advance(min(rung_at, self._next_report(training.nimg)))
+                until = min(self._next_report(before), self._next_look(before))
+                training.advance(min(rung_at, until))
                 seen(training.nimg - before)
             self.metrics |= self._train_metrics(training)
             if training.nimg < rung_at:
+                if training.nimg == self._next_look(before):
+                    self._look(weights, self._evaluate("select", early=True))
                 if world.share(lambda: time.monotonic() - self.saved_at > CHECKPOINT_SEC):
                     self._save(training)
                 yield self._report("progress")
                 continue
             final = self.done_rungs == len(config.rungs_nimg) - 1
             evaluation = self._evaluate("select", early=not final)
+            if not final:
+                self._look(weights, evaluation)
             self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
             self.metrics |= self._stability(training)
             self.done_rungs += 1
@@ -181,11 +191,16 @@ class _Trial:
             self.rung_reports.append(dataclasses.asdict(report))
             self._save(training)
             yield report
+        if self.early.over:
+            weights.set_back = True
+            self.notes.append(self.early.note(config.budget_nimg))
+            yield from self._untrained()
 
     def _untrained(self) -> Iterator[Report]:
-        """The rungs of a method without training: one evaluation is its value at all of them."""
+        """The rungs that no more training leads to, of a method without any or a trial that was
+        stopped early: one evaluation is its value at all of them."""
         evaluation = self._evaluate("select", early=False)
-        for _ in self.config.train.rungs_nimg:
+        for _ in self.config.train.rungs_nimg[self.done_rungs :]:
             self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
             self.done_rungs += 1
             yield self._report("rung", value=evaluation.value)
@@ -211,13 +226,13 @@ class _Trial:
             with whole(self.folder / "samples.png") as path:
                 save_grid(evaluation.pictures, path)
             self.artifacts.append({"name": "samples.png", "path": "samples.png", "real": False})
-        training = self.training
-        if training is None:
+        training, weights = self.training, self.weights
+        if training is None or weights is None:
             return
         log: dict[str, Any] = training.stability_log()
         with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
-        judged = self._judged_net(training, self.config.sample, early=False).state_dict()
+        judged = weights.state(self.config.sample)
         checkpoint.write(self.folder / "weights.safetensors", judged, {"nimg": training.nimg})
 
     def end(self, outcome: str, cause: str) -> Report:
@@ -253,6 +268,23 @@ class _Trial:
         taken, self.metrics = self.metrics, {}
         return {k: float(v) for k, v in taken.items() if np.isfinite(v)}
 
+    def _next_look(self, nimg: int) -> int:
+        """Where early stopping looks next, beside the rungs; without it, at the end."""
+        every = self.config.train.look_nimg
+        if not self.early.patience or not every:
+            return self.config.train.budget_nimg
+        every = max(every, self.config.train.batch_size)
+        return (nimg // every + 1) * every
+
+    def _look(self, weights: JudgedWeights, evaluation: Evaluation) -> None:
+        """Early stopping sees an evaluation on `select`; the best one's weights are set aside."""
+        if not self.early.patience:
+            return
+        score, value = self.task.score, evaluation.value
+        self.metrics[f"look/{score.key}"] = value
+        if self.early.take(weights.training.nimg, value, evaluation.metrics.get(score.se_key)):
+            weights.set_aside()
+
     def _next_report(self, nimg: int) -> int:
         every = max(self.config.train.report_nimg, self.config.train.batch_size)
         return (nimg // every + 1) * every
@@ -264,21 +296,13 @@ class _Trial:
         the last rung, where a long average still holds the initialisation."""
         sample = sample or self.config.sample
         with self.world.together():
-            nets = [] if self.training is None else [self._judged_net(self.training, sample, early)]
+            nets = [] if self.weights is None else [self.weights.net(sample, early=early)]
             predictor = self.method.predictor(nets, self.config.seed, sample)
         return self.world.lead(
             predictor,
             self.task.cases,
             lambda shared: self.task.evaluate(shared, part, self.clock),
         )
-
-    def _judged_net(self, training: Training, sample: SampleConfig, early: bool) -> nn.Module:
-        """A copy of the network with the judged weights."""
-        net = copy.deepcopy(training.objective.net).eval().requires_grad_(False)
-        if sample.ema > 0:
-            averages = training.averages
-            averages.copy_to("short" if early else averages.key_of(sample.ema), net)
-        return net
 
     def _train_metrics(self, training: Training) -> dict[str, float]:
         recent = training.losses[-max(1, len(training.losses) // 20) :]
@@ -321,6 +345,7 @@ class _Trial:
             "clock": self.clock.state(),
             "notes": self.notes,
             "rungs": self.rung_reports,
+            "looks": self.early.looks,
         }
         with self.clock.phase("save"):
             self.world.share(lambda: training.save(self.folder, extra))
@@ -352,4 +377,5 @@ class _Trial:
             self.clock.restore(extra["clock"])
             self.notes = [*extra["notes"], *self.notes]
             self.rung_reports = extra["rungs"]
+            self.early.looks = [(n, value, error) for n, value, error in extra.get("looks", [])]
             return

@@ -16,6 +16,7 @@ from bench.commands.options import (
     make_console,
     open_tracker,
     say,
+    task_option,
     tracking_option,
     wished,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("workload")
+@task_option
 @click.option("--trials", type=int, default=24, show_default=True, help="Run to their end.")
 @click.option("--from", "source", metavar="SWEEP", help="Take a sweep of --search random.")
 @click.option("--data", type=LocalPath(), help="Your data; none: simulated.")
@@ -50,6 +52,7 @@ def calibrate(
     context: click.Context,
     /,
     workload: str,
+    task: str | None,
     source: str | None,
     dry_run: bool,
     home: Path | None,
@@ -63,8 +66,10 @@ def calibrate(
     """
     from bench.sweep.deciding import calibration as calibration
     from bench.sweep.record.home import Home
+    from bench.workloads.workload import for_task
 
     console, where = make_console(), Home.find(home)
+    workload = for_task(workload, task)
     if source is None:
         if wish["trials"] < calibration.MIN_TRIALS:
             raise BenchError(

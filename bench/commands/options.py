@@ -52,6 +52,13 @@ def tracking_option(command: Command) -> Command:
     )(command)
 
 
+def task_option(command: Command) -> Command:
+    """Another question to a workload's data: it stands for the workload that asks it."""
+    return click.option(
+        "--task", metavar="NAME", help="Another task on the workload's data: generate ..."
+    )(command)
+
+
 def choice_options(command: Command) -> Command:
     """What is searched, and what is the same for all trials."""
     for option in (
@@ -79,9 +86,10 @@ def choice_options(command: Command) -> Command:
 def wished(options: dict[str, Any]) -> dict[str, Any]:
     """Options of a command as fields of a Wish."""
     settings = options.pop("settings", ())
-    extractor = options.pop("extractor", None)
-    if extractor is not None:
-        settings = (*settings, f"extractor={extractor}")
+    for option, setting in (("extractor", "extractor"), ("early_stop", "patience")):
+        value = options.pop(option, None)
+        if value is not None:
+            settings = (*settings, f"{setting}={value}")
     return {**options, "settings": settings}
 
 

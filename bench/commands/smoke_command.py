@@ -7,17 +7,22 @@ from pathlib import Path
 import click
 
 from bench.commands.board_printing import rows_from_journal, rows_from_mlflow
-from bench.commands.options import DEFAULT_WORKLOAD
+from bench.commands.options import DEFAULT_WORKLOAD, task_option
 from bench.commands.sweep_command import sweep
 
 ENDED = ("completed", "pruned")  # how a trial of a sound program ends
 
 
 @click.command()
+@click.argument("workload", default=DEFAULT_WORKLOAD)
+@task_option
 @click.option("--trials", type=int, default=4, show_default=True)
 @click.pass_context
-def smoke(context: click.Context, trials: int) -> None:
-    """A small sweep in a folder that is thrown away; the exit code is the verdict."""
+def smoke(context: click.Context, workload: str, task: str | None, trials: int) -> None:
+    """A small sweep of a workload in a folder that is thrown away; the exit code is the verdict.
+
+    WORKLOAD is echo where none is named.
+    """
     import tempfile
 
     from bench.sweep.record.home import Home
@@ -26,7 +31,8 @@ def smoke(context: click.Context, trials: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="bench-smoke-") as folder:
         where = Path(folder)
-        context.invoke(sweep, workload=DEFAULT_WORKLOAD, trials=trials, scale="smoke", home=where)
+        asked = {"workload": workload, "task": task, "trials": trials}
+        context.invoke(sweep, **asked, scale="smoke", home=where)
         rows, facts = rows_from_journal(Home(where), None, ())
         ours = boards.build(rows, facts)
         theirs = boards.build(*rows_from_mlflow(Home(where), None, (), None))

@@ -14,6 +14,7 @@ from bench.commands.options import (
     make_console,
     open_tracker,
     say,
+    task_option,
     tracker_option,
     tracking_option,
     wished,
@@ -30,6 +31,7 @@ from bench.commands.running_trials import (
 
 @click.command()
 @click.argument("workload")
+@task_option
 @click.option("--trials", type=int, help="How many to run.  [default: 64, or by the budget]")
 @budget_options(
     "Of the whole sweep: 90m, 2h.",
@@ -53,6 +55,12 @@ from bench.commands.running_trials import (
     help="Of each trial, in training TFLOP, kimg or device-seconds.  [default: by the scale]",
 )
 @click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
+@click.option(
+    "--early-stop",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="End training after N looks at select without improvement; --set looks=10 a budget.",
+)
 @click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
 @click.option(
     "--workers-per-trial", "workers", type=int, default=1, help="Train one trial on many."
@@ -66,14 +74,21 @@ from bench.commands.running_trials import (
 @tracking_option
 @tracker_option
 def sweep(
-    workload: str, home: Path | None, tracking_uri: str | None, tracker: str, **wish: Any
+    workload: str,
+    task: str | None,
+    home: Path | None,
+    tracking_uri: str | None,
+    tracker: str,
+    **wish: Any,
 ) -> None:
     """Run a sweep of trials over architectures, setups, optimisation and widths."""
     from bench.sweep.planning.wish import Wish
     from bench.sweep.record.home import Home
     from bench.sweep.running import session
+    from bench.workloads.workload import for_task
 
     console, where = make_console(), Home.find(home)
+    workload = for_task(workload, task)
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
     offline = wish.pop("offline")
     wish["prune"] = not wish.pop("no_prune")

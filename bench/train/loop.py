@@ -30,6 +30,7 @@ from bench.train.objective import Objective, Source, Terms
 from bench.train.optim import make_optimizer, make_schedule
 from bench.train.parallel import ALONE, Replicas, World
 
+BESIDE = "beside/"  # begins the keys of a caller's own tensors in a checkpoint
 LOG_SAMPLES = 2**20  # of the stability log: the last so many, whatever the batch size
 
 
@@ -50,7 +51,7 @@ class Training:
         world: World = ALONE,
     ) -> None:
         self.config, self.objective, self.source, self.seed = config, objective, source, seed
-        self.world, self.replicas = world, Replicas(objective, world)
+        self.world, self.replicas = world, Replicas(objective, world, config.device)
         self.identity = identity  # trial_id: a checkpoint of another trial is refused
         self.device = torch.device(config.device)
         self.parameters = [p for p in objective.net.parameters() if p.requires_grad]
@@ -62,6 +63,7 @@ class Training:
         self.losses: list[float] = []  # one a step, weighted
         self.flags: list[tuple[bool, bool]] = []  # one a step: clipped, non-finite
         self.log: deque[Tensor] = deque()  # a step: [batch, 2] sigma and squared error of D
+        self.beside: dict[str, Tensor] = {}  # of the caller's own, in every checkpoint
 
     def advance(self, until_nimg: int) -> None:
         """Train until `until_nimg` images have been seen.
@@ -177,6 +179,7 @@ class Training:
         for key in self.averages.weights:
             named = self.averages.named(key)
             tensors |= {f"ema/{key}/{name}": value for name, value in named.items()}
+        tensors |= {f"{BESIDE}{name}": value for name, value in self.beside.items()}
         optimizer = checkpoint.pack(self.optimizer.state_dict(), "opt", tensors)
         if self.log:
             tensors["log"] = torch.cat(list(self.log))
@@ -209,6 +212,9 @@ class Training:
             for name, value in zip(self.averages.names, average, strict=True):
                 value.copy_(tensors[f"ema/{key}/{name}"])
         checkpoint.load_optimizer(self.optimizer, checkpoint.unpack(meta["optimizer"], tensors))
+        self.beside = {
+            k.removeprefix(BESIDE): v for k, v in tensors.items() if k.startswith(BESIDE)
+        }
         self.nimg, self.micro_batch = meta["nimg"], meta["micro_batch"]
         self.losses = tensors["losses"].tolist()
         self.flags = [(c, n) for c, n in tensors["flags"].tolist()]

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.predictions import Cases, Predictions, Predictor
+from bench.train import batch_norm
 from bench.train.objective import Batch, Objective, Terms
 
 T = TypeVar("T")
@@ -196,10 +197,17 @@ class _Shared:
 
 
 class Replicas:
-    """An objective on every rank, its gradients averaged in the last backward of each step."""
+    """An objective on every rank, its gradients averaged in the last backward of each step.
 
-    def __init__(self, objective: Objective, world: World) -> None:
+    Batch normalisation is over the whole batch, by torch's SyncBatchNorm on GPUs.
+
+    Raises:
+        BenchError: it cannot be, on the CPU.
+    """
+
+    def __init__(self, objective: Objective, world: World, device: str = "cpu") -> None:
         self.objective, self.world = objective, world
+        batch_norm.synchronise(objective.net, device, world.size)
         self._averaged: DistributedDataParallel | None = None
         self._tried = 0  # the micro-batch size that is known to fit
 
@@ -240,7 +248,7 @@ class Replicas:
             return
         net = self.objective.net
         buffers = [b.clone() for b in net.buffers()]
-        with self.world.together(), self.apart():
+        with self.world.together(), self.apart(), batch_norm.unsynchronised(net):
             loss().backward()
         if self._averaged is None:
             idle = any(p.requires_grad and p.grad is None for p in net.parameters())

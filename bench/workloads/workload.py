@@ -94,7 +94,9 @@ class Workload:
     task: a name in the table of tasks, or "file.py:Class". metrics: names, the first is the
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
-    about; a space suggests them by name. space: a name, or "file.py:function".
+    about; a space suggests them by name. space: a name, or "file.py:function". tasks: what else is
+    asked of its data, each a workload of its own: a word for --task -> that workload's name, or
+    "file.py:NAME".
     """
 
     name: str
@@ -107,6 +109,7 @@ class Workload:
     scales: Mapping[str, Scale]
     simulation: Callable[..., Simulation] | None = None
     cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     def scale(self, name: str) -> Scale:
         """A preset by name.
@@ -152,3 +155,18 @@ def load(name: str) -> Workload:
     if not isinstance(workload, Workload):
         raise BenchError(f"{name} is no workload; give the name of a Workload in that file")
     return workload
+
+
+def for_task(name: str, task: str | None) -> str:
+    """The name of the workload that asks `task` of the data of workload `name`; its own task, and
+    None, are that workload itself.
+
+    Raises:
+        BenchError: nobody asks that of these data.
+    """
+    workload = load(name)
+    if task is None or task == workload.task:
+        return name
+    if task not in workload.tasks:
+        raise unknown(f"task of {workload.name}", task, {workload.task, *workload.tasks})
+    return workload.tasks[task]

@@ -14,16 +14,15 @@ import pytest
 
 from bench.sweep.record import journal
 from bench.sweep.record.history import History
+from tests.fakes.smoke_workloads import CASES, ECHO, SmokeWorkload
 from tests.integration.test_sweep import COMMAND, bench, environment
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 6
 
-
-def begin(home: Path) -> subprocess.Popen[str]:
+def begin(home: Path, workload: SmokeWorkload = ECHO) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, "sweep", "echo", "--scale", "smoke", "--trials", str(TRIALS)],
+        [*COMMAND, *workload.command],
         cwd=home.parent,
         env=environment(home),
         stdout=subprocess.PIPE,
@@ -58,31 +57,32 @@ def left_over(processes: list[psutil.Process], seconds: float) -> list[psutil.Pr
     return list(psutil.wait_procs(processes, timeout=seconds)[1])
 
 
-def completes(home: Path) -> None:
+def completes(home: Path, workload: SmokeWorkload = ECHO) -> None:
     """`bench resume` finishes the sweep: every trial once, all there, MLflow agrees."""
-    before = History(records(home))
+    sweep, trials = workload.sweep, workload.trials
+    before = History(records(home, sweep))
     done = {t.number for t in before.trials.values() if not t.open}
-    at = len(records(home))
+    at = len(records(home, sweep))
     said = bench(home, "resume")
     assert (said.returncode, said.stderr) == (0, "")
-    new = records(home)[at:]
+    new = records(home, sweep)[at:]
     started = [r["trial"] for r in new if r["kind"] == "start"]
     assert not set(started) & done  # what was finished is not run again
     assert len(started) == len(set(started))
-    after = History(records(home))
+    after = History(records(home, sweep))
     assert after.ended is not None
-    assert sorted(after.trials) == list(range(TRIALS))
-    assert after.counts() == {"completed": TRIALS}
+    assert sorted(after.trials) == list(range(trials))
+    assert after.counts() == {"completed": trials}
     ends = Counter(
         r["trial"]
-        for r in records(home)
+        for r in records(home, sweep)
         if r["kind"] == "outcome" and r["outcome"] != "interrupted"
     )
-    assert ends == dict.fromkeys(range(TRIALS), 1)
+    assert ends == dict.fromkeys(range(trials), 1)
     ids = [t.suggestion.trial_id for t in after.trials.values()]
-    assert len(set(ids)) == TRIALS
+    assert len(set(ids)) == trials
     boards = [
-        bench(home, "leaderboard", "echo", "--format", "json", *source).stdout
+        bench(home, "leaderboard", workload.name, "--format", "json", *source).stdout
         for source in ((), ("--from", "mlflow"))
     ]
     assert boards[0] == boards[1]
@@ -124,10 +124,13 @@ def test_a_stop_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
     assert not left_over(children, 10)
 
 
-def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workload", CASES, ids=lambda workload: workload.name)
+def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(
+    tmp_path: Path, workload: SmokeWorkload
+) -> None:
     home = tmp_path / "home"
-    process = begin(home)
-    wait_for(home, "outcome", 2, process)
+    process = begin(home, workload)
+    wait_for(home, "outcome", 2, process, workload.sweep)
     children = family(process)
     # Ray's idle agents wait a minute for the store that died with the driver, then go, too.
     agents = [c for c in children if c.name().endswith("Agent")]
@@ -135,5 +138,5 @@ def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(tmp_path: Path) ->
     process.communicate(timeout=60)
     assert not left_over([c for c in children if c not in agents], 30)
     assert "unfinished" in bench(home, "list").stdout
-    completes(home)
+    completes(home, workload)
     assert not left_over(agents, 120)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from bench.sweep.record import journal
 from bench.sweep.record.history import History
+from leaderboards.scrubbing import base_name
+from tests.fakes.smoke_workloads import CASES, SmokeWorkload
 
 pytestmark = pytest.mark.slow
 
@@ -36,80 +39,100 @@ def bench(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A home with a finished smoke sweep of five trials, and what the command said."""
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """A home with a finished smoke sweep, and what the command said."""
+
+    workload: SmokeWorkload
+    home: Path
+    said: subprocess.CompletedProcess[str]
+
+    @property
+    def history(self) -> History:
+        return History(journal.read(self.home / f"sweeps/{self.workload.sweep}/journal.jsonl"))
+
+    def board(self, *options: str) -> Any:
+        said = bench(self.home, "leaderboard", self.workload.name, "--format", "json", *options)
+        assert (said.returncode, said.stderr) == (0, "")
+        return json.loads(said.stdout)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda workload: workload.name)
+def swept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Swept:
     home = tmp_path_factory.mktemp("work") / "home"
-    return home, bench(home, "sweep", "echo", "--scale", "smoke", "--trials", "5")
+    return Swept(workload=request.param, home=home, said=bench(home, *request.param.command))
 
 
-def test_the_sweep_runs_to_its_board_without_a_stray_word(swept: tuple[Path, Any]) -> None:
-    home, said = swept
+def test_the_sweep_runs_to_its_board_without_a_stray_word(swept: Swept) -> None:
+    home, said, name, n = swept.home, swept.said, swept.workload.sweep, swept.workload.trials
     assert (said.returncode, said.stderr) == (0, "")
     lines = said.stdout.splitlines()
     # Every line before the board is one of ours: the claims, a line a trial, the summary.
     until = next(i for i, line in enumerate(lines) if line.startswith("done: "))
     ours = re.compile(
-        r"drawing the simulated data|sweep echo-1: 5 trials|device: |data: SIMULATED|score: "
-        r"|rungs at |note: |starting Ray|\[ {1,2}\d+/5\] |\d+:\d\d "
+        rf"drawing the simulated data|sweep {name}: {n} trials|device: |data: SIMULATED|score: "
+        rf"|rungs at |note: |starting Ray|\[ {{1,2}}\d+/{n}\] |\d+:\d\d "
     )
     for line in lines[:until]:
         assert ours.match(line), line
     trials = [line for line in lines if line.startswith("[")]
-    assert [line.split("]")[0] for line in trials] == [f"[  {i}/5" for i in range(1, 6)]
+    assert [line.split("]")[0] for line in trials] == [f"[  {i}/{n}" for i in range(1, n + 1)]
     assert all(" completed " in line for line in trials)
     for word in ("Warning", "Traceback", "\x1b"):
         assert word not in said.stdout
-    assert "architecture x preconditioning" in said.stdout
-    assert "bench leaderboard --sweep echo-1" in said.stdout
-    assert History(journal.read(home / "sweeps/echo-1/journal.jsonl")).ended is not None
-    assert not (home / "sweeps/echo-1/ray").exists()
+    plan = swept.history.plan
+    assert plan.score.better_text in said.stdout
+    assert " x ".join(plan.cell_axes) in said.stdout
+    assert f"bench leaderboard --sweep {name}" in said.stdout
+    assert swept.history.ended is not None
+    assert not (home / f"sweeps/{name}/ray").exists()
     assert {p.name for p in home.parent.iterdir()} == {"home"}  # no mlruns, no ray_results
 
 
-def test_the_board_is_the_same_from_the_journal_and_from_mlflow(swept: tuple[Path, Any]) -> None:
-    home, _ = swept
-    ours = bench(home, "leaderboard", "echo", "--format", "json")
-    theirs = bench(home, "leaderboard", "echo", "--format", "json", "--from", "mlflow")
-    assert (ours.returncode, ours.stderr) == (theirs.returncode, theirs.stderr) == (0, "")
-    board = json.loads(ours.stdout)
-    assert len(board["entries"]) == 5
-    assert board == json.loads(theirs.stdout)
+def test_the_board_is_the_same_from_the_journal_and_from_mlflow(swept: Swept) -> None:
+    board = swept.board()
+    assert len(board["entries"]) == swept.workload.trials
+    assert board == swept.board("--from", "mlflow")
+    score = swept.history.plan.score
+    values = [entry["score"] for entry in board["entries"]]
+    assert values == score.in_order(values, lambda value: value)
 
 
 @pytest.mark.parametrize("form", ["table", "md", "csv"])
-def test_the_board_in_every_format_names_every_entry(swept: tuple[Path, Any], form: str) -> None:
-    said = bench(swept[0], "leaderboard", "echo", "--format", form)
+def test_the_board_in_every_format_names_every_entry(swept: Swept, form: str) -> None:
+    said = bench(swept.home, "leaderboard", swept.workload.name, "--format", form)
     assert (said.returncode, said.stderr) == (0, "")
-    for architecture in ("adm", "ddpmpp", "ncsnpp", "small_unet"):
-        assert architecture in said.stdout
+    cells = [trial.cell.values() for trial in swept.history.trials.values()]
+    for value in {base_name(value) for cell in cells for value in cell}:
+        assert value in said.stdout
 
 
-def test_list_and_status_tell_that_it_is_complete(swept: tuple[Path, Any]) -> None:
-    home, _ = swept
-    row = next(line for line in bench(home, "list").stdout.splitlines() if "echo-1" in line)
-    assert row.split()[:2] == ["echo-1", "complete"]
-    assert "5/5" in row
+def test_list_and_status_tell_that_it_is_complete(swept: Swept) -> None:
+    home, name, n = swept.home, swept.workload.sweep, swept.workload.trials
+    row = next(line for line in bench(home, "list").stdout.splitlines() if name in line)
+    assert row.split()[:2] == [name, "complete"]
+    assert f"{n}/{n}" in row
     status = bench(home, "status").stdout
-    assert "echo-1: complete; 5 of 5 trials: 5 completed" in status
+    assert f"{name}: complete; {n} of {n} trials: {n} completed" in status
     assert "best on select: " in status
     again = bench(home, "resume")
     assert (again.returncode, again.stderr) == (0, "")
-    assert "sweep echo-1 is complete" in again.stdout
+    assert f"sweep {name} is complete" in again.stdout
 
 
-def test_confirming_trains_the_best_entry_on_new_seeds(swept: tuple[Path, Any]) -> None:
-    home, _ = swept
-    said = bench(home, "confirm", "--seeds", "2")
+def test_confirming_trains_the_best_entry_on_new_seeds(swept: Swept) -> None:
+    n = swept.workload.trials
+    best = swept.history.best()
+    said = bench(swept.home, "confirm", "--seeds", "2")
     assert (said.returncode, said.stderr) == (0, "")
-    history = History(journal.read(home / "sweeps/echo-1/journal.jsonl"))
+    history = swept.history
     assert history.ended is not None
-    assert len(history.trials) == 7
-    new = [history.trials[n].suggestion for n in (5, 6)]
-    assert len({s.entry_id for s in new}) == 1
-    assert len({s.seed for s in (*new, history.trials[0].suggestion)}) == 3
-    assert history.counts() == {"completed": 7}
-    board = json.loads(bench(home, "leaderboard", "echo", "--format", "json").stdout)
-    assert len(board["entries"]) == 5
-    from_mlflow = bench(home, "leaderboard", "echo", "--format", "json", "--from", "mlflow")
-    assert json.loads(from_mlflow.stdout) == board
+    assert len(history.trials) == n + 2
+    new = [history.trials[k].suggestion for k in (n, n + 1)]
+    assert best is not None
+    assert {s.entry_id for s in new} == {best.suggestion.entry_id}
+    assert len({s.seed for s in (*new, best.suggestion)}) == 3
+    assert history.counts() == {"completed": n + 2}
+    board = swept.board()
+    assert len(board["entries"]) == n
+    assert board == swept.board("--from", "mlflow")

@@ -93,6 +93,8 @@ def refused(said: Said, home: Path, *parts: str) -> None:
     [
         (("sweep", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--scale", "smok"), ("unknown scale", "did you mean 'smoke'?")),
+        (("sweep", "echo", "--task", "restor"), ("unknown task of echo 'restor'", "(generate)")),
+        (("smoke", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--search", "tpo"), ("unknown search", "did you mean 'tpe'?")),
         (("sweep", "echo", "--trals", "3"), ("--trals", "--trials")),
         (("swep", "echo"), ("unknown command 'swep'", "did you mean 'sweep'?")),
@@ -209,6 +211,30 @@ def test_a_space_of_the_users_own_plans_the_cells_it_offers(
     assert not list((with_data / "sweeps").iterdir())
 
 
+def test_another_task_on_the_data_is_a_workload_of_its_own(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    Path("two.py").write_text(
+        "from dataclasses import replace\nfrom bench.workloads.echo import WORKLOAD as ECHO\n"
+        "WORKLOAD = replace(ECHO, tasks={'other': __file__ + ':OTHER'})\n"
+        "OTHER = replace(ECHO, name='echo_other', metrics=('kd', 'denoise_error'))\n"
+    )
+    sweep = ("sweep", "two.py:WORKLOAD", *SMOKE, "--dry-run")
+    for task, name, score in (
+        ("generate", "echo", "fd_randconv"),  # the workload's own
+        ("other", "echo_other", "kd_randconv"),
+    ):
+        said = bench(*sweep, "--task", task)
+        assert (said.code, said.err) == (0, "")
+        assert f"sweep {name}-1:" in said.out
+        assert f"score: {score}" in said.out
+    refused(
+        bench(*sweep, "--task", "othr"),
+        with_data,
+        "unknown task of echo 'othr'; did you mean 'other'? (generate, other)",
+    )
+
+
 NET = Path(__file__).parents[2] / "backbones" / "small_unet.py"
 
 
@@ -248,6 +274,33 @@ def test_a_backbone_of_a_users_file_passes_its_suite_first(
     Path("blind_net.py").write_text(blind)
     said = bench("sweep", "echo", *SMOKE, "--backbone", "blind_net.py:build", "--dry-run")
     refused(said, with_data, "blind_net.py:build breaks its contract")
+
+
+def test_early_stopping_is_the_same_for_all_and_said(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    said = bench("sweep", "echo", *SMOKE, "--early-stop", "2", "--set", "looks=6", "--dry-run")
+    assert (said.code, said.err) == (0, "")
+    text = " ".join(said.out.split())
+    assert "early stopping: training ends once 2 looks in a row" in text
+    assert "(6 looks over the budget, and the rungs)" in text
+    assert "early stopping" not in bench("sweep", "echo", *SMOKE, "--dry-run").out
+    refused(bench("sweep", "echo", *SMOKE, "--early-stop", "0"), with_data, "--early-stop", "x>=1")
+    wrong = bench("sweep", "echo", *SMOKE, "--early-stop", "1", "--set", "looks=many")
+    refused(wrong, with_data, "looks must be a whole number of at least 1, got 'many'")
+
+
+BATCH_NORM = Path(__file__).parents[1] / "fakes" / "batch_norm_net.py"
+
+
+def test_batch_normalisation_over_several_workers_is_refused_at_once(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    asked = ("--backbone", f"{BATCH_NORM}:build", "--set", "width=default")
+    alone = bench("sweep", "echo", *SMOKE, *asked, "--dry-run")
+    assert (alone.code, alone.err) == (0, "")
+    said = bench("sweep", "echo", *SMOKE, *asked, "--workers-per-trial", "2", "--dry-run")
+    refused(said, with_data, "batch_norm_net.py:build has batch normalisation", "2 workers a trial")
 
 
 def test_guidance_without_a_condition_is_refused_at_once(

@@ -56,6 +56,8 @@ OTHER: dict[str, Any] = {
     "train.device": "cuda",
     "train.threads": 2,
     "train.workers": 2,
+    "train.patience": 3,
+    "train.look_nimg": 8,
     "sample.sampler": "euler",
     "sample.steps": 3,
     "sample.grid": "own",

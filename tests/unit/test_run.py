@@ -115,11 +115,11 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
     assert names(folder) == [
         "checkpoint-000000000768.safetensors",
         "checkpoint-000000001536.safetensors",
-        "weights.safetensors",
         "samples.png",
         "snapshot-000000000768.safetensors",
         "snapshot-000000001536.safetensors",
         "stability_log.npz",
+        "weights.safetensors",
     ]
     assert said[-1].artifacts == [{"name": "samples.png", "path": "samples.png", "real": False}]
     with Image.open(folder / "samples.png") as picture:

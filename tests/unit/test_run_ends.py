@@ -121,7 +121,7 @@ def wrapped() -> Exception:
 
 
 @pytest.mark.parametrize("error", [lambda: FULL, wrapped])
-@pytest.mark.parametrize("at", ["checkpoint", "snapshot", "ema", "stability_log"])
+@pytest.mark.parametrize("at", ["checkpoint", "snapshot", "weights", "stability_log"])
 def test_full_disk_leaves_nothing_half_written_and_waits(
     cache: Path,
     tmp_path: Path,

@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 
 from backbones import counting
+from backbones.backbone import Backbone
 from backbones.inputs import Inputs
 from bench import networks
 from bench.config import MethodConfig, TaskConfig, canonical
@@ -33,6 +34,14 @@ def cost(task: TaskConfig, method: MethodConfig) -> Cost:
         return Cost(parameters=0, forward_flops=0, training_flops=0)
     args = {k: v for k, v in method.backbone_args.items() if k not in COSTLESS}
     return _cost(method.backbone, canonical(args), inputs)
+
+
+def unbuilt(task: TaskConfig, method: MethodConfig) -> Backbone:
+    """The network of a method that trains, without its weights: to be looked at, not to be run."""
+    inputs = load_method(method.kind).inputs(task)
+    assert inputs is not None
+    with torch.device("meta"):
+        return networks.build(method.backbone, inputs, **method.backbone_args)
 
 
 @lru_cache(maxsize=512)

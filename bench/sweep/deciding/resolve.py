@@ -44,11 +44,14 @@ TRAIN_KEYS = (
     "batch_size",
     "warmup_fraction",
     "grad_clip",
+    "patience",
+    "looks",
 )
 SAMPLE_KEYS = tuple(f.name for f in dataclasses.fields(SampleConfig) if f.name != "batch_size")
 BUILT_OF = ("method", "architecture", "estimator", "preconditioning")
 DIFFUSION = "diffusion"  # the method where none is named
 
+LOOKS = 10  # over the budget, of a trial that may stop early
 MOST_IMAGES = 1e12  # of a trial: beyond, it is a slip of the pen
 
 
@@ -283,6 +286,7 @@ def _train(
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     rungs = _rungs(frame, task, method, batch)
+    given, look_nimg = _looks(method, given, rungs[-1], batch)
     widths = {0.05, 0.1, *(sample.ema for sample in judged_by if sample and sample.ema > 0)}
     body = {
         "budget_nimg": rungs[-1],
@@ -291,6 +295,7 @@ def _train(
         "micro_batch": batch // frame.workers if batch % frame.workers == 0 else batch,
         "warmup_fraction": scale.warmup_fraction,
         "ema_sigma_rel": sorted(widths),
+        "look_nimg": look_nimg,
         "ema_short_nimg": max(1, round(rungs[-1] * scale.ema_short_fraction)),
         "precision": frame.precision,
         "device": frame.device,
@@ -299,6 +304,20 @@ def _train(
         **given,
     }
     return from_dict(TrainConfig, body, "train")
+
+
+def _looks(
+    method: MethodConfig, given: dict[str, Any], budget_nimg: int, batch: int
+) -> tuple[dict[str, Any], int]:
+    """The settings of training without `looks`, and the images between two of them; only a method
+    that trains stops early."""
+    looks = given.get("looks", LOOKS)
+    if not isinstance(looks, int) or isinstance(looks, bool) or looks < 1:
+        raise BenchError(f"looks must be a whole number of at least 1, got {looks!r}")
+    rest = {k: v for k, v in given.items() if k != "looks"}
+    if not load_method(method.kind).trains:
+        rest.pop("patience", None)
+    return rest, max(budget_nimg // looks // batch, 1) * batch if rest.get("patience") else 0
 
 
 def _rungs(frame: Frame, task: TaskConfig, method: MethodConfig, batch: int) -> list[int]:

@@ -213,12 +213,19 @@ def _stages(config: TrialConfig, timings: Timings, plan: Plan) -> tuple[float, .
 
     before = (0, *train.rungs_nimg)
     stages = [
-        image * (here - last) + look(measure.n_select)
+        image * (here - last) + (1 + _looks(train, last, here)) * look(measure.n_select)
         for last, here in zip(before, train.rungs_nimg, strict=False)
     ]
     stages[0] += TRIAL_SEC + (GROUP_SEC if train.workers > 1 else 0.0)
     twice = 1 if config.own_sample is None else 2  # the entry's own sampling is measured beside
     return (*stages, twice * look(measure.n_report))
+
+
+def _looks(train: TrainConfig, last: int, here: int) -> int:
+    """Evaluations between two rungs, of a trial that may stop early; that it does is not
+    foreseen."""
+    every = train.look_nimg
+    return (here - 1) // every - last // every if train.patience and every else 0
 
 
 def _crowding(plan: Plan, train: TrainConfig) -> float:

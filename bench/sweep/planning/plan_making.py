@@ -22,7 +22,7 @@ from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding.resolve import SAMPLE_KEYS, Frame, default_params, resolve
+from bench.sweep.deciding.resolve import LOOKS, SAMPLE_KEYS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
@@ -153,6 +153,7 @@ def make_plan(
             *frame.budget.notes,
             *machine.notes,
             *_notes_of_sampling(configs, frame, offer),
+            *_notes_of_stopping(frame),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -241,13 +242,31 @@ def variants(scale: Scale, defaults: list[dict[str, Any]]) -> list[dict[str, Any
 
 def equal_for_all(frame: Frame, machine: Machine) -> dict[str, Any]:
     """What every trial had to spend: scores of other budgets are not ranked against these."""
-    body: dict[str, Any] = {"rungs": list(frame.scale.rungs)}
+    body: dict[str, Any] = {"rungs": list(frame.scale.rungs), **early_stopping(frame)}
     if frame.equal is None:
         return {"budget_tflop": frame.scale.budget_tflop, **body}
     body |= {"equal": frame.equal.kind, "budget": frame.equal.amount}
     if frame.equal.kind == "gpu-seconds":  # a second of another device buys something else
         body["device"] = machine.device_name
     return body
+
+
+def early_stopping(frame: Frame) -> dict[str, Any]:
+    """What was given for all trials of when they stop early: such a trial spends less."""
+    if not frame.fixed.get("patience"):
+        return {}
+    return {k: frame.fixed[k] for k in ("patience", "looks") if k in frame.fixed}
+
+
+def _notes_of_stopping(frame: Frame) -> list[str]:
+    patience, looks = frame.fixed.get("patience"), frame.fixed.get("looks", LOOKS)
+    if not patience:
+        return []
+    return [
+        f"early stopping: training ends once {patience} looks in a row at the score on select have "
+        f"not improved beyond its error ({looks} looks over the budget, and the rungs); the trial "
+        "is then judged with the weights of its best look"
+    ]
 
 
 def space_digest(name: str) -> str:

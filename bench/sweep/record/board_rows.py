@@ -6,6 +6,7 @@ drawn stands in the plan's measures, never here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from bench.errors import BenchError
@@ -71,7 +72,8 @@ def _row(plan: Plan, facts: SweepFacts, trial: Trial) -> Row:
         "rungs": [
             {
                 "fraction": plan.rungs[i],
-                "nimg": suggestion.train.rungs_nimg[i],
+                # fewer than planned where the trial was stopped early
+                "nimg": min(suggestion.train.rungs_nimg[i], trial.rung_nimg[i] or math.inf),
                 "value": value,
                 **_rung_more(trial, i, protocol["metric"]),
             }
@@ -114,6 +116,8 @@ def _cost(trial: Trial) -> dict[str, float]:
     starting and the pauses of an interrupted trial are not in "busy"."""
     work = {phase: trial.seconds[phase] for phase in WORK if phase in trial.seconds}
     values = {"cost/kimg": trial.nimg / 1000}
+    if trial.outcome == "completed" and 0 < trial.nimg < trial.suggestion.train.rungs_nimg[-1]:
+        values["cost/stopped_kimg"] = trial.nimg / 1000
     if trial.ended_at is not None:
         values["cost/wall_sec"] = trial.wall_sec
     values |= {f"cost/{phase}_sec": seconds for phase, seconds in work.items()}

@@ -39,6 +39,7 @@ class Trial:
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
     rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
+    rung_nimg: dict[int, int] = field(default_factory=dict)  # images seen by each rung
     rung_metrics: dict[int, dict[str, float]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
     seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
@@ -190,6 +191,7 @@ class History:
                 raise BenchError(f"rung {report.rung} is none of the {planned} planned")
             trial.rungs[report.rung] = report.value
             trial.rung_seconds[report.rung] = report.seconds
+            trial.rung_nimg[report.rung] = report.nimg
             trial.rung_metrics[report.rung] = report.metrics
 
     @property

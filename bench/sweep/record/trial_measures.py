@@ -12,6 +12,12 @@ MEASURES = (
     Measure(key="size/gflops_per_img", title="GFLOPs per img", direction="lower", drop=11),
     Measure(key="cost/kimg", title="kimg", drop=10),
     Measure(
+        key="cost/stopped_kimg",
+        title="stopped early, kimg",
+        drop=6,
+        meaning="images that training had seen when it stopped early, of trials that did",
+    ),
+    Measure(
         key="cost/busy_sec",
         title="busy s",
         direction="lower",

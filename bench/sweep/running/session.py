@@ -19,11 +19,13 @@ from bench.data.cache import CachedImages
 from bench.doors import VERDICTS
 from bench.errors import BenchError
 from bench.files import sync_folder, whole
+from bench.methods import load_method
 from bench.networks import BACKBONES
 from bench.storage import layout
 from bench.sweep.cost import budget, equal, footprint
 from bench.sweep.cost import machine as machines
 from bench.sweep.cost.machine import Machine
+from bench.sweep.cost.price import unbuilt
 from bench.sweep.deciding import calibration
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
@@ -36,7 +38,9 @@ from bench.sweep.record.plan import Plan
 from bench.sweep.record.publishing import REFERENCE
 from bench.sweep.running.engine import Engine, Listener
 from bench.tasks import build_task
+from bench.train import batch_norm
 from bench.workloads.workload import load as load_workload
+from leaderboards.scrubbing import base_name
 from search_spaces import Space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -145,6 +149,7 @@ def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]
     plan = calibration.applied(home, plan)
     distributions = planning.check_space(plan, frame, space, scale.choices)
     _need_memory(plan, frame)
+    _need_workers(plan, frame)
     build_task(resolve(frame, plan.defaults[0], wish.seed)).prepare()
     expected = forecast(plan, frame)
     verdicts = tuple(VERDICTS.values())  # on the user's own parts
@@ -175,6 +180,17 @@ def _need_memory(plan: Plan, frame: Frame) -> None:
         f"of {plan.concurrency} trials at once may use {limit:.1f} GB; lower --concurrency or "
         "take a smaller --scale"
     )
+
+
+def _need_workers(plan: Plan, frame: Frame) -> None:
+    """Raises BenchError where several workers cannot train one of the networks on offer."""
+    if plan.workers == 1:
+        return
+    for params in plan.defaults:
+        config = resolve(frame, params, plan.seed)
+        if load_method(config.method.kind).trains:
+            net = unbuilt(config.task, config.method)
+            batch_norm.check(net, frame.device, plan.workers, base_name(config.method.backbone))
 
 
 def begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> Engine:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.config import TrialConfig
+from bench.run import Report
+from bench.sweep.record.board_rows import rows
 from bench.sweep.record.history import History
+from tests.unit.sweep.fakes import World, finished, smooth
 from tests.unit.sweep.written import (
     END,
     extend,
@@ -139,3 +147,27 @@ def test_a_trial_given_up_is_open_and_not_gone_on_with() -> None:
     history = History([PLAN, suggest(0), suggest(1)])
     history.apply(extend(1.0, given_up=[0]))
     assert [t.number for t in history.left_open] == [1]
+
+
+def test_a_row_says_where_its_trial_stopped_early(tmp_path: Path) -> None:
+    """Fewer images than planned, of a trial that completed; its rungs are where they were said."""
+
+    class Early(World):
+        def steps(self, number: int, config: TrialConfig) -> Iterator[Report]:
+            for said in super().steps(number, config):
+                far = config.train.rungs_nimg[1] if number == 0 else said.nimg
+                yield dataclasses.replace(
+                    said, nimg=min(said.nimg, far), metrics={**said.metrics, "eval/fd_fake": 1.0}
+                )
+
+    engine = finished(tmp_path, Early(smooth), trials=2)
+    engine.journal.close()
+    early, whole = rows(engine.history)
+    planned = engine.history.trials[0].suggestion.train.rungs_nimg
+    assert early.outcome == "completed"
+    assert early.values["cost/stopped_kimg"] == early.values["cost/kimg"] == planned[1] / 1000
+    assert [r["nimg"] for r in early.rungs] == [planned[0], planned[1], planned[1]]
+    assert "cost/stopped_kimg" not in whole.values
+    assert [r["nimg"] for r in whole.rungs] == list(
+        engine.history.trials[1].suggestion.train.rungs_nimg
+    )

@@ -1,0 +1,57 @@
+"""Which weights of a run are judged: an average of them, or the network; now, or at its best look.
+
+At early rungs it is the short average, since a long one still holds the initialisation; at the end
+the average that the sampling names. A run that may stop early sets those weights aside at its best
+look (in `Training.beside`, which is in every checkpoint) and is judged with them if it stops.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from torch import nn
+
+from bench.config import SampleConfig
+from bench.train.ema import Weights
+from bench.train.loop import Training
+
+
+class JudgedWeights:
+    """Of one run. samplings: how the trial is sampled at its end."""
+
+    def __init__(self, training: Training, samplings: Sequence[SampleConfig]) -> None:
+        self.training, self.samplings = training, tuple(samplings)
+        self.set_back = False  # whether the weights that were set aside are judged
+
+    def net(self, sample: SampleConfig, *, early: bool) -> nn.Module:
+        """A copy of the network with the judged weights."""
+        training = self.training
+        net = copy.deepcopy(training.objective.net).eval().requires_grad_(False)
+        if self.set_back:
+            net.load_state_dict(self.state(sample))
+        elif sample.ema > 0:
+            training.averages.copy_to("short" if early else self._key(sample), net)
+        return net
+
+    def state(self, sample: SampleConfig) -> Weights:
+        """A whole state of the network as it is judged at the end."""
+        if self.set_back:
+            which = f"{self.samplings.index(sample)}/"
+            held = self.training.beside.items()
+            return {k.removeprefix(which): v for k, v in held if k.startswith(which)}
+        net = self.training.objective.net
+        if sample.ema > 0:
+            return self.training.averages.loadable(self._key(sample), net)
+        return dict(net.state_dict())
+
+    def set_aside(self) -> None:
+        """Keep what would be judged now, in the place of what was kept before."""
+        self.training.beside = {
+            f"{place}/{name}": tensor.detach().cpu().clone()
+            for place, sample in enumerate(self.samplings)
+            for name, tensor in self.state(sample).items()
+        }
+
+    def _key(self, sample: SampleConfig) -> str:
+        return self.training.averages.key_of(sample.ema)
