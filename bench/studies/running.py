@@ -86,7 +86,6 @@ def check(asked: Asked) -> tuple[Workload, Study, Wish]:
         reading=asked.reading,
         settings=asked.settings,
         seed=asked.seed,
-        concurrency=1,
     )
     planning.choose_scale(workload, wish, session.find_machine(wish))
     return workload, study, wish
