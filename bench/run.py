@@ -217,9 +217,8 @@ class _Trial:
         log: dict[str, Any] = training.stability_log()
         with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
-        averages = training.averages
-        kept = averages.loadable(self._judged(self.config.sample, False), training.objective.net)
-        checkpoint.write(self.folder / "ema.safetensors", kept, {"nimg": training.nimg})
+        judged = self._judged_net(training, self.config.sample, early=False).state_dict()
+        checkpoint.write(self.folder / "weights.safetensors", judged, {"nimg": training.nimg})
 
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the
@@ -277,16 +276,9 @@ class _Trial:
         """A copy of the network with the judged weights."""
         net = copy.deepcopy(training.objective.net).eval().requires_grad_(False)
         if sample.ema > 0:
-            training.averages.copy_to(self._judged(sample, early), net)
+            averages = training.averages
+            averages.copy_to("short" if early else averages.key_of(sample.ema), net)
         return net
-
-    def _judged(self, sample: SampleConfig, early: bool) -> str:
-        """The key of the average that is judged; without one, the widest is what is kept."""
-        assert self.training is not None
-        averages = self.training.averages
-        if early:
-            return "short"
-        return averages.key_of(sample.ema) if sample.ema > 0 else averages.longest
 
     def _train_metrics(self, training: Training) -> dict[str, float]:
         recent = training.losses[-max(1, len(training.losses) // 20) :]

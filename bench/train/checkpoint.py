@@ -4,7 +4,7 @@ A file holds weights, optimizer moments, the averages and all that grows with th
 flags of each step, the stability log) as tensors, and every other scalar as JSON in the header,
 which safetensors limits to 100 MB. Retention: the last KEEP files of a trial, also when it has
 ended: its end may not have been heard, and whoever hears it deletes them. What a finished trial
-keeps for good is one average (`ema.safetensors`) and the EMA snapshots.
+keeps for good is the judged weights (`weights.safetensors`) and the EMA snapshots.
 """
 
 from __future__ import annotations

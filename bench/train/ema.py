@@ -37,11 +37,6 @@ class Averages:
             key: [p.clone().float() for p in live] for key in (*self.gammas, "short")
         }
 
-    @property
-    def longest(self) -> str:
-        """The key of the widest power-function average: the one judged at the end."""
-        return min(self.gammas, key=lambda key: self.gammas[key])
-
     @staticmethod
     def key_of(sigma_rel: float) -> str:
         """The key of the power-function average of this relative width."""

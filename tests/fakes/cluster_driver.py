@@ -17,7 +17,7 @@ from bench.sweep.record import journal
 from tests.fakes.cluster import REPOSITORY, Cluster
 from tests.fakes.trials import timeless
 
-FILES = ("ema.safetensors", "samples.png", "stability_log.npz")
+FILES = ("weights.safetensors", "samples.png", "stability_log.npz")
 WAIT_SEC = 240.0
 
 Records = list[dict[str, Any]]

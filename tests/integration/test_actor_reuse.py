@@ -18,7 +18,7 @@ from tests.fakes.trials import net_of, timeless, tiny, write_cache
 pytestmark = pytest.mark.slow
 
 USERS = Path(__file__).parents[1] / "fakes" / "regression.py"
-FILES = ("ema.safetensors", "stability_log.npz", "samples.png")
+FILES = ("weights.safetensors", "stability_log.npz", "samples.png")
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
     assert names(folder) == [
         "checkpoint-000000000768.safetensors",
         "checkpoint-000000001536.safetensors",
-        "ema.safetensors",
+        "weights.safetensors",
         "samples.png",
         "snapshot-000000000768.safetensors",
         "snapshot-000000001536.safetensors",
@@ -136,7 +136,7 @@ def test_snapshots_as_configured(cache: Path, tmp_path: Path, count: int) -> Non
     list(steps(config, tmp_path))
     snapshots = sorted(tmp_path.glob("snapshot-*"))
     assert [int(p.name[9:21]) for p in snapshots] == [32, 64][:count]
-    ema, _ = checkpoint.read(tmp_path / "ema.safetensors")
+    ema, _ = checkpoint.read(tmp_path / "weights.safetensors")
     for path in snapshots:
         tensors, _ = checkpoint.read(path)
         assert {t.dtype for t in tensors.values()} == {torch.float16}
@@ -173,7 +173,7 @@ def test_kept_weights_load_into_a_net_of_another_seed(
             out: torch.Tensor = other(x, noise, None)
             return out
 
-        ema, _ = checkpoint.read(tmp_path / "ema.safetensors")
+        ema, _ = checkpoint.read(tmp_path / "weights.safetensors")
         assert torch.equal(loaded(ema), expected)
         snapshot, _ = checkpoint.read(tmp_path / "snapshot-000000000064.safetensors")
         long = {k[9:]: v for k, v in snapshot.items() if k.startswith("power0.1/")}
@@ -256,8 +256,8 @@ def test_evaluating_leaves_training_as_it_was(cache: Path, tmp_path: Path) -> No
     one = tiny(cache, **{"train.rungs_nimg": (64,)})
     list(steps(tiny(cache), tmp_path / "three"))
     list(steps(one, tmp_path / "one"))
-    a, _ = checkpoint.read(tmp_path / "three" / "ema.safetensors")
-    b, _ = checkpoint.read(tmp_path / "one" / "ema.safetensors")
+    a, _ = checkpoint.read(tmp_path / "three" / "weights.safetensors")
+    b, _ = checkpoint.read(tmp_path / "one" / "weights.safetensors")
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 

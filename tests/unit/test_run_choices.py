@@ -66,6 +66,9 @@ def test_without_an_average_the_network_is_judged(
     watch = Watch(monkeypatch)
     run_trial(tiny(cache, **{"sample.ema": 0.0}), tmp_path)
     assert watch.judged == [*[("select", "net")] * 3, ("report", "net")]
+    kept, _ = checkpoint.read(tmp_path / "weights.safetensors")
+    judged = dict(watch.trainings[-1].objective.net.named_parameters())
+    assert all(torch.equal(kept[key], value) for key, value in judged.items())
 
 
 def test_another_width_is_tracked_and_judged_and_kept(
@@ -75,7 +78,7 @@ def test_another_width_is_tracked_and_judged_and_kept(
     widths = (0.02, 0.05, 0.1)
     run_trial(tiny(cache, **{"sample.ema": 0.02, "train.ema_sigma_rel": widths}), tmp_path)
     assert watch.judged[2:] == [("select", "power0.02"), ("report", "power0.02")]
-    kept, _ = checkpoint.read(tmp_path / "ema.safetensors")
+    kept, _ = checkpoint.read(tmp_path / "weights.safetensors")
     named = watch.trainings[-1].averages.named("power0.02")
     assert all(torch.equal(kept[key], value) for key, value in named.items())
 
@@ -114,7 +117,7 @@ def test_an_own_choice_stands_beside_and_moves_nothing(
     assert end.metrics["own/nfe"] == 5
     assert end.metrics["eval/nfe"] == 3
     assert end.metrics["own/fd_randconv"] != end.metrics["eval/fd_randconv"]
-    for name in ("ema.safetensors", "samples.png", "stability_log.npz"):
+    for name in ("weights.safetensors", "samples.png", "stability_log.npz"):
         first, second = ((tmp_path / n / name).read_bytes() for n in ("plain", "beside"))
         assert first == second, name
 

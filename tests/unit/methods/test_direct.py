@@ -149,5 +149,7 @@ def test_stopped_and_taken_up_it_is_the_same_to_the_bit(tmp_path: Path, stop: in
     again = [timeless(report) for report in steps(config, tmp_path / "cut")]
     assert again[-1] == whole[-1]
     assert again[-1]["outcome"] == "completed"
-    one, other = (checkpoint.read(tmp_path / n / "ema.safetensors")[0] for n in ("whole", "cut"))
+    one, other = (
+        checkpoint.read(tmp_path / n / "weights.safetensors")[0] for n in ("whole", "cut")
+    )
     assert all(torch.equal(one[key], other[key]) for key in one)

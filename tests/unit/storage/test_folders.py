@@ -55,7 +55,7 @@ def test_processes_of_a_node_fetch_it_once_together(tmp_path: Path) -> None:
 def test_an_ended_trial_keeps_in_storage_what_its_end_calls_for(
     place: Place, tmp_path: Path
 ) -> None:
-    files = ["checkpoint-01.safetensors", "ema.safetensors", "samples.png", "error.log"]
+    files = ["checkpoint-01.safetensors", "weights.safetensors", "samples.png", "error.log"]
     for trial in ("0000", "0001", "0002"):
         for name in files:
             place.at(f"trials/{trial}").write(name, b"x", tmp_path)
@@ -68,7 +68,7 @@ def test_an_ended_trial_keeps_in_storage_what_its_end_calls_for(
     ended({"kind": "report", "n": 3, "trial": 0})
     ended.close()
     assert sorted(place.sizes("trials/0000")) == ["error.log", "samples.png"]
-    assert sorted(place.sizes("trials/0001")) == ["ema.safetensors", "error.log", "samples.png"]
+    assert sorted(place.sizes("trials/0001")) == ["error.log", "samples.png", "weights.safetensors"]
     assert sorted(place.sizes("trials/0002")) == sorted(files)
     assert (tmp_path / "sweep/trials/0000/error.log").exists()
     assert said == []

@@ -51,7 +51,7 @@ def test_a_trial_goes_on_elsewhere_from_what_is_in_storage(tmp_path: Path) -> No
     assert [r["rung"] for r in again[:2]] == [0, 1]  # said again
     assert again[0] == whole[1]
     assert again[1:] == whole[whole.index(again[1]) :]
-    for file in ("ema.safetensors", "samples.png", "stability_log.npz"):
+    for file in ("weights.safetensors", "samples.png", "stability_log.npz"):
         assert place.read(file) == (tmp_path / "whole" / file).read_bytes()
     assert {n for n in place.sizes() if n.startswith("checkpoint")} == CHECKPOINTS
 

@@ -79,9 +79,8 @@ def test_power_average_nears_the_integral() -> None:
         assert averages[key] == pytest.approx((gamma + 1) / (gamma + 2), abs=2e-4)
 
 
-def test_wider_average_is_the_longest() -> None:
+def test_there_is_one_average_a_width_and_a_short_one() -> None:
     averages = Averages(Path1(), (0.05, 0.10), 8)
-    assert averages.longest == "power0.1"
     assert list(averages.weights) == ["power0.05", "power0.1", "short"]
 
 

@@ -35,7 +35,7 @@ from tests.fakes.trials import NETS, net_of, timeless, tiny
 from tests.fakes.workers import run_workers
 
 USERS = Path(__file__).parents[2] / "fakes" / "regression.py"
-FILES = ("ema.safetensors", "stability_log.npz", "samples.png")
+FILES = ("weights.safetensors", "stability_log.npz", "samples.png")
 STEPS = 30
 
 

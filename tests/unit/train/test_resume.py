@@ -56,7 +56,7 @@ def ran(config: TrialConfig, folder: Path, stops: tuple[int, ...] = ()) -> Ran:
         torch.manual_seed(12345)  # another process knows nothing of this one's generator
     for key in CLOCK:
         ran_trial.meta["extra"].pop(key)
-    ran_trial.ema, _ = checkpoint.read(folder / "ema.safetensors")
+    ran_trial.ema, _ = checkpoint.read(folder / "weights.safetensors")
     return ran_trial
 
 

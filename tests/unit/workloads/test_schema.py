@@ -72,7 +72,7 @@ def test_runs_to_completed(name: str, tmp_path: Path) -> None:
     if "classical" in name:
         return
     assert end.metrics["throughput/train_img_per_sec"] > 0
-    assert load_file(tmp_path / "ema.safetensors")
+    assert load_file(tmp_path / "weights.safetensors")
     with np.load(tmp_path / "stability_log.npz") as log:
         levels = "diffusion" in name
         assert log["sigma"].shape == ((64,) if levels else (0,))
