@@ -1,9 +1,10 @@
 """Structural similarity (Wang et al. 2004) of each case, mean over cases; torchmetrics'.
 
-A Gaussian window of sigma 1.5, 11 pixels wide, k1 = .01, k2 = .03, data range 2 (pixels -1 to 1),
-borders left out. That is scikit-image's structural_similarity with gaussian_weights=True,
-sigma=1.5, use_sample_covariance=False, data_range=2. Ours: a picture with a side of 10 pixels or
-less gets a narrower window, so that something is left between the borders.
+A Gaussian window of sigma 1.5, 11 pixels wide, k1 = .01, k2 = .03, data range 2 (pixels -1 to 1).
+Only windows that lie inside the picture count, as in Wang's own code and in scikit-image's
+structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=2);
+torchmetrics' own mean has the reflected borders in it, so its map is asked for. Ours: a picture
+with a side of 10 pixels or less gets a narrower window, so that something is left of it.
 """
 
 from __future__ import annotations
@@ -63,23 +64,30 @@ def ssim(values: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     require_floats(values)
-    sigma = window_sigma(values.shape[2:])
+    spatial = values.shape[2:]
+    sigma, radius = window_sigma(spatial), window_radius(spatial)
+    inside = (..., *(slice(radius, side - radius) for side in spatial))
     found = []
     for first in range(0, len(values), AT_ONCE):
         few = slice(first, first + AT_ONCE)
-        result = structural_similarity_index_measure(
+        _, whole = structural_similarity_index_measure(
             torch.from_numpy(values[few].astype(np.float64)),
             torch.from_numpy(targets[few].astype(np.float64)),
             sigma=sigma,
+            kernel_size=2 * radius + 1,
             data_range=DATA_RANGE,
-            reduction="none",
+            return_full_image=True,
         )
-        assert isinstance(result, torch.Tensor)
-        found.append(result.numpy().reshape(-1))
+        found.append(whole[inside].flatten(1).mean(1).numpy())
     return np.concatenate(found)
 
 
+def window_radius(spatial: tuple[int, ...]) -> int:
+    """RADIUS, or what leaves a pixel between the borders."""
+    return min(RADIUS, (min(spatial) - 1) // 2)
+
+
 def window_sigma(spatial: tuple[int, ...]) -> float:
-    """SIGMA, or what a window has that leaves a pixel between the borders."""
-    radius = (min(spatial) - 1) // 2
-    return SIGMA if radius >= RADIUS else max(radius, 1) / TRUNCATE
+    """SIGMA, or that of a narrower window."""
+    radius = window_radius(spatial)
+    return SIGMA if radius == RADIUS else radius / TRUNCATE
