@@ -53,7 +53,7 @@ class Instability(Study):
         pixels = math.prod(setting.data.images.shape[1:])
         series = series_of(recorded, base.config.train.batch_size, pixels)
         settled = series.last(SETTLED)
-        ours = log_verdict.judge(settled.summed, settled.batch, pixels)
+        ours = log_verdict.judge(settled.summed, settled.batch, pixels, "paired")
         agree = float((ours.best.counts == settled.least_noise).mean())
         costs = _costs(settled, setting)
         rows = [_arm_row(trial) for trial in ran]

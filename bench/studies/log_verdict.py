@@ -150,15 +150,18 @@ class LogVerdict:
 
 
 def judge(
-    losses: NDArray[np.float64] | None = None, batch: int | None = None, pixels: int = PIXELS
+    losses: NDArray[np.float64] | None = None,
+    batch: int | None = None,
+    pixels: int = PIXELS,
+    usual: str = USUAL,
 ) -> LogVerdict:
     """Judge the seed's log, or these losses of consecutive steps. `batch` bounds what is tried
-    (1 to 3 times it) where it is known, only to save time."""
+    where it is known, only to save time; `usual` is the way of drawing that is taken first."""
     log = seed_log()
     x = log.losses if losses is None else losses
     steps = log.steps if losses is None else np.arange(len(x))
     tried = BATCHES if batch is None else range(max(2, batch // 3), 2 * batch + 1)
-    first = fit_levels(x, DRAWS[USUAL](6, NOISE_STEPS))
+    first = fit_levels(x, DRAWS[usual](6, NOISE_STEPS))
 
     def hypothesis(size: int, draw: str) -> Hypothesis:
         probabilities = DRAWS[draw](size, NOISE_STEPS)
@@ -172,13 +175,13 @@ def judge(
             cost_se=fit.level_se * size / pixels,
         )
 
-    usual = tuple(hypothesis(size, USUAL) for size in tried)
-    chosen = max(usual, key=lambda h: h.fit.log_likelihood)
-    others = tuple(hypothesis(chosen.batch, draw) for draw in DRAWS if draw != USUAL)
+    found = tuple(hypothesis(size, usual) for size in tried)
+    chosen = max(found, key=lambda h: h.fit.log_likelihood)
+    others = tuple(hypothesis(chosen.batch, draw) for draw in DRAWS if draw != usual)
     verdict = LogVerdict(
         losses=x,
         steps=steps,
-        hypotheses=usual,
+        hypotheses=found,
         others=others,
         rivals=fit_rivals(x),
         order_p=order_p(steps, chosen.fit.counts > 0),
