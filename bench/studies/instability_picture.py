@@ -35,15 +35,13 @@ def draw(
     _series(figure.add_subplot(grid[1, :]), series, label)
     raw, binned = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
     names = [row["arm"] for row in rows]
-    _dots(raw, names, [row.get("swing") for row in rows], f"raw loss: largest / median ({label})")
-    raw.set_xscale("log")
-    scatter = [row["loss_window_scatter"] for row in rows]
-    _dots(binned, names, scatter, f"noise level and trend out: scatter between windows ({label})")
+    _dots(raw, names, [row["swing"] for row in rows])
+    raw.set(title="raw loss: largest / median", xlim=(0, None))
+    verdicts = [row["verdict"] for row in rows]
+    _dots(binned, verdicts, [row["scatter"] for row in rows])
+    binned.set(title="at equal noise: wandering (1 is sampling alone)", xlim=(0, None))
     binned.axvline(1, color="grey", linewidth=0.8)
-    for place, row in enumerate(rows):
-        binned.annotate(
-            row["verdict"], (1, place), xycoords=("axes fraction", "data"), ha="right", va="bottom"
-        )
+    figure.suptitle(f"trials: {label}")
     figure.savefig(path, dpi=110, format="png")
 
 
@@ -61,7 +59,7 @@ def _log(axes: Any, log: LogVerdict) -> None:
         xlabel="step",
         ylabel="loss",
     )
-    axes.legend(title="likeliest count", loc="upper right")
+    axes.legend(title="likeliest count", loc="upper left", ncols=4)
 
 
 def _series(axes: Any, series: LossSeries, label: str) -> None:
@@ -72,7 +70,7 @@ def _series(axes: Any, series: LossSeries, label: str) -> None:
         xlabel="step",
         ylabel=f"summed loss / ({series.pixels} / {series.batch})",
     )
-    axes.legend(title="samples at t = 0", loc="upper right")
+    axes.legend(title="samples at t = 0", loc="upper left", ncols=4)
 
 
 def _points(axes: Any, x: Any, y: Any, counts: Any) -> None:
@@ -83,10 +81,9 @@ def _points(axes: Any, x: Any, y: Any, counts: Any) -> None:
         axes.scatter(x[chosen], y[chosen], s=18, color=colour, label=str(k), zorder=2)
 
 
-def _dots(axes: Any, names: Sequence[str], values: Sequence[float | None], title: str) -> None:
+def _dots(axes: Any, names: Sequence[str], values: Sequence[float | None]) -> None:
     known = [(v, i) for i, v in enumerate(values) if v is not None]
     axes.scatter([v for v, _ in known], [i for _, i in known], color=COLOURS[0])
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_title(title, fontsize=10)
     axes.grid(axis="x", linewidth=0.4)

@@ -19,6 +19,7 @@ from bench.data.value_range import as_float
 from bench.errors import BenchError
 
 Float64 = NDArray[np.float64]
+LEVELS = 10  # bins of noise, where it is continuous
 MOST_PICTURES = 256  # whose spectrum is averaged
 
 
@@ -30,6 +31,11 @@ class LossSeries:
     sigma: Float64
     cost: Float64
     pixels: int
+
+    @property
+    def error(self) -> Float64:
+        """Squared error of D, mean over pixels: [steps, batch]."""
+        return np.asarray(self.cost * self.sigma**2, np.float64)
 
     @property
     def batch(self) -> int:
@@ -68,6 +74,22 @@ class LossSeries:
                 )
             )
         return rows
+
+    def rise(self) -> float:
+        """By how much the cost rose from the first half to the second, at equal noise: the mean
+        over LEVELS bins of equal count in sigma of the change in mean log cost. A steady training
+        is at or below 0; .1 is a tenth more."""
+        order = np.argsort(np.argsort(self.sigma, axis=None, kind="stable"), kind="stable")
+        bins = (order * LEVELS // self.sigma.size).reshape(self.sigma.shape)
+        late = np.arange(len(self.sigma)) >= len(self.sigma) // 2
+        late = np.broadcast_to(late[:, None], self.sigma.shape)
+        log_cost = np.log(np.maximum(self.cost, 1e-300))
+        changes = [
+            log_cost[(bins == b) & late].mean() - log_cost[(bins == b) & ~late].mean()
+            for b in range(LEVELS)
+            if ((bins == b) & late).any() and ((bins == b) & ~late).any()
+        ]
+        return float(np.mean(changes))
 
 
 def series_of(log: dict[str, NDArray[Any]], batch: int, pixels: int) -> LossSeries:
