@@ -30,6 +30,10 @@ ESTIMATORS = Family(
     table={
         "identity": "bench.methods.estimators:identity",
         "gaussian_filter": "bench.methods.estimators:gaussian",
+        "nlm": "bench.methods.denoisers:non_local_means",
+        "wavelet": "bench.methods.denoisers:wavelet",
+        "total_variation": "bench.methods.denoisers:total_variation",
+        "block_matching": "bench.methods.block_matching:block_matching",
     },
 )
 

@@ -14,6 +14,8 @@ METRICS = Family(
         "kd": "bench.metrics.kernel_metric:KernelMetric",
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
+        "psnr": "bench.metrics.psnr_metric:PSNRMetric",
+        "ssim": "bench.metrics.ssim_metric:SSIMMetric",
     },
     suite="bench.metrics.metric_conformance:check",
 )

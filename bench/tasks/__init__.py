@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 TASKS = Family(
     kind="task",
-    table={"generate": "bench.tasks.generate:GenerateTask"},
+    table={
+        "generate": "bench.tasks.generate:GenerateTask",
+        "restore": "bench.tasks.restore:RestoreTask",
+    },
     suite="bench.tasks.task_conformance:check",
 )
 
