@@ -140,6 +140,7 @@ class GenerateTask(Task):
             real=self.real,
             predictions=predictions,
             denoise=predictor.denoise,
+            reconstruct=getattr(predictor, "reconstruct", None),
             real_condition=self._condition,
         )
 

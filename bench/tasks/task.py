@@ -23,7 +23,7 @@ from bench.data.cache import CachedImages
 from bench.doors import is_outside
 from bench.errors import BenchError, unknown
 from bench.metrics import METRICS
-from bench.metrics.metric import Evidence, Metric
+from bench.metrics.metric import FROM_METHOD, Evidence, Metric
 from bench.metrics.real import RealData
 from bench.metrics.throughput import Phase
 from bench.nonfinite import require_finite
@@ -40,10 +40,14 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show."""
+    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show.
+
+    unmeasured: what was left out since the method does not give what it needs, in sentences.
+    """
 
     metrics: dict[str, float]
     value: float
+    unmeasured: tuple[str, ...] = ()
     pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted, never real
 
 
@@ -99,6 +103,7 @@ class Task(ABC):
             predictions=predictions,
             targets=self.targets(part),
             denoise=predictor.denoise,
+            reconstruct=getattr(predictor, "reconstruct", None),
         )
 
     def pictures(self, predictions: Predictions) -> np.ndarray[Any, Any] | None:
@@ -118,13 +123,21 @@ class Task(ABC):
         with clock.phase("measure"):
             evidence = self.evidence(predictor, part, predictions)
             metrics: dict[str, float] = {}
+            unmeasured: list[str] = []
             for metric in self.metrics:
-                metrics |= metric.estimate(evidence)
+                lacking = [n for n in sorted(metric.needs & FROM_METHOD) if not _has(evidence, n)]
+                if lacking:
+                    unmeasured.append(self._not_given(metric, lacking))
+                else:
+                    metrics |= metric.estimate(evidence)
+            if self.score.key not in metrics:
+                raise BenchError(f"the score cannot be given: {unmeasured[0]}")
             value = metrics[self.score.key]
             require_finite(np.asarray(value), f"the score {self.score.key}")
             return Evaluation(
                 metrics=metrics,
                 value=value,
+                unmeasured=tuple(unmeasured),
                 pictures=self.pictures(predictions),
             )
 
@@ -172,11 +185,22 @@ class Task(ABC):
             metric.seconds((inputs.out_channels, *inputs.spatial)) for metric in self.metrics
         )
 
+    def _not_given(self, metric: Metric, lacking: Sequence[str]) -> str:
+        """A metric that this method cannot be measured by, in a sentence."""
+        return (
+            f"{metric.measures[0].key} is not measured: it needs {', '.join(lacking)}, which "
+            f"method {self.config.method.kind} does not give"
+        )
+
     def _check_needs(self) -> None:
-        """Raises BenchError where a metric asks for what this task or method does not have."""
-        diffusion = bool(self.config.method.preconditioning)
-        for name, metric in zip(self.measure.metrics, self.metrics, strict=True):
-            lacking = metric.needs - self.gives - ({"denoise"} if diffusion else set())
+        """Raises BenchError where a metric asks for what this task does not have, or the score for
+        what this method cannot have."""
+        preconditioned = bool(self.config.method.preconditioning)
+        for place, (name, metric) in enumerate(
+            zip(self.measure.metrics, self.metrics, strict=True)
+        ):
+            of_method = FROM_METHOD if place or preconditioned else frozenset[str]()
+            lacking = metric.needs - self.gives - of_method
             if lacking:
                 raise BenchError(
                     f"metric {name} needs {', '.join(sorted(lacking))}, which task "
@@ -184,6 +208,10 @@ class Task(ABC):
                 )
 
     gives: ClassVar[frozenset[str]] = frozenset()  # of metrics' needs: "targets", "pictures"
+
+
+def _has(evidence: Evidence, need: str) -> bool:
+    return getattr(evidence, need) is not None
 
 
 def build_metrics(measure: MeasureConfig) -> tuple[Metric, ...]:

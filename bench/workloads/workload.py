@@ -52,7 +52,8 @@ class Scale:
     """A named preset: what every task has. `notes` are shown to the user.
 
     data: fields of Reading (size, every ...). measure: settings of the metrics. simulated: handed
-    to the workload's `simulation`, where it has one.
+    to the workload's `simulation`, where it has one. methods: settings of the methods that prepare
+    something before the trials, by method.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Scale:
     n_report: int  # and at the end
     sample: Mapping[str, Any] = field(default_factory=dict)  # fields of SampleConfig
     measure: Mapping[str, Any] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: Choices
     defaults: Mapping[str, Any]  # parameters of every default configuration
     sizes: Mapping[str, Size] = field(default_factory=dict)  # in place of an architecture's own

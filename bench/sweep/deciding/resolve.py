@@ -57,7 +57,8 @@ class Frame:
     """What all trials of a sweep share; with the parameters of one it gives its TrialConfig.
 
     `fixed` holds the parameters that the user gave for all trials: of those, what belongs to
-    sampling and measuring is the verdict's.
+    sampling and measuring is the verdict's. `prepared` holds the settings of methods that make
+    something once, before the trials.
     """
 
     workload: str
@@ -71,6 +72,7 @@ class Frame:
     workers: int = 1  # processes a trial
     equal: Equal | None = None  # None: the preset's FLOPs
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Mapping[str, Args] = field(default_factory=dict)
 
     @property
     def budget(self) -> Equal:
@@ -130,6 +132,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
         backbone_args=method_class.whole_arguments(architecture, sections.network),
         preconditioning=setup,
         preconditioning_args=_whole_noise_args(frame, setup, sections.noise) if setup else {},
+        settings=dict(frame.prepared.get(kind, {})),
     )
     task = TASKS.load(frame.task.kind).configure(frame.task, sections.task)
     _check_optimizer(frame, sections.train.get("optimizer"))
@@ -170,8 +173,9 @@ def _sorted_out(
     noise_keys = _noise_keys(setup) if setup else []
     measure_keys = known_settings(frame.metrics)
     judged = {*measure_keys, *task_class.same_for_all}
+    prepared_keys = {key for one in _methods_offered(frame, method) for key in one.parameters}
     for key, value in params.items():
-        if key in BUILT_OF or (key in measure_keys and key in frame.fixed):
+        if key in BUILT_OF or (key in (*measure_keys, *prepared_keys) and key in frame.fixed):
             continue
         if key == "width" and isinstance(value, str):
             if not method.trains:
@@ -196,6 +200,11 @@ def _sorted_out(
                 raise BenchError(
                     f"{key} is part of how trials are judged, so it is the same for all: give it "
                     f"with --set {key}=..., not in a space"
+                )
+            if key in prepared_keys:
+                raise BenchError(
+                    f"{key} is prepared once, before the trials: give it with --set {key}=..., not "
+                    "in a space"
                 )
             raise unknown("parameter", key, known)
     if method.trains:
@@ -248,13 +257,17 @@ def _check_optimizer(frame: Frame, optimizer: str | None) -> None:
             raise unknown("optimizer", str(optimizer), known)
 
 
+def _methods_offered(frame: Frame, chosen: type[Method]) -> list[type[Method]]:
+    """The methods that trials may be answered by."""
+    return [chosen, *(load_method(name) for name in frame.scale.choices.methods or (DIFFUSION,))]
+
+
 def _of_another_choice(frame: Frame, key: str) -> bool:
     """Whether another architecture or preconditioning on offer takes it (dropout, say)."""
     choices = frame.scale.choices
-    named = [load_method(name) for name in choices.methods] or [load_method(DIFFUSION)]
     takes = [
         method.argument_names(name)
-        for method in named
+        for method in (load_method(name) for name in choices.methods or (DIFFUSION,))
         for name in (choices.architectures if method.trains else choices.estimators)
     ]
     setups = [_noise_keys(setup) for setup in choices.preconditionings]

@@ -137,6 +137,7 @@ def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]
     say("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.reading)
     frame = planning.make_frame(workload, scale, data, wish, machine)
+    frame, of_methods = planning.with_prepared(frame, space, wish.space or workload.space, say)
     if wish.equal == "gpu-seconds":
         say("timing the networks")
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
@@ -149,7 +150,7 @@ def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]
     expected = forecast(plan, frame)
     verdicts = tuple(VERDICTS.values())  # on the user's own parts
     plan = dataclasses.replace(
-        plan, forecast=dataclasses.asdict(expected), notes=(*plan.notes, *verdicts)
+        plan, forecast=dataclasses.asdict(expected), notes=(*plan.notes, *of_methods, *verdicts)
     )
     return Prepared(
         plan=plan,
