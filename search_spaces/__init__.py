@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TABLE = {"echo": "search_spaces.echo_space:space"}
+TABLE = {
+    "echo": "search_spaces.echo_space:space",
+    "xray_generation": "search_spaces.xray_generation_space:space",
+}
 
 Range = tuple[float, float]
 
@@ -23,6 +26,7 @@ class Choices:
     (low, high), for an architecture, a preconditioning or an optimizer. `widths` are sizes by
     name, each architecture's own arguments standing behind them. `methods` names how the task may
     be answered; empty: by diffusion alone. `estimators` are those of the classical method.
+    `guidances` are what sampling may be guided by.
     """
 
     architectures: tuple[str, ...]
@@ -35,6 +39,7 @@ class Choices:
     widths: tuple[str, ...]
     methods: tuple[str, ...] = ()
     estimators: tuple[str, ...] = ()
+    guidances: tuple[str, ...] = ()
     only: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
 
 

@@ -21,7 +21,13 @@ from bench.errors import BenchError, unknown
 from bench.networks import load as load_network
 from search_spaces import Choices
 
-WORKLOADS = Family(kind="workload", table={"echo": "bench.workloads.echo:WORKLOAD"})
+WORKLOADS = Family(
+    kind="workload",
+    table={
+        "echo": "bench.workloads.echo:WORKLOAD",
+        "chexpert_generate": "bench.workloads.chexpert_generate:WORKLOAD",
+    },
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,8 @@ class Workload:
     task: a name in the table of tasks, or "file.py:Class". metrics: names, the first is the
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
-    about; a space suggests them by name. space: a name, or "file.py:function".
+    about; a space suggests them by name. space: a name, or "file.py:function". fixed: parameters
+    that all trials have, as if the user had given them (`--set` changes them).
     """
 
     name: str
@@ -109,6 +116,7 @@ class Workload:
     scales: Mapping[str, Scale]
     simulation: Callable[..., Simulation] | None = None
     cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def scale(self, name: str) -> Scale:
         """A preset by name.

@@ -82,8 +82,7 @@ class Frame:
     @property
     def sample(self) -> SampleConfig:
         """How every trial is sampled for the verdict: the preset's, changed by the user."""
-        given = {k: v for k, v in self.fixed.items() if k in SAMPLE_KEYS}
-        return _sample_config({**self.scale.sample, **given})
+        return _sample_config({**self.scale.sample, **_sampling(self.fixed)})
 
     @property
     def measure(self) -> MeasureConfig:
@@ -166,7 +165,8 @@ def _sorted_out(
     Raises:
         BenchError: nothing takes a parameter of that name.
     """
-    sections = _Sections()
+    sections = _Sections(sample=_sampling(params))
+    guidance_keys = _guidance_keys(sections.sample)
     task_class = TASKS.load(frame.task.kind)
     task_keys = task_class.parameters
     network_keys = method.argument_names(architecture)
@@ -186,8 +186,8 @@ def _sorted_out(
             sections.network |= widths[value]
         elif key in TRAIN_KEYS:
             sections.train[key] = value
-        elif key in SAMPLE_KEYS:
-            sections.sample[key] = value
+        elif key in SAMPLE_KEYS or key in guidance_keys:
+            continue  # `_sampling` takes them together
         elif key in task_keys and not (key in judged and key not in frame.fixed):
             sections.task[key] = value
         elif key in network_keys:
@@ -231,6 +231,19 @@ def default_params(
     return {**named, **shared, "lr": size.learning_rate(setup, scale.defaults["lr"])}
 
 
+def _sampling(params: Mapping[str, Any]) -> Args:
+    """The fields of SampleConfig among parameters; a guidance's own are given as guidance_NAME."""
+    given = {key: value for key, value in params.items() if key in SAMPLE_KEYS}
+    own = {field: params[key] for key, field in _guidance_keys(given).items() if key in params}
+    return {**given, "guidance_args": {**given.get("guidance_args", {}), **own}} if own else given
+
+
+def _guidance_keys(given: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters that are fields of the chosen guidance: guidance_weight -> weight."""
+    part = guidance.GUIDANCES.load(given.get("guidance", SampleConfig().guidance))
+    return {f"guidance_{f.name}": f.name for f in dataclasses.fields(part)}
+
+
 def _sample_config(given: Mapping[str, Any]) -> SampleConfig:
     """Sampling settings from plain values; a misspelt solver or guidance is said here.
 
@@ -271,6 +284,7 @@ def _of_another_choice(frame: Frame, key: str) -> bool:
         for name in (choices.architectures if method.trains else choices.estimators)
     ]
     setups = [_noise_keys(setup) for setup in choices.preconditionings]
+    setups += [list(_guidance_keys({"guidance": name})) for name in choices.guidances]
     return any(key in names for names in (*takes, *setups))
 
 

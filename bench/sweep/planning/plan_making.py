@@ -69,7 +69,8 @@ def make_frame(
     """What all trials share, from the opened data."""
     task_class = TASKS.load(workload.task)
     described = dataclasses.replace(task_class.describe(data), kind=workload.task)
-    given = {k: v for k, v in wish.fixed.items() if k in task_class.parameters}
+    fixed = {**workload.fixed, **wish.fixed}
+    given = {k: v for k, v in fixed.items() if k in task_class.parameters}
     return Frame(
         workload=workload.name,
         scale=scale,
@@ -82,7 +83,7 @@ def make_frame(
         precision=machine.precision,
         threads=machine.threads,
         workers=machine.workers,
-        fixed=wish.fixed,
+        fixed=fixed,
     )
 
 
