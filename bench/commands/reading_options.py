@@ -54,7 +54,11 @@ _OPTIONS = (
     click.option("--include", multiple=True, metavar="GLOB", help="Read only files like this."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave files like this out."),
     click.option("--group-by", metavar="REGEX", help="What in a file's path names its subject."),
-    click.option("--label-by", metavar="REGEX", help="What in a file's path names its class."),
+    click.option(
+        "--label-by",
+        metavar="REGEX",
+        help="What in a file's path, or which listed column, names its class.",
+    ),
     click.option("--value-range", type=Range(), help="Pixel values that become -1 and 1."),
 )
 _NAMES = (

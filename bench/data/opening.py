@@ -136,7 +136,7 @@ def _plan(
     settings = {"format": FORMAT, "resizer": RESIZER, **reading.identity()}
     text = json.dumps([fingerprint, settings], sort_keys=True)
     grouping = group(listing.sources, reading.group_by)
-    labels, label_notes = source_labels(listing.sources, reading.label_by)
+    labels, label_notes = source_labels(listing, reading.label_by)
     plan = Plan(
         sources=list(listing.sources),
         subjects=list(grouping.subjects),

@@ -25,7 +25,7 @@ class Reading:
     reader: a name in the readers' table; None: what most of the folder is.
     include, exclude: globs on the path below the folder, or on the file name alone.
     group_by, label_by: regular expressions on that path; group 1, or the whole match, names the
-    subject, or the class.
+    subject, or the class. label_by may also be the name of a column that the layout's listing has.
     value_range: the pixel values that become -1 and 1; None: stated by the files, or measured.
     max_frames_per_subject: evenly spaced ones. max_subjects: drawn by hash, as many of each
     official part as its share, at least one.

@@ -11,6 +11,7 @@ from bench.errors import BenchError
 
 TABLE: dict[str, str] = {
     "echonet": "bench.data.readers.echonet",
+    "chexpert": "bench.data.readers.chexpert",
     "npz": "bench.data.readers.npz",
     "videos": "bench.data.readers.videos",
     "images": "bench.data.readers.images",

@@ -11,7 +11,7 @@ The contract, which the conformance suite checks for every line of the table:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -67,13 +67,18 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a folder holds: sources to read, those listed but not readable, and what to say."""
+    """What a folder holds: sources to read, those listed but not readable, and what to say.
+
+    columns: classes that --label-by can name in place of the sources' own: by the column's name,
+    one class a source, None unknown.
+    """
 
     sources: tuple[Source, ...]
     listing_files: tuple[Path, ...] = ()  # files whose content decides parts or subjects
     skipped: tuple[tuple[str, str], ...] = ()  # (key, reason)
     notes: tuple[Note, ...] = ()
     vector_names: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
 class Reader(Protocol):

@@ -1,0 +1,103 @@
+"""From thickness to a radiograph: attenuation, scatter, the detector's noise and the display.
+
+The primary beam is exp(-attenuation); scatter adds a blurred share of it, most where the body is
+thick; the display is the negative logarithm, stretched, and in part equalised, as the official
+small set is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, zoom
+
+from bench.data.simulate_chest.bones import bones
+from bench.data.simulate_chest.devices import devices
+from bench.data.simulate_chest.findings import Findings
+from bench.data.simulate_chest.lungs import aerated, cloud, vessels
+from bench.data.simulate_chest.patient import Patient, Placing
+from bench.data.simulate_chest.torso import F, Grid, airway, body, heart, lung, make_grid, stomach
+from bench.streams import stream
+
+_TISSUE = 0.155  # attenuation a cm, hardened beam
+_AIR_SHARE = 0.76  # of a lung's thickness that is air
+_SCATTER_CM = 3.0
+_GLYPHS = {  # 5 by 7, a row a number
+    "L": (16, 16, 16, 16, 16, 16, 31),
+    "R": (30, 17, 17, 30, 20, 18, 17),
+}
+# The side's letter, alone or in a dark disc: on the patient's left (image right), or right.
+_MARKS = (("L", 0), ("L", 1), ("L", 0), ("R", 0), ("R", 1), ("R", 0))
+
+
+def radiograph(
+    patient: Patient, placing: Placing, found: Findings, side: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """uint8 [side, side], white where the beam is stopped."""
+    grid = make_grid(patient, placing, side)
+    own = stream(patient.variant, "chest anatomy")  # the same in every study of the patient
+    wobble = 0.6 * cloud(grid, 6.0, own)
+    tissue = body(grid, patient, placing)
+    core = heart(grid, patient, placing, found, wobble)
+    tree = vessels(grid, patient, placing, found, own)
+    mineral = bones(grid, patient, placing, found, own)
+    air = airway(grid, placing)
+    for which in (-1, 1):
+        one = lung(grid, patient, placing, found, which, wobble)
+        filled = aerated(grid, one, patient, found, tree, rng)
+        # Where the heart lies there is that much less lung before and behind it.
+        air = air + np.clip(filled - core * (filled > 0), 0, None) * _AIR_SHARE
+    air = air + stomach(grid, patient, placing, found, float(own.uniform(0.2, 1.0)))
+    soft = np.clip(tissue - air, 0, None) * (1 + 0.03 * cloud(grid, 5.0, own))
+    metal = devices(grid, patient, found, rng)
+    hard = 0.40 - 0.2 * placing.kilovolt
+    return _display(grid, _TISSUE * soft + hard * mineral + 1.2 * metal, placing, rng)
+
+
+def _display(
+    grid: Grid, attenuation: F, placing: Placing, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    primary = np.exp(-attenuation)
+    small = primary[::4, ::4]
+    spread = gaussian_filter(np.minimum(small, 0.25), _SCATTER_CM / (4 * grid.pixel))
+    scatter = zoom(spread, len(primary) / len(small), order=1, mode="nearest", grid_mode=True)
+    side = grid.side
+    seen = primary + placing.scatter * scatter[:side, :side]
+    seen = gaussian_filter(seen, placing.blur / grid.pixel)
+    photons = 1e3 * placing.dose * 30
+    seen = seen + rng.standard_normal(seen.shape, np.float32) * np.sqrt(seen / photons)
+    dark = -np.log(np.clip(seen, 1e-4, None))
+    low, high = np.quantile(dark[::3, ::3], (0.06, 0.995))
+    low = max(float(low), float(np.quantile(dark[::3, ::3], 0.3)) - 1.1)
+    value = np.clip((dark - low) / max(float(high) - low, 0.3), 0, 1)
+    ranks = np.quantile(value[::3, ::3], np.linspace(0, 1, 33))
+    equal = np.interp(value, ranks + np.arange(33) * 1e-6, np.linspace(0, 1, 33))
+    value = (1 - 0.7 * placing.equalised) * value + 0.7 * placing.equalised * equal
+    value = np.clip(value, 0, 1) ** placing.curve + placing.brightness
+    value = _marked(grid, value.astype(np.float32), placing)
+    return np.rint(255 * np.clip(value, 0, 1)).astype(np.uint8)
+
+
+def _marked(grid: Grid, value: F, placing: Placing) -> F:
+    """The side's letter, and the collimator's black rim."""
+    side = grid.side
+    at = (np.arange(side, dtype=np.float32) + 0.5) / side
+    across, down = np.meshgrid(at, at)
+    left, top, which = placing.marker
+    letter, in_disc = _MARKS[which]
+    size = 0.010  # of the side: a dot of the letter
+    column = np.floor((across - left) / size + 2.5).astype(int)
+    row = np.floor((down - top) / size + 3.5).astype(int)
+    inside = (column >= 0) & (column < 5) & (row >= 0) & (row < 7)
+    rows = np.array(_GLYPHS[letter])
+    ink = inside & ((rows[np.clip(row, 0, 6)] >> np.clip(4 - column, 0, 4)) & 1).astype(bool)
+    if in_disc:
+        disc = np.hypot(across - left, down - top)
+        value = np.where(disc < 6.2 * size, np.where(disc > 5.2 * size, 0.95, 0.02), value)
+    value = np.where(ink, np.float32(0.97), value)
+    tilt = placing.frame_tilt
+    a, b = across + tilt * (down - 0.5), down - tilt * (across - 0.5)
+    left_rim, top_rim, right_rim, bottom_rim = placing.frame
+    outside = (a < left_rim) | (a > 1 - right_rim) | (b < top_rim) | (b > 1 - bottom_rim)
+    rim = outside if any(placing.frame) else np.zeros_like(outside)
+    return np.where(rim, np.float32(0.01), value).astype(np.float32)
