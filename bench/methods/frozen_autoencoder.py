@@ -108,19 +108,24 @@ class FrozenAutoencoder(nn.Module):
 
     @property
     def digest(self) -> str:
-        """16 hex digits of the SHA-256 of its network's configuration and every number in it."""
-        sha = hashlib.sha256(canonical(self.settings["network"]).encode())
-        for key, value in sorted(self.state_dict().items()):
-            array = value.detach().cpu().contiguous().numpy()
-            sha.update(f"{key} {array.dtype} {array.shape}".encode())
-            sha.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-        return sha.hexdigest()[:16]
+        """Of its network's configuration, its weights and its scaling."""
+        return weights_digest(self, self.settings["network"])
 
     def save(self, path: Path) -> None:
         """Written whole or not at all."""
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         with whole(path) as part:
             save_file(tensors, part, {SETTINGS: canonical(self.settings)})
+
+
+def weights_digest(net: nn.Module, config: Args) -> str:
+    """16 hex digits of the SHA-256 of a network's configuration and every number in it."""
+    sha = hashlib.sha256(canonical(config).encode())
+    for key, value in sorted(net.state_dict().items()):
+        array = value.detach().cpu().contiguous().numpy()
+        sha.update(f"{key} {array.dtype} {array.shape}".encode())
+        sha.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return sha.hexdigest()[:16]
 
 
 def at_once(x: Tensor) -> Iterator[Tensor]:

@@ -22,8 +22,14 @@ from backbones.inputs import Inputs
 from backbones.kl_autoencoder import AutoencoderArgs
 from bench.config import Args, DataConfig, digest, like
 from bench.errors import BenchError, unknown
-from bench.methods import own_autoencoder
-from bench.methods.frozen_autoencoder import FrozenAutoencoder, at_once, load, place
+from bench.methods import diffusers_autoencoder, own_autoencoder
+from bench.methods.frozen_autoencoder import (
+    FrozenAutoencoder,
+    at_once,
+    load,
+    place,
+    weights_digest,
+)
 from bench.methods.method import Prepared
 from bench.metrics.real import RealData
 
@@ -61,7 +67,8 @@ def prepare(
     if settings["autoencoder"] == "own":
         name, make = _own(inputs, data, settings, device, say)
     else:
-        name, make = _of_folder(Path(settings["autoencoder"]), inputs, data, device, say)
+        folder = Path(settings["autoencoder"]).expanduser()
+        name, make = _of_folder(folder, inputs, data, device, say)
     path = place(data.cache, name)
     with _alone(path, say):
         if not path.is_file():
@@ -123,7 +130,44 @@ def _own(
 def _of_folder(
     folder: Path, inputs: Inputs, data: DataConfig, device: str, say: Callable[[str], None]
 ) -> tuple[str, Callable[[], FrozenAutoencoder]]:
-    raise BenchError(f"autoencoder {folder}: only 'own' is there so far")
+    """The name of the autoencoder in a diffusers folder, and how it is brought beside the data."""
+    say(f"reading the autoencoder in {folder}")
+    net, config = diffusers_autoencoder.from_folder(folder)
+    if inputs.channels not in (1, net.channels):
+        raise BenchError(
+            f"autoencoder {folder} takes pictures of {net.channels} channels, and the data have "
+            f"{inputs.channels}"
+        )
+    _check_sides(inputs, net.factor)
+    grey = inputs.channels != net.channels
+    name = f"diffusers-{weights_digest(net, config)}"
+
+    def make() -> FrozenAutoencoder:
+        shift, scale = diffusers_autoencoder.scaling(config)
+        real = RealData(data.cache)
+        on_device = net.to(device)
+        frozen = FrozenAutoencoder(on_device, torch.tensor([shift]), torch.tensor([scale]), {}).to(
+            device
+        )
+        mean, sd = _scale(frozen, real)
+        # of all channels together, about their common mean, as sigma_data of pictures
+        overall = (sd.square() + (mean - mean.mean()).square()).mean().sqrt()
+        what = f"AutoencoderKL of a diffusers folder, scaling {scale:g} and shift {shift:g}"
+        if grey:
+            what += ", given grey pictures as three equal channels that are averaged back"
+        return finished(
+            on_device,
+            torch.full((net.latent_channels,), shift),
+            torch.full((net.latent_channels,), scale),
+            real,
+            what,
+            name=name,
+            kind="diffusers",
+            network=config,
+            sigma_data=float(overall),
+        )
+
+    return name, make
 
 
 def finished(
