@@ -266,13 +266,11 @@ class _Trial:
         with self.world.together():
             nets = [] if self.training is None else [self._judged_net(self.training, sample, early)]
             predictor = self.method.predictor(nets, self.config.seed, sample)
-        evaluation: Evaluation = self.world.lead(
+        return self.world.lead(
             predictor,
             self.task.cases,
             lambda shared: self.task.evaluate(shared, part, self.clock),
         )
-        self.notes += [note for note in evaluation.unmeasured if note not in self.notes]
-        return evaluation
 
     def _judged_net(self, training: Training, sample: SampleConfig, early: bool) -> nn.Module:
         """A copy of the network with the judged weights."""

@@ -42,12 +42,11 @@ class Clock(Protocol):
 class Evaluation:
     """What evaluating gave: metrics by key, the value trials are compared by, pictures to show.
 
-    unmeasured: what was left out since the method does not give what it needs, in sentences.
+    A metric that needs what the method does not give is left out; a sweep's plan says which.
     """
 
     metrics: dict[str, float]
     value: float
-    unmeasured: tuple[str, ...] = ()
     pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted, never real
 
 
@@ -123,21 +122,19 @@ class Task(ABC):
         with clock.phase("measure"):
             evidence = self.evidence(predictor, part, predictions)
             metrics: dict[str, float] = {}
-            unmeasured: list[str] = []
-            for metric in self.metrics:
+            for place, metric in enumerate(self.metrics):
                 lacking = [n for n in sorted(metric.needs & FROM_METHOD) if not _has(evidence, n)]
-                if lacking:
-                    unmeasured.append(self._not_given(metric, lacking))
-                else:
-                    metrics |= metric.estimate(evidence)
-            if self.score.key not in metrics:
-                raise BenchError(f"the score cannot be given: {unmeasured[0]}")
+                if lacking and not place:
+                    raise BenchError(
+                        f"{self.score.key} is the score and needs {', '.join(lacking)}, which "
+                        f"method {self.config.method.kind} does not give"
+                    )
+                metrics |= {} if lacking else metric.estimate(evidence)
             value = metrics[self.score.key]
             require_finite(np.asarray(value), f"the score {self.score.key}")
             return Evaluation(
                 metrics=metrics,
                 value=value,
-                unmeasured=tuple(unmeasured),
                 pictures=self.pictures(predictions),
             )
 
@@ -183,13 +180,6 @@ class Task(ABC):
         inputs = self.config.task.inputs
         return sum(
             metric.seconds((inputs.out_channels, *inputs.spatial)) for metric in self.metrics
-        )
-
-    def _not_given(self, metric: Metric, lacking: Sequence[str]) -> str:
-        """A metric that this method cannot be measured by, in a sentence."""
-        return (
-            f"{metric.measures[0].key} is not measured: it needs {', '.join(lacking)}, which "
-            f"method {self.config.method.kind} does not give"
         )
 
     def _check_needs(self) -> None:

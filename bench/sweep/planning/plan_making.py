@@ -25,7 +25,7 @@ from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding.resolve import SAMPLE_KEYS, Frame, default_params, resolve
+from bench.sweep.deciding.resolve import DIFFUSION, SAMPLE_KEYS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer, describe
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
@@ -160,7 +160,7 @@ def make_plan(
             *frame.budget.notes,
             *machine.notes,
             *_notes_of_sampling(configs, frame, offer),
-            *_notes_of_methods(configs, task),
+            *_notes_of_methods(_methods_drawn(offer), task),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -227,12 +227,10 @@ def with_prepared(
     """
     scale = frame.scale
     offer = Offer(space=space, choices=scale.choices, name=space_name, fixed=frame.fixed)
-    drawn = describe(offer.distributions()).get("method", {}).get("attributes", {})
-    named = [frame.fixed["method"]] if "method" in frame.fixed else drawn.get("choices", ())
     device = frame.device if frame.device != "cuda" or torch.cuda.is_available() else "cpu"
     prepared: dict[str, Args] = {}
     notes: list[str] = []
-    for kind in map(str, named):
+    for kind in _methods_drawn(offer):
         method = load_method(kind)
         given = {k: v for k, v in frame.fixed.items() if k in method.parameters}
         given = {**scale.methods.get(kind, {}), **given}
@@ -242,14 +240,22 @@ def with_prepared(
     return dataclasses.replace(frame, prepared=prepared), tuple(notes)
 
 
-def _notes_of_methods(configs: Sequence[TrialConfig], task: Task) -> list[str]:
+def _methods_drawn(offer: Offer) -> list[str]:
+    """The methods that trials of a space may have."""
+    if "method" in offer.fixed:
+        return [str(offer.fixed["method"])]
+    drawn = describe(offer.distributions()).get("method", {}).get("attributes", {})
+    return [str(kind) for kind in drawn.get("choices", (DIFFUSION,))]
+
+
+def _notes_of_methods(kinds: Sequence[str], task: Task) -> list[str]:
     """Which measures are empty for which methods.
 
     Raises:
         BenchError: the score would be.
     """
     notes = []
-    for kind in dict.fromkeys(config.method.kind for config in configs):
+    for kind in kinds:
         for place, metric in enumerate(task.metrics):
             lacking = sorted((metric.needs & FROM_METHOD) - load_method(kind).gives)
             if lacking and not place:
