@@ -6,36 +6,32 @@ import dataclasses
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from bench.config import Args, DataConfig, TrialConfig, by_content, digest
+from bench.config import DataConfig, TrialConfig, by_content, digest
 from bench.data.cache import CachedImages
 from bench.doors import Family, is_outside
 from bench.errors import BenchError
 from bench.methods import load_method
 from bench.metrics import stability, throughput
-from bench.metrics.metric import FROM_METHOD
 from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding.resolve import DIFFUSION, SAMPLE_KEYS, Frame, default_params, resolve
-from bench.sweep.deciding.suggest import Offer, describe
+from bench.sweep.deciding.resolve import SAMPLE_KEYS, Frame, default_params, resolve
+from bench.sweep.deciding.suggest import Offer
+from bench.sweep.planning.preparing import methods_drawn, notes_of_methods
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
 from bench.sweep.record.trial_measures import MEASURES as TRIAL_MEASURES
 from bench.tasks import TASKS, build_task
-from bench.tasks.task import Task
 from bench.workloads.workload import Scale, Workload
 from bench.workloads.workload import load as load_workload
 from leaderboards.measures import Measure
-from leaderboards.scrubbing import base_name
 from search_spaces import TABLE, Choices, Space
 
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
@@ -160,7 +156,7 @@ def make_plan(
             *frame.budget.notes,
             *machine.notes,
             *_notes_of_sampling(configs, frame, offer),
-            *_notes_of_methods(_methods_drawn(offer), task),
+            *notes_of_methods(methods_drawn(offer), task),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -215,60 +211,6 @@ def _notes_of_sampling(configs: Sequence[TrialConfig], frame: Frame, offer: Offe
         f"which rests on {sample.sampler} in {sample.steps} steps for all; the search learns from "
         "the score alone"
     ]
-
-
-def with_prepared(
-    frame: Frame, space: Space, space_name: str, say: Callable[[str], None]
-) -> tuple[Frame, tuple[str, ...]]:
-    """The frame with what its methods make before the trials, and what is to be known of it.
-
-    Raises:
-        BenchError: the space fails, or a method cannot be prepared for this task and data.
-    """
-    scale = frame.scale
-    offer = Offer(space=space, choices=scale.choices, name=space_name, fixed=frame.fixed)
-    device = frame.device if frame.device != "cuda" or torch.cuda.is_available() else "cpu"
-    prepared: dict[str, Args] = {}
-    notes: list[str] = []
-    for kind in _methods_drawn(offer):
-        method = load_method(kind)
-        given = {k: v for k, v in frame.fixed.items() if k in method.parameters}
-        given = {**scale.methods.get(kind, {}), **given}
-        made = method.prepare(frame.task, frame.data, given, device, say)
-        prepared |= {kind: made.settings} if made.settings else {}
-        notes += made.notes
-    return dataclasses.replace(frame, prepared=prepared), tuple(notes)
-
-
-def _methods_drawn(offer: Offer) -> list[str]:
-    """The methods that trials of a space may have."""
-    if "method" in offer.fixed:
-        return [str(offer.fixed["method"])]
-    drawn = describe(offer.distributions()).get("method", {}).get("attributes", {})
-    return [str(kind) for kind in drawn.get("choices", (DIFFUSION,))]
-
-
-def _notes_of_methods(kinds: Sequence[str], task: Task) -> list[str]:
-    """Which measures are empty for which methods.
-
-    Raises:
-        BenchError: the score would be.
-    """
-    notes = []
-    for kind in kinds:
-        for place, metric in enumerate(task.metrics):
-            lacking = sorted((metric.needs & FROM_METHOD) - load_method(kind).gives)
-            if lacking and not place:
-                raise BenchError(
-                    f"{task.score.key} is the score and needs {', '.join(lacking)}, which method "
-                    f"{base_name(kind)} does not give"
-                )
-            if lacking:
-                notes.append(
-                    f"{metric.measures[0].key} is not measured of method {base_name(kind)}, which "
-                    f"gives no {', '.join(lacking)}"
-                )
-    return notes
 
 
 def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:
