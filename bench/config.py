@@ -65,7 +65,7 @@ class MethodConfig:
     """How it is answered: diffusion (a preconditioned backbone), direct or classical.
 
     `backbone` is a network, or the estimator of a classical method; `preconditioning` is a
-    diffusion method's, else empty.
+    diffusion method's, else empty. `settings` are what the method prepared before the trials.
     """
 
     kind: str = "diffusion"
@@ -73,6 +73,7 @@ class MethodConfig:
     backbone_args: Args = field(default_factory=dict)
     preconditioning: str = ""
     preconditioning_args: Args = field(default_factory=dict)
+    settings: Args = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +233,8 @@ class TrialConfig:
         """
         body = self.from_dict(self.to_dict()).to_dict()
         del body["seed"], body["data"]["cache"]
+        if not body["method"]["settings"]:
+            del body["method"]["settings"]
         return digest(by_content(body))
 
     @property

@@ -20,6 +20,7 @@ from bench.nonfinite import NonFiniteError
 
 Keep = Callable[[Tensor], np.ndarray[Any, Any]]
 Denoise = Callable[[Tensor, Tensor, Condition], Tensor]
+Reconstruct = Callable[[Tensor], Tensor]  # images float32 [N, C, *spatial] -> the same, on the CPU
 
 
 def no_condition(places: Sequence[int]) -> Condition:

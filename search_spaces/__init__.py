@@ -13,6 +13,7 @@ from typing import Any
 TABLE = {
     "denoise": "search_spaces.denoise_space:space",
     "echo": "search_spaces.echo_space:space",
+    "xray_generation": "search_spaces.xray_generation_space:space",
 }
 
 Range = tuple[float, float]
@@ -26,7 +27,8 @@ class Choices:
     (low, high), for a method, an architecture, a preconditioning, an optimizer or an estimator;
     `among` holds those that are one of several values. `widths` are sizes by name, each
     architecture's own arguments standing behind them. `methods` names how the task may be
-    answered; empty: by diffusion alone. `estimators` are those of the classical method.
+    answered; empty: by diffusion alone. `estimators` are those of the classical method;
+    `guidances` are what sampling may be guided by.
     """
 
     architectures: tuple[str, ...]
@@ -39,6 +41,7 @@ class Choices:
     widths: tuple[str, ...]
     methods: tuple[str, ...] = ()
     estimators: tuple[str, ...] = ()
+    guidances: tuple[str, ...] = ()
     only: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
     among: Mapping[str, Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
 

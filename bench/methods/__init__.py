@@ -17,6 +17,7 @@ METHODS = Family(
     kind="method",
     table={
         "diffusion": "bench.methods.diffusion:Diffusion",
+        "latent": "bench.methods.latent:Latent",
         "direct": "bench.methods.direct:Direct",
         "classical": "bench.methods.classical:Classical",
     },

@@ -36,6 +36,7 @@ class Diffusion(Method):
     """Network, noise and loss of one trial; see Method for the contract."""
 
     preconditioned: ClassVar[bool] = True
+    gives: ClassVar[frozenset[str]] = frozenset({"denoise"})
 
     def __init__(self, config: TrialConfig) -> None:
         super().__init__(config)
@@ -105,6 +106,7 @@ class Sampling:
         each = [Denoiser(net, precond) for net in self.nets]
         self.denoiser = each[0] if len(each) == 1 else Ensemble(each)
         self.denoise: Denoise | None = self._denoise
+        self.data_range = config.task.data_range  # of the answers
 
     @torch.no_grad()
     def _denoise(self, x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
@@ -145,16 +147,20 @@ class Sampling:
                 round_sigma=self.precond.round_sigma,
             )
             passes = drawn.nfe
-            return drawn.images
+            return self.finished(drawn.images)
 
         return in_batches(
             cases,
             places,
             sample.batch_size,
             answer,
-            self.config.task.data_range,
+            self.data_range,
             lambda: passes,
         )
+
+    def finished(self, states: Tensor) -> Tensor:
+        """The answers, of what the sampler arrived at."""
+        return states
 
     def _churn_noise(
         self, purpose: str, numbers: Sequence[int], shape: tuple[int, ...]

@@ -8,7 +8,8 @@ are, what a prediction costs) is asked of the class.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -16,9 +17,33 @@ from torch import nn
 
 from backbones.inputs import Inputs
 from bench import networks
-from bench.config import Args, MethodConfig, SampleConfig, TaskConfig, TrialConfig
+from bench.config import Args, DataConfig, MethodConfig, SampleConfig, TaskConfig, TrialConfig
 from bench.predictions import Predictor
 from bench.train.objective import Batch, Terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a method made before the trials, once for a data set.
+
+    settings: plain values that are part of what a trial is. notes: what is to be known of it.
+    """
+
+    settings: Args
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenPart:
+    """A network that runs beside the trained one and is not trained, to be counted.
+
+    net: on the meta device. shape: [C, *spatial] of one case that it is given. when: it runs once
+    a "training" image, or once a "prediction".
+    """
+
+    net: nn.Module
+    shape: tuple[int, ...]
+    when: str
 
 
 class Method(ABC):
@@ -27,11 +52,16 @@ class Method(ABC):
     trains: whether there is anything to train; a classical method has no network.
     preconditioned: whether a preconditioning is part of its choice.
     built_of: the parameter that names its network, or its estimator.
+    parameters: settings of its own with their defaults, given for all trials alike (`--set`, or the
+        scale) and handed to `prepare`.
+    gives: of what metrics may need, what its predictor has beside predictions ("denoise").
     """
 
     trains: ClassVar[bool] = True
     preconditioned: ClassVar[bool] = False
     built_of: ClassVar[str] = "architecture"
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    gives: ClassVar[frozenset[str]] = frozenset()
 
     net: nn.Module
 
@@ -42,7 +72,38 @@ class Method(ABC):
     @classmethod
     @abstractmethod
     def inputs(cls, task: TaskConfig) -> Inputs | None:
-        """What its network gets and gives for a task; None: it has no network."""
+        """What its network gets and gives for a task; None: it has no network.
+
+        Raises:
+            BenchError: it cannot answer such a task.
+        """
+
+    @classmethod
+    def network_inputs(cls, task: TaskConfig, settings: Mapping[str, Any]) -> Inputs | None:
+        """The same where the method's own settings change it (a latent's shape)."""
+        return cls.inputs(task)
+
+    @classmethod
+    def prepare(
+        cls,
+        task: TaskConfig,
+        data: DataConfig,
+        given: Mapping[str, Any],
+        device: str,
+        say: Callable[[str], None],
+    ) -> Prepared:
+        """Make what all its trials share, beside the data's cache, whole or not at all; the same
+        again where it is there. `given` are some of `parameters`.
+
+        Raises:
+            BenchError: a setting that cannot be, or a task that it cannot answer.
+        """
+        return Prepared(settings={})
+
+    @classmethod
+    def frozen_parts(cls, task: TaskConfig, settings: Mapping[str, Any]) -> Sequence[FrozenPart]:
+        """The networks that run beside the trained one."""
+        return ()
 
     @classmethod
     def argument_names(cls, backbone: str) -> list[str]:

@@ -7,7 +7,10 @@ one without condition images where it is for those, with a small network of ours
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,8 @@ from torch import Tensor
 
 from backbones.inputs import Inputs
 from bench.conditions import Condition
-from bench.config import Args, MethodConfig, TaskConfig, TrialConfig
-from bench.data.practice_data import practice_trial
+from bench.config import Args, DataConfig, MethodConfig, TaskConfig, TrialConfig
+from bench.data.practice_data import practice_trial, write_practice_data
 from bench.errors import BenchError
 from bench.methods.method import Method
 from bench.predictions import Cases, Predictions
@@ -37,10 +40,15 @@ TOLERANCE = 1e-3
 
 def check(part: Any, name: str) -> int:
     """The number of checks that a Method class passed; BenchError naming the rule it breaks."""
-    with torch.device("cpu"), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-method-") as folder,
+        torch.device("cpu"),
+        torch.enable_grad(),
+        torch.random.fork_rng(devices=[]),
+    ):
         torch.manual_seed(0)
         passed = run("method", name, part, {"is a method": is_a_method})
-        config = _trial(part)
+        config = _trial(part, Path(folder) / "cache")
         return passed if config is None else passed + run("method", name, (part, config), CHECKS)
 
 
@@ -57,15 +65,15 @@ def is_a_method(part: Any) -> None:
 
 def trains_on_keyed_draws(practice: tuple[type[Method], TrialConfig]) -> None:
     """A finite loss for each sample that depends on the sample alone, whatever the batch."""
-    method = _made(*practice)
+    method, inputs = _made(*practice), practice[1].task.inputs
     if not method.trains:
         return
     before = torch.get_rng_state()
-    whole = method.terms(_batch(SAMPLES), SAMPLES, 0).loss
+    whole = method.terms(_batch(SAMPLES, inputs), SAMPLES, 0).loss
     require(whole.shape == (len(SAMPLES),), f"the loss has shape {tuple(whole.shape)}")
     require(bool(whole.isfinite().all()), "the loss is not finite")
     require(whole.requires_grad, "the loss has no gradient")
-    alone = [method.terms(_batch([sample]), [sample], 0).loss for sample in SAMPLES]
+    alone = [method.terms(_batch([sample], inputs), [sample], 0).loss for sample in SAMPLES]
     near = torch.allclose(torch.cat(alone), whole, rtol=TOLERANCE, atol=TOLERANCE)
     require(near, "a sample's loss depends on its batch")
     untouched = torch.equal(torch.get_rng_state(), before)
@@ -77,7 +85,8 @@ def predicts(practice: tuple[type[Method], TrialConfig]) -> None:
     part, config = practice
     method = _made(part, config)
     predictor = method.predictor([method.net] if method.trains else [], 0, config.sample)
-    cases = Cases(key=(), purpose="practice", count=3, keep=_floats, condition=_of, samples=2)
+    condition = partial(_of, inputs=config.task.inputs)
+    cases = Cases(key=(), purpose="practice", count=3, keep=_floats, condition=condition, samples=2)
     before = torch.get_rng_state()
     whole, again = predictor.predict(cases), predictor.predict(cases)
     require(whole.values.shape == (6, *SHAPE), f"6 predictions have shape {whole.values.shape}")
@@ -120,16 +129,24 @@ def _task(part: type[Method]) -> TaskConfig:
     raise BenchError(f"it takes no task: {refusals[0]}")
 
 
-def _trial(part: type[Method]) -> TrialConfig | None:
-    """A trial with the first backbone that it takes; None where it takes none of them."""
+def _trial(part: type[Method], cache: Path) -> TrialConfig | None:
+    """A trial with the first backbone that it takes, prepared on drawn data; None where it takes
+    none of them."""
     for backbone, args in BACKBONES.items():
         try:
             whole = part.whole_arguments(backbone, args)
         except Exception:  # a user's own may raise anything for a name that is not theirs
             continue
         setup = "edm" if part.preconditioned else ""
-        method = MethodConfig(backbone=backbone, backbone_args=whole, preconditioning=setup)
-        return practice_trial(_task(part), method)
+        task, data = _task(part), write_practice_data(cache, SHAPE[1:])
+        where = DataConfig(name="practice", digest=data.digest, simulated=True, cache=str(cache))
+        method = MethodConfig(
+            backbone=backbone,
+            backbone_args=whole,
+            preconditioning=setup,
+            settings=part.prepare(task, where, {}, "cpu", _quiet).settings,
+        )
+        return practice_trial(task, method, str(cache))
     return None
 
 
@@ -143,17 +160,22 @@ def _made(part: type[Method], config: TrialConfig) -> Method:
     return method
 
 
-def _of(places: Sequence[int]) -> Condition:
+def _of(places: Sequence[int], inputs: Inputs) -> Condition:
+    image = torch.from_numpy(normal(0, "image", places, SHAPE))
     return Condition(
-        images=torch.from_numpy(normal(0, "image", places, SHAPE)),
+        images=image if inputs.condition_channels else None,
         classes=torch.tensor([place % 2 for place in places], dtype=torch.int64),
         vector=torch.from_numpy(normal(0, "vector", places, (1,))),
     )
 
 
-def _batch(samples: Sequence[int]) -> Batch:
+def _batch(samples: Sequence[int], inputs: Inputs) -> Batch:
     target = torch.from_numpy(normal(0, "target", samples, SHAPE))
-    return Batch(target=target, condition=_of(samples))
+    return Batch(target=target, condition=_of(samples, inputs))
+
+
+def _quiet(text: str) -> None:
+    """What is said while a method is prepared is of no use here."""
 
 
 def _floats(x: Tensor) -> np.ndarray[Any, Any]:

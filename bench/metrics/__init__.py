@@ -13,6 +13,7 @@ METRICS = Family(
         "fd": "bench.metrics.frechet_metric:FrechetMetric",
         "kd": "bench.metrics.kernel_metric:KernelMetric",
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
+        "reconstruction": "bench.metrics.reconstruction_metric:ReconstructionMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
         "psnr": "bench.metrics.psnr_metric:PSNRMetric",
         "ssim": "bench.metrics.ssim_metric:SSIMMetric",

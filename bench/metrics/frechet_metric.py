@@ -30,21 +30,21 @@ class FrechetMetric(FeatureMetric):
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
         super().prepare(real, part_counts)
         for part in ("train", "select", "report"):
-            _reference(real, self.settings["extractor"], part, self.settings["n_reference"])
-        _reference(real, self.settings["extractor"], "train", self._matched(real))
+            reference(real, self.settings["extractor"], part, self.settings["n_reference"])
+        reference(real, self.settings["extractor"], "train", self._matched(real))
 
     def estimate(self, evidence: Evidence) -> Estimates:
         judge, real, name = self.extractor, evidence.real, self.settings["extractor"]
         features = self.features(evidence)
-        reference = _reference(real, name, evidence.part, self.settings["n_reference"])
-        distance = frechet_distance(reference, features)
+        real_side = reference(real, name, evidence.part, self.settings["n_reference"])
+        distance = frechet_distance(real_side, features)
         estimates = {judge.metric: distance.value}
         if distance.se is not None:
             estimates[f"{judge.metric}_se"] = distance.se
         if evidence.final:
             # as many real pictures on both sides: the distance falls with their number
             to_train = frechet_distance(
-                _reference(real, name, "train", self._matched(real)), features
+                reference(real, name, "train", self._matched(real)), features
             )
             estimates[f"{judge.metric}_train"] = to_train.value
         return estimates
@@ -54,7 +54,8 @@ class FrechetMetric(FeatureMetric):
         return min(int(self.settings["n_reference"]), len(real.data.parts["report"]))
 
 
-def _reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
+def reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
+    """The real side of the distance, of at most `count` pictures of a part."""
     return _reference_in(str(real.folder), extractor, part, count)
 
 

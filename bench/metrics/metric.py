@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from bench.conditions import Condition
 from bench.config import like
 from bench.metrics.real import RealData
-from bench.predictions import Denoise, Predictions
+from bench.predictions import Denoise, Predictions, Reconstruct
 from leaderboards.measures import Measure
 
 Estimates = Mapping[str, float]
 T = TypeVar("T")
+FROM_METHOD = frozenset({"denoise", "reconstruct"})  # needs that a method gives, or does not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,8 @@ class Evidence:
     part: "select" at a rung, "report" at the end.
     predictions: the values as the task keeps them (uint8 pictures, float images, masks).
     targets: what each prediction should have been, in the same form and order.
-    denoise: D of a diffusion method.
+    denoise: D of a diffusion method. reconstruct: images through what a method codes them in, and
+        back. Not every method has these (FROM_METHOD).
     real_condition: the conditions of real images, by their rows in the data.
     shared: what metrics make for each other; ask through `once`.
     """
@@ -42,6 +44,7 @@ class Evidence:
     predictions: Predictions
     targets: NDArray[Any] | None = None
     denoise: Denoise | None = None
+    reconstruct: Reconstruct | None = None
     real_condition: Callable[[NDArray[np.int64]], Condition] | None = None
     shared: dict[str, Any] = field(default_factory=dict)
 
@@ -62,7 +65,8 @@ class Metric(ABC):
     """One metric with its settings. Immutable; many trials use it in turn, nothing is drawn.
 
     `needs` are the fields of Evidence, beside predictions, without which it says nothing; a task
-    that cannot give them refuses the metric by name.
+    that cannot give them refuses the metric by name. What only the method does not give leaves the
+    metric out of that trial, which is said, unless it is the score.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

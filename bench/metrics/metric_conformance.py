@@ -33,7 +33,7 @@ from leaderboards.measures import Measure
 
 SIDE = 8
 COUNT = 14  # predictions; enough for a standard error
-NEEDS = {"pictures", "targets", "denoise", "real_condition"}
+NEEDS = {"pictures", "targets", "denoise", "reconstruct", "real_condition"}
 PARTS = ("select", "report")
 # float32 features of one picture may be summed in another order elsewhere in a batch
 ORDER_TOLERANCE = 1e-4
@@ -79,6 +79,7 @@ class Practice:
             predictions=Predictions(values=self.form(smoothed), passes=3, outside_share=0.125),
             targets=self.form(real) if "targets" in needs else None,
             denoise=_linear if "denoise" in needs else None,
+            reconstruct=_coarse if "reconstruct" in needs else None,
             real_condition=_classless if "real_condition" in needs else None,
         )
 
@@ -201,6 +202,11 @@ def _global_generators() -> tuple[bytes, bytes]:
 def _linear(x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
     """D of independent pixels of standard deviation .5."""
     return x * (0.25 / (0.25 + sigma.view(-1, *(1,) * (x.ndim - 1)) ** 2))
+
+
+def _coarse(x: Tensor) -> Tensor:
+    """Images with few levels of grey left."""
+    return (x * 4).round() / 4
 
 
 def _classless(rows: NDArray[np.int64]) -> Condition:

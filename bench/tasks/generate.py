@@ -74,7 +74,10 @@ class GenerateTask(Task):
                 raise BenchError(f"{name} is a probability, 0 to 1, got {args[name]!r}")
         n_classes = args.get("n_labels", 0) if args["condition"] == "class" else 0
         if args["condition"] == "class" and n_classes < 2:
-            raise BenchError("condition class: the data have no labels of at least two classes")
+            raise BenchError(
+                "condition class: the data have no labels of at least two classes; for pictures "
+                "of any kind give --set condition=none --set guidance=none"
+            )
         inputs = task.inputs
         sizes = {"n_classes": n_classes, "vector_dim": len(LABELS) if args["augment"] else 0}
         return TaskConfig(
@@ -140,6 +143,7 @@ class GenerateTask(Task):
             real=self.real,
             predictions=predictions,
             denoise=predictor.denoise,
+            reconstruct=getattr(predictor, "reconstruct", None),
             real_condition=self._condition,
         )
 

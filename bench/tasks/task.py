@@ -23,7 +23,7 @@ from bench.data.cache import CachedImages
 from bench.doors import is_outside
 from bench.errors import BenchError, unknown
 from bench.metrics import METRICS
-from bench.metrics.metric import Evidence, Metric
+from bench.metrics.metric import FROM_METHOD, Evidence, Metric
 from bench.metrics.real import RealData
 from bench.metrics.throughput import Phase
 from bench.nonfinite import require_finite
@@ -40,7 +40,10 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show."""
+    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show.
+
+    A metric that needs what the method does not give is left out; a sweep's plan says which.
+    """
 
     metrics: dict[str, float]
     value: float
@@ -99,6 +102,7 @@ class Task(ABC):
             predictions=predictions,
             targets=self.targets(part),
             denoise=predictor.denoise,
+            reconstruct=getattr(predictor, "reconstruct", None),
         )
 
     def pictures(self, predictions: Predictions) -> np.ndarray[Any, Any] | None:
@@ -118,8 +122,14 @@ class Task(ABC):
         with clock.phase("measure"):
             evidence = self.evidence(predictor, part, predictions)
             metrics: dict[str, float] = {}
-            for metric in self.metrics:
-                metrics |= metric.estimate(evidence)
+            for place, metric in enumerate(self.metrics):
+                lacking = [n for n in sorted(metric.needs & FROM_METHOD) if not _has(evidence, n)]
+                if lacking and not place:
+                    raise BenchError(
+                        f"{self.score.key} is the score and needs {', '.join(lacking)}, which "
+                        f"method {self.config.method.kind} does not give"
+                    )
+                metrics |= {} if lacking else metric.estimate(evidence)
             value = metrics[self.score.key]
             require_finite(np.asarray(value), f"the score {self.score.key}")
             return Evaluation(
@@ -174,10 +184,14 @@ class Task(ABC):
         )
 
     def _check_needs(self) -> None:
-        """Raises BenchError where a metric asks for what this task or method does not have."""
-        diffusion = bool(self.config.method.preconditioning)
-        for name, metric in zip(self.measure.metrics, self.metrics, strict=True):
-            lacking = metric.needs - self.gives - ({"denoise"} if diffusion else set())
+        """Raises BenchError where a metric asks for what this task does not have, or the score for
+        what this method cannot have."""
+        preconditioned = bool(self.config.method.preconditioning)
+        for place, (name, metric) in enumerate(
+            zip(self.measure.metrics, self.metrics, strict=True)
+        ):
+            of_method = FROM_METHOD if place or preconditioned else frozenset[str]()
+            lacking = metric.needs - self.gives - of_method
             if lacking:
                 raise BenchError(
                     f"metric {name} needs {', '.join(sorted(lacking))}, which task "
@@ -185,6 +199,10 @@ class Task(ABC):
                 )
 
     gives: ClassVar[frozenset[str]] = frozenset()  # of metrics' needs: "targets", "pictures"
+
+
+def _has(evidence: Evidence, need: str) -> bool:
+    return getattr(evidence, need) is not None
 
 
 def build_metrics(measure: MeasureConfig) -> tuple[Metric, ...]:

@@ -185,6 +185,7 @@ class _Shared:
     def __init__(self, predictor: Predictor, world: World) -> None:
         self._predictor, self._world = predictor, world
         self.nets, self.denoise = predictor.nets, predictor.denoise
+        self.reconstruct = getattr(predictor, "reconstruct", None)
 
     def predict(self, cases: Cases) -> Predictions:
         self._world.ask(cases.key)

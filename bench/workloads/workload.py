@@ -25,6 +25,7 @@ WORKLOADS = Family(
     kind="workload",
     table={
         "chexpert": "bench.workloads.chexpert:WORKLOAD",
+        "chexpert_generate": "bench.workloads.chexpert_generate:WORKLOAD",
         "echo": "bench.workloads.echo:WORKLOAD",
     },
 )
@@ -58,7 +59,8 @@ class Scale:
     """A named preset: what every task has. `notes` are shown to the user.
 
     data: fields of Reading (size, every ...). measure: settings of the metrics. simulated: handed
-    to the workload's `simulation`, where it has one.
+    to the workload's `simulation`, where it has one. methods: settings of the methods that prepare
+    something before the trials, by method.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Scale:
     n_report: int  # and at the end
     sample: Mapping[str, Any] = field(default_factory=dict)  # fields of SampleConfig
     measure: Mapping[str, Any] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: Choices
     defaults: Mapping[str, Any]  # parameters of every default configuration
     sizes: Mapping[str, Size] = field(default_factory=dict)  # in place of an architecture's own
@@ -102,7 +105,8 @@ class Workload:
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
     about; a space suggests them by name. space: a name, or "file.py:function". tasks: what else is
     asked of its data, each a workload of its own: a word for --task -> that workload's name, or
-    "file.py:NAME".
+    "file.py:NAME". fixed: parameters that all trials have, as if the user had given them (`--set`
+    changes them).
     """
 
     name: str
@@ -116,6 +120,7 @@ class Workload:
     simulation: Callable[..., Simulation] | None = None
     cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
     tasks: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def scale(self, name: str) -> Scale:
         """A preset by name.

@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "method.backbone_args": {"width": 16},
     "method.preconditioning": "vp",
     "method.preconditioning_args": {"P_mean": -1.0},
+    "method.settings": {"digest": "1"},
     "train.budget_nimg": 72,
     "train.rungs_nimg": [8, 32, 64],
     "train.report_nimg": 16,

@@ -66,7 +66,7 @@ def predict(config: TrialConfig) -> Footprint:
     """The peak of one process of a trial."""
     train, method, sample = config.train, config.method, config.sample
     method_class = load_method(method.kind)
-    inputs = method_class.inputs(config.task)
+    inputs = method_class.network_inputs(config.task, method.settings)
     on_gpu, half = train.device == "cuda", train.precision == "bfloat16"
     base_gb = BASE_GB["cuda" if on_gpu else "cpu"]
     if inputs is None:  # an estimator works on one case at a time
@@ -82,13 +82,20 @@ def predict(config: TrialConfig) -> Footprint:
     gradients = weights * (2 if train.workers > 1 else 1)  # and as they are sent
     training = train.micro_batch * net.saved_bytes * (1 + WORKSPACE)
     training += net.parameters * HALF if half else 0  # the weights as they are multiplied
+    parts = method_class.frozen_parts(config.task, method.settings)
+    frozen = {"training": 0, "prediction": 0}  # bytes of a case, which are gone when it is done
+    for part in parts:
+        frozen[part.when] += _alive_bytes(part.net, part.shape)
+    own = {id(p): p.numel() for part in parts for p in part.net.parameters()}
     drawn = -(-max(config.measure.n_select, config.measure.n_report) // train.workers)
     drawn = min(sample.batch_size, drawn)
     states = drawn * method_class.state_bytes(inputs)
-    sampling = weights + states + drawn * net.forward_bytes * (1 + WORKSPACE)
+    pass_bytes = max(net.forward_bytes, frozen["prediction"])  # one after the other
+    sampling = weights + states + drawn * pass_bytes * (1 + WORKSPACE)
+    training = max(training, train.micro_batch * frozen["training"] * (1 + WORKSPACE))
     return Footprint(
         base_gb=base_gb,
-        state_gb=(kept * (1 + copies) + gradients) / 1e9,
+        state_gb=(kept * (1 + copies) + gradients + sum(own.values()) * FULL) / 1e9,
         training_gb=max(training, STEP_COPIES * weights) / 1e9,
         sampling_gb=sampling / 1e9,
     )
@@ -116,6 +123,14 @@ def fit(config: TrialConfig, limit_gb: float) -> TrialConfig | None:
         if drawn == 1:
             return None
         drawn //= 2
+
+
+@lru_cache(maxsize=64)
+def _alive_bytes(net: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    """What is alive at once in a pass of one case without gradients, on the meta device."""
+    with torch.no_grad(), _Alive() as alive:
+        net(torch.empty(1, *shape, device="meta"))
+    return int(alive.most)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,8 @@ def _time(config: TrialConfig, places: int, *, passes: bool) -> tuple[float, flo
 @torch.no_grad()
 def _pass(training: Training, config: TrialConfig, drawn: int) -> Tensor:
     """One pass of a training's network over so many cases."""
-    inputs = load_method(config.method.kind).inputs(config.task)
+    method = config.method
+    inputs = load_method(method.kind).network_inputs(config.task, method.settings)
     assert inputs is not None
     net = training.objective.net.eval()
     answer: Tensor = net(*counting.example(inputs, drawn, device=config.train.device))

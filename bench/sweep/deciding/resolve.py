@@ -60,7 +60,8 @@ class Frame:
     """What all trials of a sweep share; with the parameters of one it gives its TrialConfig.
 
     `fixed` holds the parameters that the user gave for all trials: of those, what belongs to
-    sampling and measuring is the verdict's.
+    sampling and measuring is the verdict's. `prepared` holds the settings of methods that make
+    something once, before the trials.
     """
 
     workload: str
@@ -74,6 +75,7 @@ class Frame:
     workers: int = 1  # processes a trial
     equal: Equal | None = None  # None: the preset's FLOPs
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    prepared: Mapping[str, Args] = field(default_factory=dict)
 
     @property
     def budget(self) -> Equal:
@@ -83,8 +85,7 @@ class Frame:
     @property
     def sample(self) -> SampleConfig:
         """How every trial is sampled for the verdict: the preset's, changed by the user."""
-        given = {k: v for k, v in self.fixed.items() if k in SAMPLE_KEYS}
-        return _sample_config({**self.scale.sample, **given})
+        return _sample_config({**self.scale.sample, **_sampling(self.fixed)})
 
     @property
     def measure(self) -> MeasureConfig:
@@ -133,6 +134,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
         backbone_args=method_class.whole_arguments(architecture, sections.network),
         preconditioning=setup,
         preconditioning_args=_whole_noise_args(frame, setup, sections.noise) if setup else {},
+        settings=dict(frame.prepared.get(kind, {})),
     )
     task = TASKS.load(frame.task.kind).configure(frame.task, sections.task)
     _check_optimizer(frame, sections.train.get("optimizer"))
@@ -166,15 +168,17 @@ def _sorted_out(
     Raises:
         BenchError: nothing takes a parameter of that name.
     """
-    sections = _Sections()
+    sections = _Sections(sample=_sampling(params))
+    guidance_keys = _guidance_keys(sections.sample)
     task_class = TASKS.load(frame.task.kind)
     task_keys = task_class.parameters
     network_keys = method.argument_names(architecture)
     noise_keys = _noise_keys(setup) if setup else []
     measure_keys = known_settings(frame.metrics)
     judged = {*measure_keys, *task_class.same_for_all}
+    prepared_keys = {key for one in _methods_offered(frame, method) for key in one.parameters}
     for key, value in params.items():
-        if key in BUILT_OF or (key in measure_keys and key in frame.fixed):
+        if key in BUILT_OF or (key in (*measure_keys, *prepared_keys) and key in frame.fixed):
             continue
         if key == "width" and isinstance(value, str):
             if not method.trains:
@@ -185,8 +189,8 @@ def _sorted_out(
             sections.network |= widths[value]
         elif key in TRAIN_KEYS:
             sections.train[key] = value
-        elif key in SAMPLE_KEYS:
-            sections.sample[key] = value
+        elif key in SAMPLE_KEYS or key in guidance_keys:
+            continue  # `_sampling` takes them together
         elif key in task_keys and not (key in judged and key not in frame.fixed):
             sections.task[key] = value
         elif key in network_keys:
@@ -199,6 +203,11 @@ def _sorted_out(
                 raise BenchError(
                     f"{key} is part of how trials are judged, so it is the same for all: give it "
                     f"with --set {key}=..., not in a space"
+                )
+            if key in prepared_keys:
+                raise BenchError(
+                    f"{key} is prepared once, before the trials: give it with --set {key}=..., not "
+                    "in a space"
                 )
             raise unknown("parameter", key, known)
     if method.trains:
@@ -227,6 +236,19 @@ def default_params(
     return {**named, **shared, "lr": size.learning_rate(setup, scale.defaults["lr"])}
 
 
+def _sampling(params: Mapping[str, Any]) -> Args:
+    """The fields of SampleConfig among parameters; a guidance's own are given as guidance_NAME."""
+    given = {key: value for key, value in params.items() if key in SAMPLE_KEYS}
+    own = {field: params[key] for key, field in _guidance_keys(given).items() if key in params}
+    return {**given, "guidance_args": {**given.get("guidance_args", {}), **own}} if own else given
+
+
+def _guidance_keys(given: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters that are fields of the chosen guidance: guidance_weight -> weight."""
+    part = guidance.GUIDANCES.load(given.get("guidance", SampleConfig().guidance))
+    return {f"guidance_{f.name}": f.name for f in dataclasses.fields(part)}
+
+
 def _sample_config(given: Mapping[str, Any]) -> SampleConfig:
     """Sampling settings from plain values; a misspelt solver or guidance is said here.
 
@@ -253,16 +275,21 @@ def _check_optimizer(frame: Frame, optimizer: str | None) -> None:
             raise unknown("optimizer", str(optimizer), known)
 
 
+def _methods_offered(frame: Frame, chosen: type[Method]) -> list[type[Method]]:
+    """The methods that trials may be answered by."""
+    return [chosen, *(load_method(name) for name in frame.scale.choices.methods or (DIFFUSION,))]
+
+
 def _of_another_choice(frame: Frame, key: str) -> bool:
     """Whether another architecture or preconditioning on offer takes it (dropout, say)."""
     choices = frame.scale.choices
-    named = [load_method(name) for name in choices.methods] or [load_method(DIFFUSION)]
     takes = [
         method.argument_names(name)
-        for method in named
+        for method in (load_method(name) for name in choices.methods or (DIFFUSION,))
         for name in (choices.architectures if method.trains else choices.estimators)
     ]
     setups = [_noise_keys(setup) for setup in choices.preconditionings]
+    setups += [list(_guidance_keys({"guidance": name})) for name in choices.guidances]
     return any(key in names for names in (*takes, *setups))
 
 

@@ -205,11 +205,13 @@ def _stages(config: TrialConfig, timings: Timings, plan: Plan) -> tuple[float, .
     image = slow * pace.train.sec_per_image(price.training_flops, share) / train.workers
     drawn = min(config.sample.batch_size, measure.n_select)
     one = slow * pace.forward.sec_per_image(price.forward_flops, drawn)
+    beside = slow * pace.forward.flop * price.prediction_flops
     passes = method.passes(config)
+    looks = timings.passes if "denoise" in method.gives else 0
 
     def look(count: int) -> float:
-        predicting = passes * one / train.workers
-        return count * (predicting + timings.measuring_sec) + timings.passes * one
+        predicting = (passes * one + beside) / train.workers
+        return count * (predicting + timings.measuring_sec) + looks * one
 
     before = (0, *train.rungs_nimg)
     stages = [

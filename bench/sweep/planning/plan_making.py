@@ -24,6 +24,7 @@ from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding.resolve import LOOKS, SAMPLE_KEYS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
+from bench.sweep.planning.preparing import methods_drawn, notes_of_methods
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
 from bench.sweep.record.trial_measures import MEASURES as TRIAL_MEASURES
@@ -64,7 +65,8 @@ def make_frame(
     """What all trials share, from the opened data."""
     task_class = TASKS.load(workload.task)
     described = dataclasses.replace(task_class.describe(data), kind=workload.task)
-    given = {k: v for k, v in wish.fixed.items() if k in task_class.parameters}
+    fixed = {**workload.fixed, **wish.fixed}
+    given = {k: v for k, v in fixed.items() if k in task_class.parameters}
     return Frame(
         workload=workload.name,
         scale=scale,
@@ -77,7 +79,7 @@ def make_frame(
         precision=machine.precision,
         threads=machine.threads,
         workers=machine.workers,
-        fixed=wish.fixed,
+        fixed=fixed,
     )
 
 
@@ -140,6 +142,7 @@ def make_plan(
             device=frame.device,
             precision=frame.precision,
             threads=frame.threads,
+            prepared={kind: dict(settings) for kind, settings in frame.prepared.items()},
         ),
         data=data.record(),
         score=task.score,
@@ -154,6 +157,7 @@ def make_plan(
             *machine.notes,
             *_notes_of_sampling(configs, frame, offer),
             *_notes_of_stopping(frame),
+            *notes_of_methods(methods_drawn(offer), task),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -316,6 +320,7 @@ def reopen(plan: Plan, cache: Path) -> tuple[Workload, Frame]:
         workers=plan.workers,
         equal=None if spent_alike.kind == "flops" else spent_alike,
         fixed=plan.fixed,
+        prepared=plan.frame.prepared,
     )
     return workload, frame
 

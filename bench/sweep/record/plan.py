@@ -19,13 +19,15 @@ VERSION = 2  # of the journal's records
 
 @dataclass(frozen=True, kw_only=True)
 class SharedFrame:
-    """What all trials of a sweep share, as the plan keeps it."""
+    """What all trials of a sweep share, as the plan keeps it. prepared: of each method that was,
+    the settings it then had."""
 
     data: DataConfig
     task: TaskConfig
     device: str  # cpu | cuda
     precision: str
     threads: int
+    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

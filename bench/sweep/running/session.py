@@ -30,6 +30,7 @@ from bench.sweep.deciding import calibration
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.forecast import Forecast, forecast
+from bench.sweep.planning.preparing import with_prepared
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.home import Home
@@ -141,6 +142,7 @@ def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]
     say("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.reading)
     frame = planning.make_frame(workload, scale, data, wish, machine)
+    frame, of_methods = with_prepared(frame, space, wish.space or workload.space, say)
     if wish.equal == "gpu-seconds":
         say("timing the networks")
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
@@ -154,7 +156,7 @@ def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]
     expected = forecast(plan, frame)
     verdicts = tuple(VERDICTS.values())  # on the user's own parts
     plan = dataclasses.replace(
-        plan, forecast=dataclasses.asdict(expected), notes=(*plan.notes, *verdicts)
+        plan, forecast=dataclasses.asdict(expected), notes=(*plan.notes, *of_methods, *verdicts)
     )
     return Prepared(
         plan=plan,
