@@ -32,7 +32,7 @@ def source_labels(
             f"--label-by names classes by file, but {arrays} arrays hold many images each; "
             "put a 'labels' array beside 'images' in the .npz"
         )
-    labels = match_paths([s.key for s in sources], label_by, "--label-by", "class")
+    labels = match_paths([s.file_key for s in sources], label_by, "--label-by", "class")
     unknown = labels.count(None)
     if not unknown:
         return labels, []

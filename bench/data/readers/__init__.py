@@ -11,6 +11,8 @@ from bench.errors import BenchError
 
 TABLE: dict[str, str] = {
     "echonet": "bench.data.readers.echonet",
+    "cub": "bench.data.readers.cub",
+    "voc": "bench.data.readers.voc",
     "npz": "bench.data.readers.npz",
     "videos": "bench.data.readers.videos",
     "images": "bench.data.readers.images",
