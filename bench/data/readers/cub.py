@@ -14,7 +14,7 @@ id; an image that one of them lacks, or contradicts, is left out by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -31,6 +31,9 @@ SPLIT, LABELS, CLASSES = "train_test_split.txt", "image_class_labels.txt", "clas
 TABLES = {IMAGES: 1, BOXES: 4, SPLIT: 1, LABELS: 1, CLASSES: 1}  # values behind the id
 PARTS: dict[str, Part] = {"1": "train", "0": "report"}
 _QUALITY = 95  # of the example's JPEG
+
+Row = tuple[str, tuple[float, float, float, float], int]
+"""Class folder and file, the box (x, y, width, height), and whether it is for training."""
 
 
 def _root(path: Path) -> Path | None:
@@ -150,7 +153,7 @@ frames = images.frames
 
 
 def write_example(root: Path, clips: Mapping[str, Pixels]) -> None:
-    rows = []
+    rows: list[Row] = []
     for index, (name, pixels) in enumerate(clips.items()):
         label = f"{index + 1:03d}.{name}"
         (root / "images" / label).mkdir(parents=True)
@@ -162,10 +165,8 @@ def write_example(root: Path, clips: Mapping[str, Pixels]) -> None:
     write_tables(root, rows)
 
 
-def write_tables(
-    root: Path, rows: list[tuple[str, tuple[float, float, float, float], int]]
-) -> None:
-    """Writes the five tables; a row is (class folder/file, box, whether it is for training)."""
+def write_tables(root: Path, rows: Sequence[Row]) -> None:
+    """Writes the five tables."""
     classes = sorted({file.partition("/")[0] for file, _, _ in rows})
     number = {name: place for place, name in enumerate(classes, start=1)}
     bodies: dict[str, list[str]] = {name: [] for name in TABLES}
