@@ -34,6 +34,17 @@ def uniform(seed: int, purpose: str, indices: Iterable[int]) -> NDArray[np.float
     return np.array([stream(seed, purpose, i).random() for i in indices])
 
 
+def mirrored(seed: int, purpose: str, indices: Iterable[int]) -> NDArray[np.float64]:
+    """Antithetic uniforms in [0, 1): samples 2k and 2k+1 get u and its mirror 1 - 2^-53 - u.
+
+    u is a multiple of 2^-53, so the mirror is one as well, and equal cells of [0, 1) mirror each
+    other without exception. Sample 2k has what `uniform` gives it.
+    """
+    numbers = np.array(list(indices), dtype=np.int64)
+    u, odd = uniform(seed, purpose, (numbers - numbers % 2).tolist()), numbers % 2 == 1
+    return np.where(odd, 1 - 2.0**-53 - u, u)
+
+
 def permutation(seed: int, purpose: str, epoch: int, n: int) -> NDArray[np.int64]:
     """The order of n items in one epoch."""
     return stream(seed, purpose, epoch).permutation(n)

@@ -25,7 +25,7 @@ from bench.diffusion.grids import sigma_grid
 from bench.diffusion.preconditioning.scheme import Preconditioning, process_of
 from bench.methods.method import Method, build_network
 from bench.predictions import Cases, Denoise, Predictions, conditions_of, in_batches
-from bench.streams import normal, uniform
+from bench.streams import mirrored, normal, uniform
 from bench.train.objective import Batch, Terms
 
 NAMED = ("sampler", "steps", "grid", "ema")  # in every protocol
@@ -71,7 +71,8 @@ class Diffusion(Method):
         return inputs.channels * inputs.pixels * 8 * STATES
 
     def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
-        u = uniform(seed, "sigma", samples)
+        draw = mirrored if self.precond.antithetic else uniform
+        u = draw(seed, "sigma", samples)
         sigma = torch.as_tensor(self.precond.sigma_from_uniform(u), dtype=torch.float32)
         noise = torch.from_numpy(normal(seed, "noise", samples, tuple(batch.target.shape[1:])))
         out = loss(

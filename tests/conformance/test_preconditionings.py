@@ -39,7 +39,8 @@ def test_the_tables_preconditionings_pass(scheme: str, rule: str) -> None:
 
 
 def grid_of(scheme: str, n: int, kind: str) -> Tensor:
-    return torch.from_numpy(sigma_grid(preconditioning.build(scheme), n, kind))
+    precond = preconditioning.build(scheme)
+    return torch.from_numpy(sigma_grid(precond, suite.steps_within(precond, n, kind), kind))
 
 
 def test_without_the_mapping_edm_levels_are_not_separated_by_time_steps() -> None:

@@ -28,8 +28,10 @@ def test_measured_order_in_sigma(sampler: str, s: float, to_zero: bool) -> None:
 @pytest.mark.parametrize("sampler", sorted(samplers.SAMPLERS.table))
 def test_measured_order_in_a_schemes_own_time(sampler: str, name: str, s: float) -> None:
     measured = measure(sampler, s, process=PROCESSES[name], intervals=(256, 512, 1024))
-    if max(measured.errors) < EXACT:  # x = s(t) z is constant only for VP and unit variance
-        assert (name, s) == ("vp's own", 1.0)
+    if max(measured.errors) < EXACT:  # x = s(t) z is constant where s^2 (1 + sigma^2) = 1
+        process = PROCESSES[name]
+        t = process.time(2.0)
+        assert (process.scale(t) ** 2 * 5, s) == (pytest.approx(1), 1.0)
         return
     # VE's time, sigma^2, is the coarsest on EDM's grid: 0.02 from its order at the end.
     assert measured.orders[-1] == pytest.approx(samplers.load(sampler).order, abs=0.03)

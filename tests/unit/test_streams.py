@@ -92,3 +92,18 @@ def test_golden() -> None:
     assert streams.stream(7, "noise", 2**40).random() == 0.3171387374616025
     assert streams.permutation(0, "order", 0, 8).tolist() == [3, 7, 2, 4, 0, 6, 1, 5]
     assert streams.derive_seed(0, "init") == 4965565731682763838
+
+
+def test_mirrored_uniforms_pair_even_and_odd_samples() -> None:
+    whole = streams.mirrored(3, "sigma", range(2000))
+    even = whole[::2]
+    np.testing.assert_array_equal(even, streams.uniform(3, "sigma", range(0, 2000, 2)))
+    np.testing.assert_array_equal(whole[1::2], 1 - 2.0**-53 - even)
+    assert ((whole >= 0) & (whole < 1)).all()
+    for cells in (10, 1000):  # equal cells mirror each other
+        place = np.floor(whole * cells).astype(int)
+        np.testing.assert_array_equal(place[::2] + place[1::2], cells - 1)
+    # any split, and a pair cut in two
+    parts = [streams.mirrored(3, "sigma", part) for part in (range(7), range(7, 12), [40, 5])]
+    np.testing.assert_array_equal(np.concatenate(parts[:2]), whole[:12])
+    np.testing.assert_array_equal(parts[2], whole[[40, 5]])

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 PRECONDITIONINGS = Family(
     kind="preconditioning",
     table={
+        "ddpm": "bench.diffusion.preconditioning.ddpm:DDPM",
+        "ddpm_cosine": "bench.diffusion.preconditioning.ddpm:CosineDDPM",
         "edm": "bench.diffusion.preconditioning.edm:EDM",
+        "fast_ddpm": "bench.diffusion.preconditioning.fast_ddpm:FastDDPM",
+        "fast_ddpm_uniform": "bench.diffusion.preconditioning.fast_ddpm:UniformFastDDPM",
         "iddpm": "bench.diffusion.preconditioning.iddpm:IDDPM",
         "ve": "bench.diffusion.preconditioning.ve:VE",
         "vp": "bench.diffusion.preconditioning.vp:VP",

@@ -61,6 +61,10 @@ class IDDPM(Preconditioning):
         return (self.u[1:] + self.u[:-1]) / 2
 
     @property
+    def level_count(self) -> int:
+        return self.M
+
+    @property
     def sigma_min(self) -> float:
         return float(self.u[-1])
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[np.float64]
+WORDS: dict[str, tuple[type, str]] = {"str": (str, "a word"), "bool": (bool, "true or false")}
 
 
 class Coefficients(NamedTuple):
@@ -40,18 +41,26 @@ class Preconditioning(ABC):
     Functions of tensors keep dtype and device (pass float64: the Denoiser does); functions of
     arrays are float64. Every sigma is positive. `sigma_data` is the standard deviation of the data
     in the network's range, measured by the caller; every scheme carries it so that nobody has to
-    branch on names, EDM alone uses it.
+    branch on names, EDM alone uses it. Fields are finite numbers, words (str) or switches (bool).
     """
 
     name: ClassVar[str]
+    antithetic = False
+    """Whether training draws come in mirrored pairs (see streams.mirrored); a scheme where that is
+    to be chosen makes it a field."""
     sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            kind = getattr(field.type, "__name__", field.type)  # a name, however it is annotated
+            if kind in WORDS:
+                word, what = WORDS[kind]
+                self.require(isinstance(value, word), f"{field.name}={value!r} must be {what}")
+                continue
             if not math.isfinite(value):
                 self.require(False, f"{field.name}={value!r} must be finite")
-            if field.type == "int":
+            if kind == "int":
                 self.require(isinstance(value, int), f"{field.name}={value!r} must be whole")
         self.require(self.sigma_data > 0, f"sigma_data={self.sigma_data} must be > 0")
 
@@ -93,6 +102,11 @@ class Preconditioning(ABC):
     @abstractmethod
     def c_noise_range(self) -> tuple[float, float]:
         """(smallest, largest) c_noise on the scheme's training and sampling range."""
+
+    @property
+    def level_count(self) -> int | None:
+        """How many noise levels it knows; None where sigma is continuous."""
+        return None
 
     def round_sigma(self, sigma: Array) -> Array:
         """The nearest sigma the scheme knows: itself, except where levels are discrete."""

@@ -244,3 +244,28 @@ def test_several_samples_of_a_case_are_numbered_together(trained: Any, batch: in
     assert recorder.places == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     share = sampling(trained).predict_some(cases(4, samples=3), range(1, 3))
     close(share.values, several.values[3:9])
+
+
+@pytest.mark.parametrize("antithetic", [True, False])
+def test_steps_are_drawn_in_mirrored_pairs_whatever_the_batch(
+    cache: Path, antithetic: bool
+) -> None:
+    method = dataclasses.replace(
+        net_of("ddpmpp", dropout=0.0),
+        preconditioning="fast_ddpm",
+        preconditioning_args={"antithetic": antithetic},
+    )
+    config = tiny(cache, method=method)
+    objective, task = Diffusion(config), GenerateTask(config)
+
+    def sigmas(samples: Sequence[int]) -> list[float]:
+        drawn = objective.terms(task.batch(samples, config.seed), samples, config.seed).sigma
+        assert drawn is not None
+        return drawn.tolist()
+
+    whole = sigmas(range(12))
+    levels = [float(level) for level in np.float32(objective.precond.own_grid(10)[::-1])]
+    places = [levels.index(sigma) for sigma in whole]
+    mirrored = [a + b == 9 for a, b in zip(places[::2], places[1::2], strict=True)]
+    assert all(mirrored) == antithetic
+    assert [*sigmas(range(5)), *sigmas(range(5, 12))] == whole  # a pair is cut in two

@@ -191,3 +191,15 @@ def test_a_setup_has_its_own_default_learning_rate() -> None:
     assert default_params(LAPTOP, cell("adm", "iddpm"))["lr"] == 3e-3  # all but edm are alike
     bare = dataclasses.replace(LAPTOP, sizes={"adm": Size(args={}, widths={"default": {}}, lr={})})
     assert default_params(bare, cell("adm", "edm"))["lr"] == LAPTOP.defaults["lr"]
+
+
+def test_a_preconditionings_words_switches_and_numbers_are_parameters() -> None:
+    given = {"predict": "x0", "antithetic": False, "train_steps": 20}
+    config = resolve(FRAME, {**DEFAULTS[0], "preconditioning": "fast_ddpm", **given}, 0)
+    args = config.method.preconditioning_args
+    assert {**args, **given} == args
+    assert config.sample.steps == FRAME.sample.steps  # sampling's own
+    again = TrialConfig.from_dict(config.to_dict())
+    assert again.entry_id == config.entry_id
+    with pytest.raises(BenchError, match=r"predict in preconditioning 'ddpm': 'eps'"):
+        resolve(FRAME, {**DEFAULTS[0], "preconditioning": "ddpm", "predict": "eps"}, 0)
