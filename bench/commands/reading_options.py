@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.options import Command
-from bench.data.reading import FITS
+from bench.data.reading import BOX_PADDING, FITS, PARTS_FROM
 
 
 class Size(click.ParamType[tuple[int, ...]]):
@@ -60,10 +60,21 @@ _OPTIONS = (
         help="What in a file's path, or which listed column, names its class.",
     ),
     click.option("--value-range", type=Range(), help="Pixel values that become -1 and 1."),
+    click.option(
+        "--box-padding",
+        type=float,
+        metavar="SHARE",
+        help=f"Of a box's longer side, around it, where data have boxes.  [default: {BOX_PADDING}]",
+    ),
+    click.option(
+        "--parts",
+        type=click.Choice(PARTS_FROM),
+        help="Train, select, report: the layout's own, or all subjects dealt anew 60/20/20.",
+    ),
 )
 _NAMES = (
     *("size", "fit", "every", "reader", "include", "exclude"),
-    *("group_by", "label_by", "value_range"),
+    *("group_by", "label_by", "value_range", "box_padding", "parts"),
 )
 
 

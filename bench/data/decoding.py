@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.data.boxes import cut_to_box
 from bench.data.fitting import fitted, fitted_masks, is_coloured
 from bench.data.folder_scan import Note
 from bench.data.readers.reader import Frame, Mode, Part, Reader, Source, UnreadableError
@@ -41,6 +42,7 @@ class Plan:
     fingerprint: str
     digest: str
     partial: list[tuple[str, str]] = field(default_factory=list)
+    clipped_boxes: list[str] = field(default_factory=list)  # keys of their sources
 
 
 def colour_mode(plan: Plan, reader: Reader) -> tuple[Mode, str]:
@@ -68,7 +70,7 @@ class FrameRecord:
 
     subject: str
     official: Part | None
-    size: tuple[int, ...]  # in its file, without channels
+    size: tuple[int, ...]  # in its file, without channels; of the cut where it was cut to a box
     dtype: str
     mask_count: int
     label: str | None
@@ -118,6 +120,11 @@ def decode(
                 for index, frame in enumerate(
                     reader.frames(source, every=reading.every, mode=mode, warn=warnings.append)
                 ):
+                    if source.box is not None:
+                        cut = cut_to_box(frame, source.box, reading)
+                        frame, is_clipped = cut.frame, cut.is_clipped
+                        if is_clipped and source.key not in plan.clipped_boxes[-1:]:
+                            plan.clipped_boxes.append(source.key)
                     record = _record(plan, done, index, frame, len(reading.size))
                     if kept is not None and record.subject not in kept:
                         continue

@@ -39,7 +39,7 @@ def source_labels(listing: Listing, label_by: str | None) -> tuple[list[str | No
             "put a 'labels' array beside 'images' in the .npz"
         )
     try:
-        labels = match_paths([s.key for s in sources], label_by, "--label-by", "class")
+        labels = match_paths([s.file_key for s in sources], label_by, "--label-by", "class")
     except BenchError as error:
         if not columns:
             raise

@@ -29,7 +29,7 @@ from bench.data.joining import join_near_copies
 from bench.data.labels import numbered, source_labels
 from bench.data.parts import assign
 from bench.data.readers.reader import Listing, Part, Reader, Source
-from bench.data.reading import Reading
+from bench.data.reading import BOX_PADDING, Reading
 from bench.data.subjects import group, hash_order
 from bench.data.unifying import unify
 from bench.data.value_range import pixel_statistics
@@ -224,7 +224,11 @@ def _build(
     frames = unified.frames
     shape = (len(frames), channels, *reading.size)
     images = np.memmap(images_path, unified.dtype, mode="r", shape=shape)
-    official = [frame.official for frame in frames]
+    is_official = reading.parts == "official"
+    official = [frame.official if is_official else None for frame in frames]
+    if not is_official and any(frame.official is not None for frame in frames):
+        text = "the layout's own parts are set aside: all subjects were dealt anew, 60/20/20"
+        plan.notes.append(Note(text=text))
     joined = join_near_copies(
         images, [frame.subject for frame in frames], official, unified.value_range
     )
@@ -251,6 +255,7 @@ def _build(
         *_size_notes(frames, reading),
         *_losses("skipped", plan.skipped),
         *_losses("read in part", plan.partial),
+        *_box_notes(plan, reading),
     ]
     index = CacheIndex(
         digest=plan.digest,
@@ -273,6 +278,7 @@ def _build(
                 **reading.identity(),
                 "include": len(reading.include),
                 "exclude": len(reading.exclude),
+                "box_padding": reading.box_padding if _boxed(plan) else None,
             },
             "simulation": about,
             "channels_because": how if stated_channels is None else "stated by the arrays",
@@ -309,6 +315,28 @@ def _size_notes(frames: Sequence[FrameRecord], reading: Reading) -> list[Note]:
         notes.append(
             Note(text=f"{other} frames have another aspect than {reading.size_text}: {done}")
         )
+    return notes
+
+
+def _boxed(plan: Plan) -> int:
+    return sum(source.box is not None for source in plan.sources)
+
+
+def _box_notes(plan: Plan, reading: Reading) -> list[Note]:
+    boxed = _boxed(plan)
+    if not boxed:
+        is_asked = reading.box_padding != BOX_PADDING
+        text = "these data have no boxes: --box-padding changes nothing"
+        return [Note(text=text)] if is_asked else []
+    share = f"{100 * reading.box_padding:g} % of their longer side around them"
+    text = f"{boxed} pictures are cut to their object's box, {share}; the box is kept as a mask"
+    notes = [Note(text=text)]
+    if boxed < len(plan.sources):
+        text = f"{len(plan.sources) - boxed} pictures beside them have no box and are whole"
+        notes.append(Note(text=text))
+    if plan.clipped_boxes:
+        text = f"{len(plan.clipped_boxes)} boxes reach beyond their picture: clipped"
+        notes.append(Note(text=text, files=tuple(plan.clipped_boxes)))
     return notes
 
 

@@ -11,6 +11,10 @@ from bench.errors import BenchError, unknown
 
 Fit = Literal["crop", "pad"]
 FITS: tuple[Fit, ...] = get_args(Fit)
+PartsFrom = Literal["official", "dealt"]
+PARTS_FROM: tuple[PartsFrom, ...] = get_args(PartsFrom)
+BOX_PADDING = 0.1
+MOST_PADDING = 100.0
 SMALLEST = 4  # pixels along an axis
 
 
@@ -27,6 +31,10 @@ class Reading:
     group_by, label_by: regular expressions on that path; group 1, or the whole match, names the
     subject, or the class. label_by may also be the name of a column that the layout's listing has.
     value_range: the pixel values that become -1 and 1; None: stated by the files, or measured.
+    box_padding: where an object's box is known, pictures are cut to it with so much around it on
+    each side, as a share of its longer side. The cut takes the wanted aspect and stays inside the
+    picture: with a large number it is as much of the picture as that allows.
+    parts: "official" keeps those of the layout; "dealt" deals all subjects anew, 60/20/20.
     max_frames_per_subject: evenly spaced ones. max_subjects: drawn by hash, as many of each
     official part as its share, at least one.
     """
@@ -40,6 +48,8 @@ class Reading:
     group_by: str | None = None
     label_by: str | None = None
     value_range: tuple[float, float] | None = None
+    box_padding: float = BOX_PADDING
+    parts: PartsFrom = "official"
     max_frames_per_subject: int | None = None
     max_subjects: int | None = None
 
@@ -50,6 +60,13 @@ class Reading:
             raise BenchError(f"size {self.size_text} is too small; at least {SMALLEST} each way")
         if self.fit not in FITS:
             raise unknown("fit", self.fit, FITS)
+        if self.parts not in PARTS_FROM:
+            raise unknown("parts", self.parts, PARTS_FROM)
+        if not 0 <= self.box_padding <= MOST_PADDING:
+            raise BenchError(
+                f"box padding {self.box_padding:g}: give a share of the box's longer side, 0 to "
+                f"{MOST_PADDING:g}"
+            )
         for name, value, least in (
             ("every", self.every, 1),
             ("max_frames_per_subject", self.max_frames_per_subject, 1),

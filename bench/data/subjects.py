@@ -139,10 +139,12 @@ def group(sources: Sequence[Source], group_by: str | None) -> Grouping:
     if all(source.subject is not None or source.frame_subjects for source in sources):
         stated = tuple(source.subject for source in sources)
         return Grouping(subjects=stated, notes=(), examples=(), stated=True)
-    unnamed = [s.key for s in sources if not s.frame_subjects and s.subject is None]
+    unnamed = list(
+        dict.fromkeys(s.file_key for s in sources if not s.frame_subjects and s.subject is None)
+    )
     guessed, alone = guess_all(unnamed)
     by_key = dict(zip(unnamed, guessed, strict=True))
-    names = [by_key.get(source.key, source.subject) for source in sources]
+    names = [by_key.get(source.file_key, source.subject) for source in sources]
     files = Counter(guessed)
     joined = sum(n for n in files.values() if n > 1)
     notes = [
@@ -180,9 +182,9 @@ def _by_pattern(sources: Sequence[Source], group_by: str) -> Grouping:
             f"--group-by names subjects by file, but {arrays} arrays hold many images each; "
             "put a 'subjects' array beside 'images' in the .npz"
         )
-    matches = match_paths([source.key for source in sources], group_by)
+    matches = match_paths([source.file_key for source in sources], group_by)
     names = [
-        f"file {source.key}" if match is None else f"group {match}"
+        f"file {source.file_key}" if match is None else f"group {match}"
         for source, match in zip(sources, matches, strict=True)
     ]
     alone = matches.count(None)

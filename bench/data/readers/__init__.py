@@ -14,6 +14,8 @@ from bench.errors import BenchError
 TABLE: dict[str, str] = {
     "echonet": "bench.data.readers.echonet",
     "chexpert": "bench.data.readers.chexpert",
+    "cub": "bench.data.readers.cub",
+    "voc": "bench.data.readers.voc",
     "npz": "bench.data.readers.npz",
     "dicom": "bench.data.readers.dicom",
     "videos": "bench.data.readers.videos",

@@ -48,8 +48,25 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Box:
+    """The rectangle around an object, in pixels of its picture from its left upper corner.
+
+    picture: width and height of the picture that it was drawn in, where they are stated.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    picture: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """What is decoded as a unit: one video, one image, one array of images."""
+    """What is decoded as a unit: one video, one image, one object of an image, one array of images.
+
+    Of several objects in one picture each is a source; their keys are the picture's and "#1", "#2".
+    """
 
     key: str  # path below the root, "/" between folders; stable between machines
     path: Path
@@ -63,6 +80,13 @@ class Source:
     frame_labels: tuple[str, ...] | None = None  # the class of each frame
     vector: tuple[float, ...] | None = None  # a value for each of Listing.vector_names; NaN unknown
     mask_path: Path | None = None  # a file whose pixels are the frames' mask
+    box: Box | None = None  # around the object: all frames are cut to it
+    nth: int | None = None  # which object of its picture, where that has several
+
+    @property
+    def file_key(self) -> str:
+        """The key without the object's number: what names of subjects and classes are read from."""
+        return self.key if self.nth is None else self.key.removesuffix(f"#{self.nth}")
 
 
 @dataclass(frozen=True, kw_only=True)

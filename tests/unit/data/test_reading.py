@@ -27,6 +27,9 @@ from tests.unit.data.conftest import grey_pictures, write_images
         ({"max_frames_per_subject": 0}, "max_frames_per_subject 0"),
         ({"value_range": (3.0, 3.0)}, r"value range 3\.\.3"),
         ({"value_range": (0.0, float("inf"))}, "value range"),
+        ({"box_padding": -0.1}, "box padding -0.1: give a share"),
+        ({"box_padding": float("nan")}, "box padding nan"),
+        ({"parts": "random"}, "unknown parts 'random'"),
     ],
 )
 def test_impossible_fields_are_errors(fields: dict[str, Any], reason: str) -> None:
@@ -50,11 +53,12 @@ def test_options_that_are_given_become_fields() -> None:
     fields, _ = _parse(
         "--size", "8x16x24", "--fit", "pad", "--every", "3", "--reader", "npz", "--include", "a*",
         "--include", "b*", "--exclude", "c", "--group-by", "x", "--label-by", "y",
-        "--value-range", "-100:300.5",
+        "--value-range", "-100:300.5", "--box-padding", "0.25", "--parts", "dealt",
     )  # fmt: skip
     assert fields == {
         "size": (8, 16, 24), "fit": "pad", "every": 3, "reader": "npz", "include": ("a*", "b*"),
         "exclude": ("c",), "group_by": "x", "label_by": "y", "value_range": (-100.0, 300.5),
+        "box_padding": 0.25, "parts": "dealt",
     }  # fmt: skip
     assert Reading(**fields).size_text == "8x16x24"
 
