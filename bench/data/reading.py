@@ -36,7 +36,7 @@ class Reading:
     picture: with a large number it is as much of the picture as that allows.
     parts: "official" keeps those of the layout; "dealt" deals all subjects anew, 60/20/20.
     max_frames_per_subject: evenly spaced ones. max_subjects: drawn by hash, as many of each
-    official part as its share, at least one.
+    official part as its share, or a tenth of them where that is more and it has so many.
     """
 
     size: tuple[int, ...]
