@@ -16,6 +16,7 @@ METRICS = Family(
         "reconstruction": "bench.metrics.reconstruction_metric:ReconstructionMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
         "psnr": "bench.metrics.psnr_metric:PSNRMetric",
+        "band_psnr": "bench.metrics.band_psnr_metric:BandPSNRMetric",
         "ssim": "bench.metrics.ssim_metric:SSIMMetric",
     },
     suite="bench.metrics.metric_conformance:check",

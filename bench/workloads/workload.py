@@ -103,10 +103,11 @@ class Workload:
     task: a name in the table of tasks, or "file.py:Class". metrics: names, the first is the
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
-    about; a space suggests them by name. space: a name, or "file.py:function". tasks: what else is
-    asked of its data, each a workload of its own: a word for --task -> that workload's name, or
-    "file.py:NAME". fixed: parameters that all trials have, as if the user had given them (`--set`
-    changes them).
+    about; a space suggests them by name. even_axes: those of cell_axes whose values are tuned with
+    equally many trials each, whichever leads (rivals of another kind). space: a name, or
+    "file.py:function". tasks: what else is asked of its data, each a workload of its own: a word
+    for --task -> that workload's name, or "file.py:NAME". fixed: parameters that all trials have,
+    as if the user had given them (`--set` changes them).
     """
 
     name: str
@@ -121,6 +122,7 @@ class Workload:
     cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
     tasks: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    even_axes: tuple[str, ...] = ()
 
     def scale(self, name: str) -> Scale:
         """A preset by name.
