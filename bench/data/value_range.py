@@ -63,7 +63,7 @@ def decide(
     if asked is not None:
         return asked, None
     widest = (min(low for low, _ in stated), max(high for _, high in stated)) if stated else None
-    if dtype == "uint16":
+    if dtype == "uint16" and (widest is None or seen[1] > widest[1]):
         return _of_16_bits(seen, widest)
     if widest is not None:
         more = f"; files state {len(set(stated))} ranges, the widest is used"
@@ -77,8 +77,6 @@ def decide(
 
 
 def _of_16_bits(seen: ValueRange, stated: ValueRange | None) -> tuple[ValueRange, str | None]:
-    if stated is not None and seen[1] <= stated[1]:
-        return stated, None
     if stated is not None:
         return FULL_16_BITS, (
             f"files state the range {_text(stated)} and hold values up to {seen[1]:g}: "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.data.folder_scan import DataFolder, Note
+from bench.data.readers.dicom import is_dicom
 from bench.data.readers.reader import Reader
 from bench.doors import Family
 from bench.errors import BenchError
@@ -13,6 +15,7 @@ TABLE: dict[str, str] = {
     "echonet": "bench.data.readers.echonet",
     "chexpert": "bench.data.readers.chexpert",
     "npz": "bench.data.readers.npz",
+    "dicom": "bench.data.readers.dicom",
     "videos": "bench.data.readers.videos",
     "images": "bench.data.readers.images",
 }
@@ -20,13 +23,13 @@ READERS = Family(kind="reader", table=TABLE)
 
 # What is recognised only to say that it is there and not read, until a reader takes its suffix.
 _NOT_READ: dict[str, frozenset[str]] = {
-    "DICOM": frozenset({".dcm", ".dicom"}),
     "NIfTI": frozenset({".nii", ".nii.gz"}),
 }
 _ADVICE = {
-    "DICOM": "convert them to 16-bit PNG or to an .npz of uint16 'images'",
     "NIfTI": "convert them to an .npz of 'volumes' [N, D, H, W], with 'masks' beside it",
 }
+# Kinds that are known by their content too: DICOM files are often named by numbers with dots.
+_BY_CONTENT: dict[str, Callable[[Path], bool]] = {"dicom": is_dicom}
 MOST = 0.9  # of the files: what so many are decides what the folder is
 
 
@@ -102,7 +105,7 @@ def _there_is(kinds: dict[str, list[str]]) -> str:
 
 
 def _kinds(folder: DataFolder) -> dict[str, list[str]]:
-    """The keys of the files of each kind that there is: readers' names, DICOM, NIfTI."""
+    """The keys of the files of each kind that there is: readers' names, NIfTI."""
     endings = {name: load(name).SUFFIXES for name in TABLE}
     read = frozenset[str]().union(*endings.values())
     endings |= {kind: suffixes - read for kind, suffixes in _NOT_READ.items()}
@@ -111,17 +114,9 @@ def _kinds(folder: DataFolder) -> dict[str, list[str]]:
         for name, suffixes in endings.items()
         if suffixes
     }
-    # DICOM files are often named by numbers with dots, or without any ending.
     known = {key for keys in kinds.values() for key in keys}
-    kinds.setdefault("DICOM", []).extend(
-        k for k, path in folder.files if k not in known and _is_dicom(path)
-    )
+    for kind, is_one in _BY_CONTENT.items():
+        kinds.setdefault(kind, []).extend(
+            key for key, path in folder.files if key not in known and is_one(path)
+        )
     return {name: keys for name, keys in kinds.items() if keys}
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:
-        return False

@@ -83,6 +83,8 @@ def _decode(path: Path, mode: Mode, warn: Warn) -> tuple[Pixels, ValueRange | No
                 is_unsigned = upright.mode != "I" or image.format in ("PNG", "PPM")
                 kind = np.uint16 if is_unsigned and upright.mode != "F" else np.float32
                 return to_mode(np.asarray(upright).astype(kind), mode), stated
+            if "A" in upright.getbands() and np.asarray(upright.getchannel("A")).min() < 255:
+                warn("transparent in parts: read as if it were not")
             return np.asarray(upright.convert(mode)), stated
     except UnidentifiedImageError as error:
         raise UnreadableError("not an image that Pillow knows") from error

@@ -25,75 +25,79 @@ def bones(
     for side in (-1, 1):
         mineral += _collar_bone(grid, patient, placing, side, rng)
         mineral += _shoulder(grid, patient, placing, side)
-    return np.asarray(mineral * patient.bone, np.float32)
+    return np.asarray(mineral * patient.bone)
 
 
 def _tube(distance: F, half: float | F) -> F:
     """A bone's profile across it: a shell that is brighter than its marrow."""
     inside = np.sqrt(np.clip(1 - (distance / half) ** 2, 0, None))
     core = np.sqrt(np.clip(1 - (distance / np.maximum(half - _RIM, 0.05)) ** 2, 0, None))
-    return inside - np.float32(0.62) * core
+    return np.asarray(inside - 0.55 * core)
 
 
 def _ribs(grid: Grid, patient: Patient, found: Findings, rng: np.random.Generator) -> F:
     total = np.zeros_like(grid.x)
-    wide = np.abs(grid.x)
     odd = rng.normal(0, 1, (RIBS, 2, 3))
-    y_first = -1.6 + rng.normal(0, 0.25)
+    first = -1.4 + rng.normal(0, 0.25)
+    highest, lowest = grid.y.min(axis=1), grid.y.max(axis=1)
     for number in range(RIBS):
-        head = y_first + patient.rib_spacing * number * (0.93 + 0.012 * number)
+        head = first + patient.rib_spacing * number * (0.93 + 0.012 * number)
         drop = patient.rib_drop * (0.52 + 0.48 * min(1, (number + 1) / 6))
-        level = head + drop / 2
-        width = float(outer_border(patient, np.float32(level + 0.35 * drop))) + 0.35
-        width = max(width, 5.2)
-        for part, side in enumerate((-1, 1)):
-            lift, bend, thicken = odd[number, part]
-            half = patient.rib_width * (1 + 0.08 * thicken) * (0.85 + 0.25 * min(1, number / 4))
-            where = np.sign(grid.x) == side
-            x, y = wide[where], grid.y[where]
-            middle = level + 0.12 * lift
-            rise = drop / 2 * (1 + 0.03 * bend)
-            # Near the spine a rib first runs a little upwards.
-            v = (y - middle + 0.5 * np.exp(-x / 2.5)) / rise
-            u = x / width
-            radius = np.sqrt(u * u + v * v) + np.float32(1e-6)
-            slope = np.sqrt((u / width) ** 2 + (v / rise) ** 2) / radius
-            distance = np.abs(radius - 1) / np.maximum(slope, 1e-4)
-            is_back = v < 0
-            front_end = 5.2 + 0.35 * number
-            front = 0.62 / (1 + np.exp(-(x - front_end) / 0.35))
-            shown = np.where(is_back, np.float32(0.95), front)
-            width_here = np.where(is_back, half, 1.15 * half)
-            if (side, number) in found.broken_ribs:
-                gap = np.abs(x - 0.8 * width)
-                distance = distance + np.where(x > 0.8 * width, 0.35, 0.0)
-                shown = shown * (0.25 + 0.75 * np.clip(gap / 0.3, 0, 1))
-            total[where] += shown * _tube(distance, width_here)
+        level, reach = head + drop / 2, drop / 2
+        rows = (lowest > level - reach - 2) & (highest < level + reach + 2)
+        if not rows.any():
+            continue
+        band = slice(int(rows.argmax()), len(rows) - int(rows[::-1].argmax()))
+        across = grid.x[band]
+        x, y = np.abs(across), grid.y[band]
+        is_left = (across > 0).astype(np.float32)
+        lift, bend, thicken = (
+            float(a) + float(b - a) * is_left for a, b in zip(*odd[number], strict=True)
+        )
+        width = max(float(outer_border(patient, level + 0.35 * drop)) + 0.35, 5.2)
+        half = patient.rib_width * (1 + 0.08 * thicken) * (0.85 + 0.25 * min(1, number / 4))
+        rise = reach * (1 + 0.03 * bend)
+        # Near the spine a rib first runs a little upwards.
+        v = (y - level - 0.12 * lift + 0.5 * np.exp(-x / 2.5)) / rise
+        u = x / width
+        radius = np.sqrt(u * u + v * v) + 1e-6
+        slope = np.sqrt((u / width) ** 2 + (v / rise) ** 2) / radius
+        distance = np.abs(radius - 1) / np.maximum(slope, 1e-4)
+        is_back = v < 0
+        front = max(0.0, 0.75 - 0.09 * max(0, number - 5)) * grid.edge(x - 5.0 - 0.35 * number, 0.8)
+        back = 1.0 if number < 9 else 0.6
+        shown = np.where(is_back, back, front).astype(np.float32)
+        for side, broken in found.broken_ribs:
+            if broken == number:
+                past = (x > 0.78 * width) & (is_left == (side > 0))
+                distance = distance + 0.45 * past
+                shown = shown * np.where(np.abs(x - 0.78 * width) < 0.2, 1 - past, 1)
+        total[band] += shown * _tube(distance, np.where(is_back, half, 1.2 * half))
     return total
 
 
 def _spine(grid: Grid, patient: Patient, rng: np.random.Generator) -> F:
     y = grid.y
     bend = patient.scoliosis * np.sin((y - 4) / 9 + rng.uniform(0, 6)) * 0.6
-    x = grid.x - bend.astype(np.float32)
+    x = grid.x - bend
     half = 1.45 + 0.018 * np.clip(y, -5, 35)
     across = np.sqrt(np.clip(1 - (x / half) ** 2, 0, None))
     height = 2.05 + 0.022 * np.clip(y, 0, 35)
     phase = (y - rng.uniform(0, 2)) / height
     place = phase - np.floor(phase)  # 0 and 1: the disc
     disc = np.clip(1 - np.minimum(place, 1 - place) / 0.16, 0, 1)
-    mineral = across * (1.25 - 0.55 * disc)
+    mineral = across * (0.8 - 0.42 * disc)
     row = place - 0.38
     pedicle = np.exp(-(((np.abs(x) - 0.72 * half) / 0.28) ** 2) - (row * height / 0.36) ** 2)
     spinous = np.exp(-((x / 0.22) ** 2) - ((place - 0.75) * height / 0.45) ** 2)
     transverse = np.exp(-((row * height / 0.42) ** 2)) * np.clip(1 - (np.abs(x) / 3.0) ** 4, 0, 1)
-    return np.asarray(mineral + 0.45 * pedicle + 0.5 * spinous + 0.3 * transverse, np.float32)
+    return np.asarray(mineral + 0.35 * pedicle + 0.35 * spinous + 0.22 * transverse, np.float32)
 
 
 def _collar_bone(
     grid: Grid, patient: Patient, placing: Placing, side: int, rng: np.random.Generator
 ) -> F:
-    x = np.float32(side) * (grid.x - np.float32(placing.turn)) - np.float32(1.6)
+    x = side * (grid.x - placing.turn) - 1.6
     length = 14.2 + rng.normal(0, 0.4)
     share = np.clip(x / length, 0, 1)
     rise = 2.2 + 0.8 * placing.arms_up + rng.normal(0, 0.4)
@@ -101,12 +105,12 @@ def _collar_bone(
     half = 0.5 + 0.32 * (1 - np.clip(x / 2.5, 0, 1)) ** 2 + 0.12 * share
     slope = np.hypot(1, (rise - 3.2 * np.cos(2 * np.pi * share)) / length)
     ends = grid.edge(x + 0.2, 0.3) * grid.edge(length - x, 0.3)
-    return np.asarray(1.05 * _tube((grid.y - line) / slope, half) * ends, np.float32)
+    return np.asarray(1.7 * _tube((grid.y - line) / slope, half) * ends, np.float32)
 
 
 def _shoulder(grid: Grid, patient: Patient, placing: Placing, side: int) -> F:
     """Shoulder blade, its neck, and the head and shaft of the upper arm."""
-    x, y = np.float32(side) * grid.x, grid.y
+    x, y = side * grid.x, grid.y
     out = 1.6 * placing.arms_up
     joint_x, joint_y = patient.chest + 3.2 + out, 3.2 + 0.5 * patient.shoulder
     head = ball(x, y, (joint_x + 1.9, joint_y), (2.4, 2.5))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from bench.data.simulate_chest.bones import bones
 from bench.data.simulate_chest.devices import devices
@@ -41,39 +42,52 @@ def radiograph(
     core = heart(grid, patient, placing, found, wobble)
     tree = vessels(grid, patient, placing, found, own)
     mineral = bones(grid, patient, placing, found, own)
-    air = airway(grid, placing)
+    air, lungs_at = airway(grid, placing), np.zeros(grid.x.shape, bool)
     for which in (-1, 1):
         one = lung(grid, patient, placing, found, which, wobble)
         filled = aerated(grid, one, patient, found, tree, rng)
         # Where the heart lies there is that much less lung before and behind it.
-        air = air + np.clip(filled - core * (filled > 0), 0, None) * _AIR_SHARE
-    air = air + stomach(grid, patient, placing, found, float(own.uniform(0.2, 1.0)))
+        kept = np.clip(filled - core * (filled > 0), 0, None) * _AIR_SHARE
+        air, lungs_at = air + kept, lungs_at | (kept > 3)
+    if own.random() < 0.6:
+        air = air + stomach(grid, patient, placing, found, float(own.uniform(0.25, 1.0)))
     soft = np.clip(tissue - air, 0, None) * (1 + 0.03 * cloud(grid, 5.0, own))
     metal = devices(grid, patient, found, rng)
-    hard = 0.40 - 0.2 * placing.kilovolt
-    return _display(grid, _TISSUE * soft + hard * mineral + 1.2 * metal, placing, rng)
+    hard = 0.55 - 0.25 * placing.kilovolt
+    attenuation = _TISSUE * soft + hard * mineral + 1.2 * metal
+    return _display(grid, attenuation, lungs_at, placing, rng)
 
 
 def _display(
-    grid: Grid, attenuation: F, placing: Placing, rng: np.random.Generator
+    grid: Grid,
+    attenuation: F,
+    lungs_at: NDArray[np.bool_],
+    placing: Placing,
+    rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     primary = np.exp(-attenuation)
-    small = primary[::4, ::4]
-    spread = gaussian_filter(np.minimum(small, 0.25), _SCATTER_CM / (4 * grid.pixel))
-    scatter = zoom(spread, len(primary) / len(small), order=1, mode="nearest", grid_mode=True)
-    side = grid.side
-    seen = primary + placing.scatter * scatter[:side, :side]
+    # Scatter is smooth: a quarter of the pixels in each direction are enough to blur it.
+    spread = gaussian_filter(np.minimum(primary[::4, ::4], 0.3), _SCATTER_CM / (4 * grid.pixel))
+    scatter = np.asarray(Image.fromarray(spread).resize(primary.shape, Image.Resampling.BICUBIC))
+    seen = primary + placing.scatter * scatter
     seen = gaussian_filter(seen, placing.blur / grid.pixel)
     photons = 1e3 * placing.dose * 30
     seen = seen + rng.standard_normal(seen.shape, np.float32) * np.sqrt(seen / photons)
     dark = -np.log(np.clip(seen, 1e-4, None))
-    low, high = np.quantile(dark[::3, ::3], (0.06, 0.995))
-    low = max(float(low), float(np.quantile(dark[::3, ::3], 0.3)) - 1.1)
-    value = np.clip((dark - low) / max(float(high) - low, 0.3), 0, 1)
+    sparse = dark[::3, ::3]
+    high = float(np.quantile(sparse, 0.985))
+    # Lungs, where there is air in them, come out about a third of the way from black to white.
+    inside = sparse[lungs_at[::3, ::3]]
+    lung = float(np.quantile(inside, 0.3)) if inside.size > 9 else float(np.quantile(sparse, 0.3))
+    low = lung - placing.window * max(high - lung, 0.3)
+    high += placing.headroom * (high - lung)
+    value = (dark - low) / (high - low)
     ranks = np.quantile(value[::3, ::3], np.linspace(0, 1, 33))
     equal = np.interp(value, ranks + np.arange(33) * 1e-6, np.linspace(0, 1, 33))
     value = (1 - 0.7 * placing.equalised) * value + 0.7 * placing.equalised * equal
-    value = np.clip(value, 0, 1) ** placing.curve + placing.brightness
+    # Dense parts are drawn together, as film and display do.
+    value = 1 - (1 - np.clip(value, 0, 1)) ** (0.9 + 0.5 * placing.shoulder)
+    value = value**placing.curve + placing.brightness
     value = _marked(grid, value.astype(np.float32), placing)
     return np.rint(255 * np.clip(value, 0, 1)).astype(np.uint8)
 
@@ -85,7 +99,7 @@ def _marked(grid: Grid, value: F, placing: Placing) -> F:
     across, down = np.meshgrid(at, at)
     left, top, which = placing.marker
     letter, in_disc = _MARKS[which]
-    size = 0.010  # of the side: a dot of the letter
+    size = 0.0055  # of the side: a dot of the letter
     column = np.floor((across - left) / size + 2.5).astype(int)
     row = np.floor((down - top) / size + 3.5).astype(int)
     inside = (column >= 0) & (column < 5) & (row >= 0) & (row < 7)

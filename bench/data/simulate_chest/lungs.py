@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import zoom
+from PIL import Image
 
 from bench.data.simulate_chest.findings import Findings, Opacity
 from bench.data.simulate_chest.patient import Patient, Placing
@@ -12,41 +12,43 @@ from bench.data.simulate_chest.torso import TOP, D, F, Grid, Lung, dome_level, o
 _TRUNKS = 10  # vessels that leave a hilum
 _GENERATIONS = 6
 _POINTS = 12  # of each vessel between two branchings
+_WIDTHS = (0.2, 0.12, 0.06)  # cm: blur of two generations each
+_SHOWN = 3.6  # how much denser than blood alone: airway walls and what surrounds them
 
 
 def cloud(grid: Grid, grain: float, rng: np.random.Generator) -> F:
     """Smooth noise of about unit variance, features of `grain` cm: float32 [S, S]."""
     coarse = max(4, round(grid.pixel * grid.side / grain))
-    noise = rng.normal(0, 1, (coarse, coarse)).astype(np.float32)
-    if coarse >= grid.side:
-        return np.resize(noise, (grid.side, grid.side))
-    whole = zoom(noise, grid.side / coarse, order=3, mode="nearest", grid_mode=True)
-    return np.asarray(whole[: grid.side, : grid.side], np.float32)
+    noise = Image.fromarray(rng.standard_normal((coarse, coarse), np.float32))
+    return np.asarray(noise.resize((grid.side, grid.side), Image.Resampling.BICUBIC)) * 1.3
 
 
 def vessels(
     grid: Grid, patient: Patient, placing: Placing, found: Findings, rng: np.random.Generator
 ) -> F:
     """Thickness of blood vessels and airway walls of both lungs."""
-    total = np.zeros_like(grid.x)
-    swollen = 1 + 0.45 * found.edema
+    swollen = 1 + 0.3 * found.edema
+    drawn: list[list[tuple[D, D, D]]] = [[] for _ in _WIDTHS]
     for side in (-1, 1):
-        hilum_y = 12.2 + (0.5 if side < 0 else -0.6)
+        hilum_y = dome_level(patient, placing, Findings(), side) - 11.2
         parents = _trunks(patient, placing, side, hilum_y, rng)
         for generation in range(_GENERATIONS):
             x, y, turn, length, radius = parents
             along = np.linspace(0, 1, _POINTS)[None]
-            bend = rng.normal(0, 0.22, (len(x), 1))
-            heading = turn[:, None] + bend * along
+            heading = turn[:, None] + rng.normal(0, 0.22, (len(x), 1)) * along
             step = (length / _POINTS)[:, None]
             px = x[:, None] + np.cumsum(np.cos(heading) * step, axis=1)
             py = y[:, None] + np.cumsum(np.sin(heading) * step, axis=1)
-            thin = radius[:, None] * (1 - 0.22 * along) * swollen
-            mass = np.pi * thin**2 * step * patient.vessels
-            width = float(0.45 * radius.mean())
-            total += grid.strokes(side * px.ravel(), py.ravel(), mass.ravel(), width)
-            ends = (px[:, -1], py[:, -1], heading[:, -1], length, thin[:, -1] / swollen)
+            thin = radius[:, None] * (1 - 0.22 * along)
+            mass = _SHOWN * np.pi * (swollen * thin) ** 2 * step * patient.vessels
+            points = (side * px.ravel(), py.ravel(), mass.ravel())
+            drawn[min(generation // 2, len(drawn) - 1)].append(points)
+            ends = (px[:, -1], py[:, -1], heading[:, -1], length, thin[:, -1])
             parents = _branch(ends, generation, rng)
+    total = np.zeros_like(grid.x)
+    for layer, width in zip(drawn, _WIDTHS, strict=True):
+        at_x, at_y, masses = (np.concatenate(column) for column in zip(*layer, strict=True))
+        total += grid.strokes(at_x, at_y, masses, width)
     return total
 
 
@@ -81,7 +83,6 @@ def aerated(
 ) -> F:
     """The lung's air with what is in it, cm: vessels and findings take the place of air."""
     side = lung.side
-    is_right = side < 0
     inside = np.clip(lung.air / 4, 0, 1)
     fluid = tree * inside
     effusion, gas = found.effusion[side > 0], found.pneumothorax[side > 0]
@@ -112,7 +113,7 @@ def aerated(
         # The lung has fallen away from the chest wall: a rim without vessels, then a thin line.
         gap = gas * (0.7 + 2.6 * np.clip(1 - lung.level, 0, 1) ** 1.5)
         depth = np.minimum(lung.outer, grid.y - TOP + 0.4) - gap
-        within = grid.edge(depth.astype(np.float32), 0.1)
+        within = grid.edge(depth, 0.1)
         pleura = np.exp(-((depth / 0.13) ** 2)) * inside
         fluid = fluid * within + 0.55 * pleura + (0.7 + 1.6 * gas) * within * inside
     air = np.clip(lung.air - fluid, 0, None)
@@ -120,17 +121,16 @@ def aerated(
         # The fluid's upper border climbs along the chest wall.
         height = effusion * (2.2 + 7.0 * effusion)
         slope = 0.35 + 0.65 * lung.across**2 + 0.35 * np.clip(lung.across - 0.8, 0, 1)
-        above = (lung.dome - height * slope + 0.15 * cloud(grid, 4.0, rng)).astype(np.float32)
+        above = lung.dome - height * slope + 0.15 * cloud(grid, 4.0, rng)
         air = air * (0.04 + 0.96 * grid.edge(above + 0.3, 0.5 + 0.35 * effusion))
         # What is not under water is seen through the fluid behind it.
         air = air * (1 - 0.35 * effusion * np.clip(1 - above / 9, 0, 1))
-    del is_right
-    return np.asarray(air, np.float32)
+    return np.asarray(air)
 
 
 def _at(patient: Patient, opacity: Opacity) -> tuple[float, float]:
     y = TOP + opacity.level * patient.lung_height
-    outer = float(outer_border(patient, np.float32(y)))
+    outer = float(outer_border(patient, y))
     return opacity.side * (2.3 + opacity.across * (outer - 2.3)), y
 
 
@@ -140,9 +140,9 @@ def _cloudy(
     at_x, at_y = _at(patient, opacity)
     rough = 0.28 * cloud(grid, 2.4, rng) + 0.16 * cloud(grid, 1.0, rng)
     distance = np.hypot(grid.x - at_x, 1.15 * (grid.y - at_y)) / opacity.radius + rough
-    bulk = 1 / (1 + np.exp((distance - 0.85) / 0.17))
+    bulk = 0.5 - 0.5 * np.tanh((distance - 0.85) / 0.34)
     patchy = 0.8 + 0.22 * cloud(grid, 1.1, rng)
-    return np.asarray(6.5 * opacity.density * bulk * patchy, np.float32)
+    return np.asarray(6.5 * opacity.density * bulk * patchy)
 
 
 def _nodule(grid: Grid, patient: Patient, nodule: Opacity, rng: np.random.Generator) -> F:
@@ -150,4 +150,4 @@ def _nodule(grid: Grid, patient: Patient, nodule: Opacity, rng: np.random.Genera
     uneven = 1 + 0.06 * cloud(grid, 1.2, rng)
     distance = np.hypot(grid.x - at_x, grid.y - at_y) / nodule.radius * uneven
     bulk = np.sqrt(np.clip(1 - distance**2, 0, None))
-    return np.asarray((1.2 + 1.7 * nodule.radius) * nodule.density * bulk, np.float32)
+    return np.asarray((1.2 + 1.7 * nodule.radius) * nodule.density * bulk)

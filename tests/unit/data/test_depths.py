@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +210,31 @@ def test_ejection_fraction_is_the_vector_of_echonet(opened: Open, tmp_path: Path
     again = load_cache(cached.path)
     assert again.vector is not None
     assert np.array_equal(again.vector, cached.vector, equal_nan=True)
+
+
+def test_x_rays_of_several_depths_keep_the_range_of_each(opened: Open, tmp_path: Path) -> None:
+    """8 bits, 12 of 16 by sBIT, and RGBA, as mixed exports have them: none becomes nearly black."""
+    rng = np.random.default_rng(0)
+    shares = rng.uniform(0, 1, (9, 16, 16))
+    root = tmp_path / "mixed"
+    write_images(root, {f"a{i}.png": (255 * shares[i]).astype(np.uint8) for i in range(3)})
+    deep = {f"b{i}.png": (4095 * shares[i]).astype(np.uint16) for i in range(3, 6)}
+    write_images(root, deep)
+    for name in deep:
+        raw, chunk = (root / name).read_bytes(), b"sBIT\x0c"
+        body = struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        (root / name).write_bytes(raw[:33] + body + raw[33:])
+    grey = (255 * shares[6:]).astype(np.uint8)
+    opaque = np.full((3, 16, 16), 255, np.uint8)
+    opaque[2, :4] = 0
+    rgba = np.stack([grey, grey, grey, opaque], axis=-1)
+    write_images(root, {f"c{i}.png": rgba[i] for i in range(3)})
+    cached = opened(root)
+    assert cached.images.shape == (9, 1, 16, 16)
+    assert cached.value_range == (0, 4095)
+    x = as_float(cached.images, cached.value_range)
+    # half a step of 8 bits and one of 12, in a range of 2, and what truncation loses
+    assert np.abs(x[:, 0] - (2 * shares - 1)).max() < 2 * (1 / 255 + 1 / 4095)
+    notes = " ".join(cached.notes)
+    assert "6 uint8, 3 uint16" in notes
+    assert "c2.png (transparent in parts: read as if it were not)" in notes

@@ -77,7 +77,7 @@ def test_statistics_are_streamed_and_per_channel(
         ("uint16", 4011, [], None, (0, 4095), "12-bit data"),
         ("uint16", 4096, [], None, (0, 8191), "13-bit data"),
         ("uint16", 300, [(0.0, 4095.0)], None, (0, 4095), None),
-        ("uint16", 300, [(0.0, 4095.0), (0.0, 1023.0)], None, (0, 4095), None),
+        ("uint16", 300, [(0.0, 4095.0), (0.0, 1023.0)], None, (0, 4095), "2 ranges"),
         ("uint16", 64000, [(0.0, 4095.0)], None, (0, 65535), "hold values up to 64000"),
         ("uint16", 4011, [(0.0, 4095.0)], (10.0, 20.0), (10, 20), None),
         ("float32", 7, [], None, (-2, 7), "no range is stated"),
