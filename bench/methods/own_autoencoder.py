@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from backbones.kl_autoencoder import AutoencoderArgs, KLAutoencoder, kl_to_unit
 from bench.errors import BenchError
@@ -93,6 +94,16 @@ def train(real: RealData, recipe: Recipe, device: str, say: Callable[[str], None
             said_at = time.monotonic()
             say(f"autoencoder: {step + 1} of {steps} steps, loss {float(loss.detach()):.2g}")
     return net.eval()
+
+
+def training_flops(args: AutoencoderArgs, spatial: tuple[int, ...]) -> int:
+    """FLOPs of a step on one picture, without running it."""
+    with torch.device("meta"):
+        net = KLAutoencoder(args)
+        x = torch.empty(1, args.channels, *spatial)
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.backward(net.decode(net.moments(x)[0]).sum())
+    return int(counter.get_total_flops())
 
 
 def loss_of(net: KLAutoencoder, x: Tensor, samples: range) -> Tensor:

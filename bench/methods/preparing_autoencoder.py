@@ -107,9 +107,10 @@ def _own(
         seconds = time.monotonic() - begin
         rough = FrozenAutoencoder(net, torch.zeros(1), torch.ones(1), {})
         mean, sd = _scale(rough.to(device), real)
+        tflop = own_autoencoder.training_flops(args, inputs.spatial) * nimg / 1e12
         what = (
-            f"its own, trained once on {nimg / 1000:g} kimg in {seconds:.0f} s, which no trial's "
-            "budget is charged with"
+            f"its own, trained once on {nimg / 1000:g} kimg ({tflop:.2g} TFLOP, {seconds:.0f} s), "
+            "which no trial's budget is charged with"
         )
         return finished(
             net,

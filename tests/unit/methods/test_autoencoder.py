@@ -22,6 +22,7 @@ from bench.errors import BenchError
 from bench.methods import diffusers_autoencoder
 from bench.methods.frozen_autoencoder import FrozenAutoencoder, load, place
 from bench.methods.method import Prepared
+from bench.methods.own_autoencoder import training_flops
 from bench.methods.preparing_autoencoder import SIGMA_DATA, prepare
 from bench.metrics.real import RealData
 from bench.streams import normal
@@ -144,6 +145,17 @@ def test_shapes_at_each_factor(factor: int) -> None:
     mean, logvar = net.moments(torch.zeros(2, 3, 16, 24))
     assert mean.shape == logvar.shape == (2, 5, 16 // factor, 24 // factor)
     assert net.decode(mean).shape == (2, 3, 16, 24)
+
+
+def test_what_training_costs_is_counted() -> None:
+    """By hand, at width 1, 8x8 and factor 2: convolutions of 9 weights a channel pair at 64, 16
+    and (decoding) 16 and 64 places; backward twice forward, but for the picture's own gradient."""
+    args = AutoencoderArgs(channels=1, latent_channels=1, factor=2, width=1)
+    first = 64
+    encoder = first + 16 * 2 + 2 * 16 * 4 + 16 * 4  # in, halving, residual of 2 wide, to 2 moments
+    decoder = 16 * 2 + 2 * 16 * 4 + 64 * 2 + 2 * 64 + 64  # in, residual, doubling, residual, out
+    flops = 2 * 9 * (3 * (encoder + decoder) - first)
+    assert training_flops(args, (8, 8)) == flops
 
 
 # --- diffusers folders

@@ -63,6 +63,7 @@ def test_the_methods_of_a_space_are_prepared_once(cache: Path) -> None:
     assert list(first.prepared) == ["latent"]
     assert (again.prepared, same, said) == (first.prepared, notes, [])
     (note,) = notes
+    assert "trained once on 0.1 kimg (0.0" in note  # TFLOP
     assert "which no trial's budget is charged with" in note
     assert "dB, a floor of what method latent can do" in note
     latent, pixels = (resolve(first, params, 0) for params in (LATENT, PIXELS))
