@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TABLE = {"echo": "search_spaces.echo_space:space"}
+TABLE = {
+    "birds": "search_spaces.birds_space:space",
+    "echo": "search_spaces.echo_space:space",
+}
 
 Range = tuple[float, float]
 
@@ -20,9 +23,10 @@ class Choices:
     """The names and ranges a space draws from, for one workload at one scale.
 
     `only` holds the numeric parameters that exist for one choice alone: choice -> parameter ->
-    (low, high), for an architecture, a preconditioning or an optimizer. `widths` are sizes by
-    name, each architecture's own arguments standing behind them. `methods` names how the task may
-    be answered; empty: by diffusion alone. `estimators` are those of the classical method.
+    (low, high), for a method, an architecture, a preconditioning, an optimizer or an estimator;
+    `among` holds those that are one of several values. `widths` are sizes by name, each
+    architecture's own arguments standing behind them. `methods` names how the task may be
+    answered; empty: by diffusion alone. `estimators` are those of the classical method.
     """
 
     architectures: tuple[str, ...]
@@ -36,6 +40,7 @@ class Choices:
     methods: tuple[str, ...] = ()
     estimators: tuple[str, ...] = ()
     only: Mapping[str, Mapping[str, Range]] = field(default_factory=dict)
+    among: Mapping[str, Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
 
 
 Space = Callable[[Any, Choices], object]

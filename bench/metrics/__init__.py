@@ -13,6 +13,7 @@ METRICS = Family(
         "fd": "bench.metrics.frechet_metric:FrechetMetric",
         "kd": "bench.metrics.kernel_metric:KernelMetric",
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
+        "box": "bench.metrics.box_metric:BoxMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
     },
     suite="bench.metrics.metric_conformance:check",

@@ -22,6 +22,7 @@ from bench.predictions import Denoise, Predictions
 from leaderboards.measures import Measure
 
 Estimates = Mapping[str, float]
+MASKS = "masks"
 T = TypeVar("T")
 
 
@@ -62,7 +63,8 @@ class Metric(ABC):
     """One metric with its settings. Immutable; many trials use it in turn, nothing is drawn.
 
     `needs` are the fields of Evidence, beside predictions, without which it says nothing; a task
-    that cannot give them refuses the metric by name.
+    that cannot give them refuses the metric by name. MASKS are the data's: where these have none, a
+    workload's metric is left out, and said.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

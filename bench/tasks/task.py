@@ -23,7 +23,7 @@ from bench.data.cache import CachedImages
 from bench.doors import is_outside
 from bench.errors import BenchError, unknown
 from bench.metrics import METRICS
-from bench.metrics.metric import Evidence, Metric
+from bench.metrics.metric import MASKS, Evidence, Metric
 from bench.metrics.real import RealData
 from bench.metrics.throughput import Phase
 from bench.nonfinite import require_finite
@@ -174,9 +174,11 @@ class Task(ABC):
 
     def _check_needs(self) -> None:
         """Raises BenchError where a metric asks for what this task or method does not have."""
-        diffusion = bool(self.config.method.preconditioning)
+        given = self.gives | ({"denoise"} if self.config.method.preconditioning else set())
         for name, metric in zip(self.measure.metrics, self.metrics, strict=True):
-            lacking = metric.needs - self.gives - ({"denoise"} if diffusion else set())
+            if MASKS in metric.needs and self.real.data.masks is None:
+                raise BenchError(f"metric {name} needs boxes or masks; these data have none")
+            lacking = metric.needs - given - {MASKS}
             if lacking:
                 raise BenchError(
                     f"metric {name} needs {', '.join(sorted(lacking))}, which task "
@@ -200,6 +202,15 @@ def build_metrics(measure: MeasureConfig) -> tuple[Metric, ...]:
     return tuple(
         one({k: measure.args.get(k, default) for k, default in one.settings_taken().items()})
         for one in classes
+    )
+
+
+def offered_metrics(metrics: Sequence[str], *, have_masks: bool) -> tuple[str, ...]:
+    """Those of a workload that its data allow; the score always, to be refused by name."""
+    return tuple(
+        name
+        for place, name in enumerate(metrics)
+        if place == 0 or have_masks or MASKS not in METRICS.load(name).needs
     )
 
 

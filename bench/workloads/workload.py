@@ -21,7 +21,13 @@ from bench.errors import BenchError, unknown
 from bench.networks import load as load_network
 from search_spaces import Choices
 
-WORKLOADS = Family(kind="workload", table={"echo": "bench.workloads.echo:WORKLOAD"})
+WORKLOADS = Family(
+    kind="workload",
+    table={
+        "birds": "bench.workloads.birds:WORKLOAD",
+        "echo": "bench.workloads.echo:WORKLOAD",
+    },
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -210,13 +210,14 @@ def default_params(
     method = load_method(cell.get("method") or DIFFUSION)
     architecture = cell[method.built_of]
     setup = cell.get("preconditioning") or scale.defaults.get("preconditioning", "")
-    chosen = (architecture, setup, optimizer or scale.defaults.get("optimizer", "adam"))
-    only = scale.choices.only
-    theirs = {name for choice in chosen for name in only.get(choice, {})}
-    others = {name for ranges in only.values() for name in ranges} - theirs
     named = {k: v for k, v in cell.items() if v}
     if not method.trains:
         return {**named, "batch_size": 1, "optimizer": "adam", "lr": 1.0}
+    kind = cell.get("method") or DIFFUSION
+    chosen = (kind, architecture, setup, optimizer or scale.defaults.get("optimizer", "adam"))
+    both = (scale.choices.only, scale.choices.among)
+    theirs = {name for some in both for choice in chosen for name in some.get(choice, {})}
+    others = {name for some in both for given in some.values() for name in given} - theirs
     shared = {k: v for k, v in scale.defaults.items() if k not in others}
     size = scale.size(architecture)
     return {**named, **shared, "lr": size.learning_rate(setup, scale.defaults["lr"])}
