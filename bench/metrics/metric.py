@@ -64,7 +64,7 @@ class Metric(ABC):
 
     `needs` are the fields of Evidence, beside predictions, without which it says nothing; a task
     that cannot give them refuses the metric by name. MASKS are the data's: where these have none, a
-    workload's metric is left out, and said.
+    workload's metric is left out, and said; a score's `prepare` refuses.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

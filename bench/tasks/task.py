@@ -174,11 +174,9 @@ class Task(ABC):
 
     def _check_needs(self) -> None:
         """Raises BenchError where a metric asks for what this task or method does not have."""
-        given = self.gives | ({"denoise"} if self.config.method.preconditioning else set())
+        diffusion = bool(self.config.method.preconditioning)
         for name, metric in zip(self.measure.metrics, self.metrics, strict=True):
-            if MASKS in metric.needs and self.real.data.masks is None:
-                raise BenchError(f"metric {name} needs boxes or masks; these data have none")
-            lacking = metric.needs - given - {MASKS}
+            lacking = metric.needs - self.gives - ({"denoise"} if diffusion else set())
             if lacking:
                 raise BenchError(
                     f"metric {name} needs {', '.join(sorted(lacking))}, which task "
