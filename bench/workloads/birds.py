@@ -42,8 +42,7 @@ DEFAULTS = {
     "weight_decay": 0.01,
     "lr": 3e-4,  # of a setup that no size names
 }
-# Euler's steps in sigma are DDIM's without noise (eta = 0), whatever the schedule.
-DDIM = {"sampler": "euler", "grid": "own"}
+DDIM = {"sampler": "ddim", "grid": "own"}  # eta = 0; --set sampler=ddpm is ancestral
 
 
 def _choices(lr: tuple[float, float], batch_sizes: tuple[int, ...]) -> Choices:
