@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TABLE = {
+    "birds": "search_spaces.birds_space:space",
     "denoise": "search_spaces.denoise_space:space",
     "echo": "search_spaces.echo_space:space",
     "xray_generation": "search_spaces.xray_generation_space:space",

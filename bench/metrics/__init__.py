@@ -14,6 +14,7 @@ METRICS = Family(
         "kd": "bench.metrics.kernel_metric:KernelMetric",
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
         "reconstruction": "bench.metrics.reconstruction_metric:ReconstructionMetric",
+        "box": "bench.metrics.box_metric:BoxMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
         "psnr": "bench.metrics.psnr_metric:PSNRMetric",
         "band_psnr": "bench.metrics.band_psnr_metric:BandPSNRMetric",

@@ -22,6 +22,7 @@ from bench.predictions import Denoise, Predictions, Reconstruct
 from leaderboards.measures import Measure
 
 Estimates = Mapping[str, float]
+MASKS = "masks"
 T = TypeVar("T")
 FROM_METHOD = frozenset({"denoise", "reconstruct"})  # needs that a method gives, or does not
 
@@ -66,7 +67,8 @@ class Metric(ABC):
 
     `needs` are the fields of Evidence, beside predictions, without which it says nothing; a task
     that cannot give them refuses the metric by name. What only the method does not give leaves the
-    metric out of that trial, which is said, unless it is the score.
+    metric out of that trial, which is said, unless it is the score. MASKS are the data's: where
+    these have none, a workload's metric is left out, and said; a score's `prepare` refuses.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

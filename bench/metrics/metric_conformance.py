@@ -24,7 +24,7 @@ from torch import Tensor
 from bench.conditions import Condition
 from bench.config import canonical
 from bench.data.practice_data import write_practice_data
-from bench.metrics.metric import Estimates, Evidence, Metric
+from bench.metrics.metric import MASKS, Estimates, Evidence, Metric
 from bench.metrics.real import RealData
 from bench.predictions import Predictions
 from bench.streams import permutation
@@ -33,7 +33,7 @@ from leaderboards.measures import Measure
 
 SIDE = 8
 COUNT = 14  # predictions; enough for a standard error
-NEEDS = {"pictures", "targets", "denoise", "reconstruct", "real_condition"}
+NEEDS = {"pictures", "targets", "denoise", "reconstruct", "real_condition", MASKS}
 PARTS = ("select", "report")
 # float32 features of one picture may be summed in another order elsewhere in a batch
 ORDER_TOLERANCE = 1e-4

@@ -9,7 +9,7 @@ ask for the unconditional.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,11 +24,13 @@ from bench.config import TaskConfig
 from bench.data.cache import CachedImages
 from bench.errors import BenchError, unknown
 from bench.metrics.memorisation import matched_indices
-from bench.metrics.metric import Evidence
+from bench.metrics.metric import MASKS, Evidence
 from bench.pictures import save_grid
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation, uniform
 from bench.tasks.augment import LABELS, augmented
+from bench.tasks.colour_augment import COLOURS, recoloured
+from bench.tasks.standardising import STANDARDS, Standard, pixels_of
 from bench.tasks.task import Task
 from bench.train.objective import Batch
 
@@ -39,14 +41,16 @@ CONDITIONS = ("none", "class")
 class GenerateTask(Task):
     """Generate images like those of the data set."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"pictures"})
+    gives: ClassVar[frozenset[str]] = frozenset({"pictures", MASKS})  # masks where data have some
     parameters: ClassVar[Mapping[str, Any]] = {
         "condition": "none",  # none | class
         "class_dropout": 0.1,  # share of training pictures whose class is left out
         "augment": 0.0,  # probability of each augmentation; its labels are fed to the network
+        "augment_colour": 0.0,  # of each change of colour, its labels too
+        "standardise": "none",  # none | set | image: see bench.tasks.standardising
     }
 
-    same_for_all: ClassVar[frozenset[str]] = frozenset({"condition"})
+    same_for_all: ClassVar[frozenset[str]] = frozenset({"condition", "standardise"})
 
     @classmethod
     def describe(cls, data: CachedImages) -> TaskConfig:
@@ -56,7 +60,7 @@ class GenerateTask(Task):
             kind="generate",
             inputs=inputs,
             sigma_data=float(data.sigma_data),
-            args={**cls.parameters, "n_labels": len(data.label_names)},
+            args={**cls.parameters, "n_labels": len(data.label_names), "pixels": pixels_of(data)},
         )
 
     @classmethod
@@ -67,7 +71,9 @@ class GenerateTask(Task):
         args = {**cls.parameters, **task.args, **given}
         if args["condition"] not in CONDITIONS:
             raise unknown("condition", str(args["condition"]), CONDITIONS)
-        for name in ("class_dropout", "augment"):
+        if args["standardise"] not in STANDARDS:
+            raise unknown("standardise", str(args["standardise"]), STANDARDS)
+        for name in ("class_dropout", "augment", "augment_colour"):
             share = args[name]
             is_number = isinstance(share, int | float) and not isinstance(share, bool)
             if not is_number or not 0 <= share <= 1:
@@ -79,7 +85,8 @@ class GenerateTask(Task):
                 "of any kind give --set condition=none --set guidance=none"
             )
         inputs = task.inputs
-        sizes = {"n_classes": n_classes, "vector_dim": len(LABELS) if args["augment"] else 0}
+        standard = Standard.of(args)
+        sizes = {"n_classes": n_classes, "vector_dim": len(_labels_of(args))}
         return TaskConfig(
             kind=task.kind,
             inputs=Inputs(
@@ -88,20 +95,26 @@ class GenerateTask(Task):
                 out_channels=inputs.out_channels,
                 **sizes,
             ),
-            data_range=task.data_range,
-            sigma_data=task.sigma_data,
-            args=args,
+            data_range=standard.network_range if standard else task.data_range,
+            sigma_data=1.0 if standard else task.sigma_data,
+            args={key: value for key, value in args.items() if key not in _unused(args)},
         )
 
     def protocol(self) -> dict[str, Any]:
         """Pictures of given classes are another score than pictures of any."""
         condition = self._settings["condition"]
         named = {} if condition == "none" else {"condition": condition}
+        if self._standard is not None:
+            named["standardise"] = self._settings["standardise"]
         return {**super().protocol(), **named}
 
     @property
     def _train(self) -> NDArray[np.int64]:
         return self.real.data.parts["train"]
+
+    @cached_property
+    def _standard(self) -> Standard | None:
+        return Standard.of(self._settings)
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -114,6 +127,12 @@ class GenerateTask(Task):
         vector: Tensor | None = None
         if settings["augment"]:
             target, vector = augmented(target, float(settings["augment"]), samples, seed)
+        if settings["augment_colour"]:
+            share = float(settings["augment_colour"])
+            target, colours = recoloured(target, share, samples, seed)
+            vector = colours if vector is None else torch.cat([vector, colours], dim=1)
+        if self._standard is not None:
+            target = self._standard.to_network(target)
         classes = self._classes(rows)
         if classes is not None:
             dropped = uniform(seed, "class dropout", samples) < float(settings["class_dropout"])
@@ -123,6 +142,7 @@ class GenerateTask(Task):
     def cases(self, part: str) -> Cases:
         count = self.measure.n_report if part == "report" else self.measure.n_select
         real = self.real.rows(part, count)  # those it is compared with, as far as they go
+        standard = self._standard
 
         def condition(places: Sequence[int]) -> Condition:
             """The classes of the part's own pictures, in turn; augmentation labels of none."""
@@ -133,16 +153,17 @@ class GenerateTask(Task):
             key=(part,),
             purpose=f"sample/{part}",
             count=count,
-            keep=to_pictures,
+            keep=to_pictures if standard is None else lambda x: to_pictures(standard.to_pixels(x)),
             condition=condition,
         )
 
     def evidence(self, predictor: Predictor, part: str, predictions: Predictions) -> Evidence:
+        standard, denoise = self._standard, predictor.denoise
         return Evidence(
             part=part,
             real=self.real,
             predictions=predictions,
-            denoise=predictor.denoise,
+            denoise=denoise if standard is None or denoise is None else standard.denoiser(denoise),
             reconstruct=getattr(predictor, "reconstruct", None),
             real_condition=self._condition,
         )
@@ -155,7 +176,8 @@ class GenerateTask(Task):
         save_grid(self.real.pictures_at(matched_indices(data.parts["report"], SHOWN)), path)
 
     def _condition(self, rows: NDArray[np.int64]) -> Condition:
-        vector = torch.zeros(len(rows), len(LABELS)) if self._settings["augment"] else None
+        labels = len(_labels_of(self._settings))
+        vector = torch.zeros(len(rows), labels) if labels else None
         return Condition(classes=self._classes(rows), vector=vector)
 
     def _classes(self, rows: NDArray[np.int64]) -> Tensor | None:
@@ -164,6 +186,17 @@ class GenerateTask(Task):
         labels = self.real.data.labels
         assert labels is not None
         return torch.from_numpy(labels[rows].astype(np.int64))
+
+
+def _labels_of(args: Mapping[str, Any]) -> tuple[str, ...]:
+    """The augmentations whose labels the network is given."""
+    return (*(LABELS if args["augment"] else ()), *(COLOURS if args["augment_colour"] else ()))
+
+
+def _unused(args: Mapping[str, Any]) -> set[str]:
+    """Settings that came later, where they change nothing: entries recorded before keep theirs."""
+    at_rest = {key for key in ("augment_colour",) if not args[key]}
+    return at_rest | ({"standardise", "pixels"} if args["standardise"] == "none" else set())
 
 
 def to_pictures(x: Tensor) -> NDArray[np.uint8]:

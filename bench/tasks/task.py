@@ -23,7 +23,7 @@ from bench.data.cache import CachedImages
 from bench.doors import is_outside
 from bench.errors import BenchError, unknown
 from bench.metrics import METRICS
-from bench.metrics.metric import FROM_METHOD, Evidence, Metric
+from bench.metrics.metric import FROM_METHOD, MASKS, Evidence, Metric
 from bench.metrics.real import RealData
 from bench.metrics.throughput import Phase
 from bench.nonfinite import require_finite
@@ -241,6 +241,15 @@ def build_metrics(measure: MeasureConfig) -> tuple[Metric, ...]:
     return tuple(
         one({k: measure.args.get(k, default) for k, default in one.settings_taken().items()})
         for one in classes
+    )
+
+
+def offered_metrics(metrics: Sequence[str], *, have_masks: bool) -> tuple[str, ...]:
+    """Those of a workload that its data allow; the score always, to be refused by name."""
+    return tuple(
+        name
+        for place, name in enumerate(metrics)
+        if place == 0 or have_masks or MASKS not in METRICS.load(name).needs
     )
 
 

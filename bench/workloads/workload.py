@@ -24,6 +24,7 @@ from search_spaces import Choices
 WORKLOADS = Family(
     kind="workload",
     table={
+        "birds": "bench.workloads.birds:WORKLOAD",
         "chexpert": "bench.workloads.chexpert:WORKLOAD",
         "chexpert_generate": "bench.workloads.chexpert_generate:WORKLOAD",
         "echo": "bench.workloads.echo:WORKLOAD",

@@ -29,6 +29,7 @@ from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
 from bench.sweep.record.trial_measures import MEASURES as TRIAL_MEASURES
 from bench.tasks import TASKS, build_task
+from bench.tasks.task import offered_metrics
 from bench.workloads.workload import Scale, Workload
 from bench.workloads.workload import load as load_workload
 from leaderboards.measures import Measure
@@ -74,7 +75,7 @@ def make_frame(
             name=data.name, digest=data.digest, simulated=data.simulated, cache=str(data.path)
         ),
         task=task_class.configure(described, given),
-        metrics=workload.metrics,
+        metrics=offered_metrics(workload.metrics, have_masks=data.masks is not None),
         device=machine.device,
         precision=machine.precision,
         threads=machine.threads,
@@ -159,6 +160,7 @@ def make_plan(
             *_notes_of_sampling(configs, frame, offer),
             *_notes_of_stopping(frame),
             *notes_of_methods(methods_drawn(offer), task),
+            *_notes_of_metrics(workload, frame),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -200,6 +202,12 @@ def _present(cell: Mapping[str, str]) -> dict[str, str]:
 def sampling_drawn(offer: Offer) -> list[str]:
     """The parameters of a space that only change how a trained network is sampled."""
     return [key for key in offer.distributions() if key in SAMPLE_KEYS]
+
+
+def _notes_of_metrics(workload: Workload, frame: Frame) -> list[str]:
+    left_out = [name for name in workload.metrics if name not in frame.metrics]
+    text = "these data have no boxes or masks, which it needs"
+    return [f"metric {name} is left out: {text}" for name in left_out]
 
 
 def _notes_of_sampling(configs: Sequence[TrialConfig], frame: Frame, offer: Offer) -> list[str]:
@@ -314,7 +322,7 @@ def reopen(plan: Plan, cache: Path) -> tuple[Workload, Frame]:
         scale=scale,
         data=dataclasses.replace(plan.frame.data, cache=str(cache)),
         task=plan.frame.task,
-        metrics=workload.metrics,
+        metrics=offered_metrics(workload.metrics, have_masks=bool(plan.data.get("masks"))),
         device=plan.frame.device,
         precision=plan.frame.precision,
         threads=plan.frame.threads,
