@@ -105,6 +105,13 @@ class Task(ABC):
         """A few predictions to look at, uint8 N C *spatial."""
         return None
 
+    @property
+    def shows_real(self) -> bool:
+        """Whether its predictions show pictures of somebody: estimates of a real case, or made of
+        one, are no more to leave the disk than the case itself (contract 12)."""
+        estimates = "targets" in self.gives or self.config.task.inputs.condition_channels > 0
+        return estimates and not self.config.data.simulated
+
     def save_reference(self, path: Path) -> None:
         """Pictures of the `report` part, to be seen beside a trial's own; none by default."""
         return
