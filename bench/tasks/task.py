@@ -152,8 +152,8 @@ class Task(ABC):
             metric.prepare(self.real, counts)
 
     def protocol(self) -> dict[str, Any]:
-        """What must match before two scores are ranked together (contract 7). A user's own metric
-        is named by its file; whoever compares takes that by its content."""
+        """What must match before two scores are ranked together (contract 7). Users' files stand
+        in it by their places; whoever records it puts their content there."""
         metric = self.measure.metrics[0]
         part = {"metric_part": metric} if is_outside(metric) else {}
         return {
