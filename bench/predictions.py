@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -99,6 +99,16 @@ class Predictor(Protocol):
     def predict_some(self, cases: Cases, places: range) -> Predictions:
         """Answers to the cases at these places: a worker's share. `Predictions.joined` of the
         shares equals `predict`."""
+        ...
+
+
+@runtime_checkable
+class ShowsItsWay(Protocol):
+    """A Predictor that comes to its answers step by step, and can show some of the steps."""
+
+    def way(self, cases: Cases, places: range, moments: int) -> list[Predictions]:
+        """The same cases at so many moments or fewer, from noise to the answers of
+        `predict_some`, each as Cases.keep makes it."""
         ...
 
 

@@ -27,9 +27,9 @@ from bench.methods.method import Method
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch, sec_per_image_alone
 from bench.nonfinite import NonFiniteError
-from bench.pictures import save_grid
 from bench.predictions import Predictor
 from bench.tasks import build_task
+from bench.tasks.album import Album
 from bench.tasks.task import Evaluation, Task
 from bench.train import checkpoint
 from bench.train.early_stopping import EarlyStopping
@@ -127,7 +127,8 @@ class _Trial:
         self.clock = Stopwatch()  # of the device once it runs, where errors have a row
         self.notes: list[str] = []  # what is to be known of this run
         self.metrics: dict[str, float] = {}  # measured since the last report
-        self.artifacts: list[dict[str, Any]] = []
+        self.album: Album | None = None
+        self.predictor: Predictor
         self.done_rungs = 0
         self.rung_reports: list[dict[str, Any]] = []
         self.training: Training | None = None
@@ -147,6 +148,7 @@ class _Trial:
             torch.set_num_threads(config.train.threads)
             # not on the clock: the first trial of a process imports libraries here
             self.method, self.task = build_method(config), build_task(config)
+            self.album = Album(self.folder, self.task)
             self.early = EarlyStopping(score=self.task.score, patience=config.train.patience)
             if self.method.trains:
                 self.training = Training(
@@ -209,6 +211,7 @@ class _Trial:
     def _finish(self) -> Report:
         """The one look at `report`, then the end."""
         evaluation = self._evaluate("report", early=False)
+        self._draw(evaluation, "report")
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         chosen = self.config.own_sample
         if chosen is not None:
@@ -218,19 +221,11 @@ class _Trial:
             except NonFiniteError as error:  # the verdict does not rest on it
                 self.notes.append(f"its own sampling could not be measured: {error}")
         self.metrics |= {**self._throughput(), **self._alone()}
-        self.world.share(lambda: self._keep(evaluation))
+        self.world.share(self._keep)
         return self.end("completed", "")
 
-    def _keep(self, evaluation: Evaluation) -> None:
-        """What a finished trial leaves."""
-        if evaluation.pictures is not None:
-            with whole(self.folder / "samples.png") as path:
-                save_grid(evaluation.pictures, path)
-            self._leave("samples.png", real=self.task.shows_private)
-        for file in evaluation.files:
-            with whole(self.folder / file.name) as path:
-                path.write_bytes(file.content)
-            self._leave(file.name, real=file.real)
+    def _keep(self) -> None:
+        """What a finished trial leaves beside its pictures."""
         training, weights = self.training, self.weights
         if training is None or weights is None:
             return
@@ -240,9 +235,6 @@ class _Trial:
         judged = weights.state(self.config.sample)
         checkpoint.write(self.folder / "weights.safetensors", judged, {"nimg": training.nimg})
 
-    def _leave(self, name: str, *, real: bool) -> None:
-        self.artifacts.append({"name": name, "path": name, "real": real})
-
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the
         last one and says the same again; whoever hears it deletes them."""
@@ -250,9 +242,7 @@ class _Trial:
             self.metrics |= self._stability(self.training)
         if self.world.rank == 0:
             checkpoint.retain(self.folder)
-        return dataclasses.replace(
-            self._report("end"), outcome=outcome, cause=cause, artifacts=self.artifacts
-        )
+        return dataclasses.replace(self._report("end"), outcome=outcome, cause=cause)
 
     def _report(self, phase: str, value: float | None = None) -> Report:
         return Report(
@@ -263,6 +253,7 @@ class _Trial:
             rung=self.done_rungs - 1 if phase == "rung" else None,
             value=value,
             notes=self._all_notes(),
+            artifacts=self.album.taken() if self.album else [],
         )
 
     def _all_notes(self) -> list[str]:
@@ -277,21 +268,30 @@ class _Trial:
         return {k: float(v) for k, v in taken.items() if np.isfinite(v)}
 
     def _next_look(self, nimg: int) -> int:
-        """Where early stopping looks next, beside the rungs; without it, at the end."""
+        """Where the next look is, beside the rungs; without any, at the end."""
         every = self.config.train.look_nimg
-        if not self.early.patience or not every:
+        if not every:
             return self.config.train.budget_nimg
         every = max(every, self.config.train.batch_size)
         return (nimg // every + 1) * every
 
     def _look(self, weights: JudgedWeights, evaluation: Evaluation) -> None:
-        """Early stopping sees an evaluation on `select`; the best one's weights are set aside."""
-        if not self.early.patience:
-            return
-        score, value = self.task.score, evaluation.value
-        self.metrics[f"look/{score.key}"] = value
-        if self.early.take(weights.training.nimg, value, evaluation.metrics.get(score.se_key)):
+        """An evaluation on `select` before the end: its pictures are kept, early stopping sees it,
+        and sets the weights of the best aside."""
+        nimg, score, value = weights.training.nimg, self.task.score, evaluation.value
+        self._draw(evaluation, "select", nimg)
+        if self.early.patience or self.config.train.look_nimg:
+            self.metrics[f"look/{score.key}"] = value
+        error = evaluation.metrics.get(score.se_key)
+        if self.early.patience and self.early.take(nimg, value, error):
             weights.set_aside()
+
+    def _draw(self, evaluation: Evaluation, part: str, nimg: int | None = None) -> None:
+        """The pictures of what was just evaluated."""
+        album = self.album
+        assert album is not None
+        with self.clock.phase("measure"):
+            self.world.share(lambda: album.draw(evaluation, self.predictor, part, nimg))
 
     def _next_report(self, nimg: int) -> int:
         every = max(self.config.train.report_nimg, self.config.train.batch_size)
@@ -304,9 +304,9 @@ class _Trial:
         the last rung, where a long average still holds the initialisation."""
         sample = sample or self.config.sample
         with self.world.together():
-            predictor = self._predictor(sample, early=early)
+            self.predictor = self._predictor(sample, early=early)
         return self.world.lead(
-            predictor,
+            self.predictor,
             self.task.cases,
             lambda shared: self.task.evaluate(shared, part, self.clock),
         )

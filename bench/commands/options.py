@@ -86,7 +86,11 @@ def choice_options(command: Command) -> Command:
 def wished(options: dict[str, Any]) -> dict[str, Any]:
     """Options of a command as fields of a Wish."""
     settings = options.pop("settings", ())
-    for option, setting in (("extractor", "extractor"), ("early_stop", "patience")):
+    for option, setting in (
+        ("extractor", "extractor"),
+        ("early_stop", "patience"),
+        ("looks", "looks"),
+    ):
         value = options.pop(option, None)
         if value is not None:
             settings = (*settings, f"{setting}={value}")

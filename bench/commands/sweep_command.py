@@ -59,7 +59,13 @@ from bench.commands.running_trials import (
     "--early-stop",
     type=click.IntRange(min=1),
     metavar="N",
-    help="End training after N looks at select without improvement; --set looks=10 a budget.",
+    help="End training after N looks without improvement.  [looks: 10]",
+)
+@click.option(
+    "--looks",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Looks at score and pictures over the budget, beside the rungs.",
 )
 @click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
 @click.option(

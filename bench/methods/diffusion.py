@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -105,7 +106,7 @@ class Sampling:
         self.nets = tuple(nets)
         self.device = torch.device(config.train.device)
         each = [Denoiser(net, precond) for net in self.nets]
-        self.denoiser = each[0] if len(each) == 1 else Ensemble(each)
+        self.denoiser: Callable[..., Tensor] = each[0] if len(each) == 1 else Ensemble(each)
         self.denoise: Denoise | None = self._denoise
         self.data_range = config.task.data_range  # of the answers
 
@@ -165,6 +166,39 @@ class Sampling:
         """The answers, of what the sampler arrived at."""
         return states
 
+    def way(self, cases: Cases, places: range, moments: int) -> list[Predictions]:
+        """States on the way, every one scaled to the spread of the data, so that its noise is seen
+        beside what is there already; the answers last."""
+        whole_sample = self.sample
+        each = max(whole_sample.batch_size // cases.samples, 1)  # cases that are one batch
+        self.sample = replace(whole_sample, batch_size=each * cases.samples)
+        try:
+            batches = [places[k : k + each] for k in range(0, len(places), each)]
+            ways = [self._way(cases, batch, moments) for batch in batches]
+        finally:
+            self.sample = whole_sample
+        return [Predictions.joined(at_once) for at_once in zip(*ways, strict=True)]
+
+    def _way(self, cases: Cases, places: range, moments: int) -> list[Predictions]:
+        """The way of one batch."""
+        watched = _Watched(self.denoiser)
+        whole, self.denoiser = self.denoiser, watched
+        try:
+            answers = self.predict_some(cases, places)
+        finally:
+            self.denoiser = whole
+        states = list(watched.states.items())
+        shown = np.unique(np.linspace(0, len(states) - 1, max(moments - 1, 1)).round().astype(int))
+        spread = self.config.task.sigma_data
+        on_the_way = [
+            replace(
+                answers,
+                values=cases.keep(self.finished(x * (spread / np.hypot(sigma, spread)))),
+            )
+            for sigma, x in (states[k] for k in shown)
+        ]
+        return [*on_the_way, answers]
+
     def _noise(
         self, purpose: str, numbers: Sequence[int], shape: tuple[int, ...]
     ) -> Callable[[int], Tensor]:
@@ -173,6 +207,19 @@ class Sampling:
     def _normal(self, purpose: str, numbers: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         noise = torch.from_numpy(normal(self.seed, purpose, numbers, shape))
         return noise.double().to(self.device)
+
+
+class _Watched:
+    """A denoiser that remembers what it was asked first at each noise level."""
+
+    def __init__(self, denoiser: Callable[..., Tensor]) -> None:
+        self.denoiser = denoiser
+        self.evaluations: int = getattr(denoiser, "evaluations", 1)
+        self.states: dict[float, Tensor] = {}
+
+    def __call__(self, x: Tensor, sigma: Any, cond: Condition | None = None) -> Tensor:
+        self.states.setdefault(float(sigma), x.detach().cpu())
+        return self.denoiser(x, sigma, cond)
 
 
 def _preconditioning(config: TrialConfig) -> Preconditioning:

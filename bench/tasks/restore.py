@@ -146,10 +146,6 @@ class RestoreTask(Task):
     def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
         return _as_pictures(self._averaged(predictions).values[:SHOWN])
 
-    @property
-    def shows_private(self) -> bool:
-        return not self.real.data.simulated
-
     def files(self, predictions: Predictions) -> tuple[ResultFile, ...]:
         """The table by picture, the best, median and worst of them, the radial spectrum."""
         data, rows = self.real.data, self.rows("report")
@@ -158,7 +154,7 @@ class RestoreTask(Task):
             noisy=self.noisy("report"),
             answers=self._averaged(predictions).values,
             clean=self.targets("report"),
-            real=self.shows_private,
+            real=self.shows_real,
         )
 
     def save_reference(self, path: Path) -> None:

@@ -121,10 +121,11 @@ class Task(ABC):
         return None
 
     @property
-    def shows_private(self) -> bool:
-        """Whether a prediction shows what is private: a restored picture of a patient is one of
-        that patient. What is drawn anew is nobody's (contract 12)."""
-        return False
+    def shows_real(self) -> bool:
+        """Whether its predictions show pictures of somebody: estimates of a real case, or made of
+        one, are no more to leave the disk than the case itself (contract 12)."""
+        estimates = "targets" in self.gives or self.config.task.inputs.condition_channels > 0
+        return estimates and not self.config.data.simulated
 
     def files(self, predictions: Predictions) -> tuple[ResultFile, ...]:
         """What a finished trial leaves of its predictions on `report`: tables, pictures."""

@@ -279,7 +279,7 @@ def test_a_backbone_of_a_users_file_passes_its_suite_first(
 def test_early_stopping_is_the_same_for_all_and_said(
     bench: Bench, with_data: Path, no_store: None
 ) -> None:
-    said = bench("sweep", "echo", *SMOKE, "--early-stop", "2", "--set", "looks=6", "--dry-run")
+    said = bench("sweep", "echo", *SMOKE, "--early-stop", "2", "--looks", "6", "--dry-run")
     assert (said.code, said.err) == (0, "")
     text = " ".join(said.out.split())
     assert "early stopping: training ends once 2 looks in a row" in text
@@ -287,7 +287,7 @@ def test_early_stopping_is_the_same_for_all_and_said(
     assert "early stopping" not in bench("sweep", "echo", *SMOKE, "--dry-run").out
     refused(bench("sweep", "echo", *SMOKE, "--early-stop", "0"), with_data, "--early-stop", "x>=1")
     wrong = bench("sweep", "echo", *SMOKE, "--early-stop", "1", "--set", "looks=many")
-    refused(wrong, with_data, "looks must be a whole number of at least 1, got 'many'")
+    refused(wrong, with_data, "looks must be a whole number of at least 0, got 'many'")
 
 
 BATCH_NORM = Path(__file__).parents[1] / "fakes" / "batch_norm_net.py"

@@ -115,13 +115,18 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
     assert names(folder) == [
         "checkpoint-000000000768.safetensors",
         "checkpoint-000000001536.safetensors",
+        *(f"denoising-{n:012d}.png" for n in (384, 768)),
+        "denoising.png",
+        *(f"samples-{n:012d}.png" for n in (384, 768)),
         "samples.png",
         "snapshot-000000000768.safetensors",
         "snapshot-000000001536.safetensors",
         "stability_log.npz",
         "weights.safetensors",
     ]
-    assert said[-1].artifacts == [{"name": "samples.png", "path": "samples.png", "real": False}]
+    assert said[-1].artifacts == [
+        {"name": name, "path": name, "real": False} for name in ("samples.png", "denoising.png")
+    ]
     with Image.open(folder / "samples.png") as picture:
         assert len(np.unique(np.asarray(picture))) > 3  # more than black, white and the frame
     with np.load(folder / "stability_log.npz") as log:
@@ -192,7 +197,11 @@ def test_never_more_checkpoints_than_stated(
 def test_stopping_closes_the_trial_and_keeps_its_checkpoint(cache: Path, tmp_path: Path) -> None:
     last = run_trial(tiny(cache), tmp_path, lambda report: report.rung == 0)
     assert (last.phase, last.nimg, last.outcome) == ("rung", 16, None)
-    assert names(tmp_path) == ["checkpoint-000000000016.safetensors"]
+    assert names(tmp_path) == [
+        "checkpoint-000000000016.safetensors",
+        "denoising-000000000016.png",
+        "samples-000000000016.png",
+    ]
 
 
 def test_report_is_looked_at_once_with_pictures_of_its_own(

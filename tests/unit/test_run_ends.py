@@ -31,6 +31,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cache(tmp_path_factory.mktemp("fake") / "cache")
 
 
+PICTURES = ("denoising-000000000016.png", "samples-000000000016.png")  # of the first rung
+
+
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.glob("[!.]*"))
 
@@ -45,7 +48,7 @@ def test_diverged(cache: Path, tmp_path: Path) -> None:
     assert (end.phase, end.outcome, end.nimg) == ("end", "diverged", 24)
     assert end.cause == "loss is not finite at nimg 24"
     assert end.metrics["stability/nonfinite_share"] == 0.25  # one of four steps
-    assert names(tmp_path) == [FIRST]
+    assert names(tmp_path) == [FIRST, *PICTURES]
     assert sum(r.phase == "rung" for r in said) == 1
 
 
@@ -65,7 +68,7 @@ def test_failed_says_why_and_keeps_the_trace(cache: Path, tmp_path: Path) -> Non
     trace = (tmp_path / "error.log").read_text()
     assert "Traceback" in trace
     assert "regression.py" in trace
-    assert names(tmp_path) == [FIRST, "error.log"]
+    assert names(tmp_path) == [FIRST, PICTURES[0], "error.log", PICTURES[1]]
 
 
 def test_users_mistakes_fail_in_their_own_words(cache: Path, tmp_path: Path) -> None:

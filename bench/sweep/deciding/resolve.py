@@ -351,13 +351,13 @@ def _looks(
 ) -> tuple[dict[str, Any], int]:
     """The settings of training without `looks`, and the images between two of them; only a method
     that trains stops early."""
-    looks = given.get("looks", LOOKS)
-    if not isinstance(looks, int) or isinstance(looks, bool) or looks < 1:
-        raise BenchError(f"looks must be a whole number of at least 1, got {looks!r}")
+    looks = given.get("looks", LOOKS if given.get("patience") else 0)
+    if not isinstance(looks, int) or isinstance(looks, bool) or looks < 0:
+        raise BenchError(f"looks must be a whole number of at least 0, got {looks!r}")
     rest = {k: v for k, v in given.items() if k != "looks"}
     if not load_method(method.kind).trains:
         rest.pop("patience", None)
-    return rest, max(budget_nimg // looks // batch, 1) * batch if rest.get("patience") else 0
+    return rest, max(budget_nimg // looks // batch, 1) * batch if looks else 0
 
 
 def _rungs(frame: Frame, task: TaskConfig, method: MethodConfig, batch: int) -> list[int]:

@@ -224,10 +224,10 @@ def _stages(config: TrialConfig, timings: Timings, plan: Plan) -> tuple[float, .
 
 
 def _looks(train: TrainConfig, last: int, here: int) -> int:
-    """Evaluations between two rungs, of a trial that may stop early; that it does is not
-    foreseen."""
+    """Evaluations between two rungs, where looks are asked for. That a trial stops early
+    is not foreseen."""
     every = train.look_nimg
-    return (here - 1) // every - last // every if train.patience and every else 0
+    return (here - 1) // every - last // every if every else 0
 
 
 def _crowding(plan: Plan, train: TrainConfig) -> float:

@@ -182,7 +182,8 @@ class History:
         trial.metrics |= report.metrics
         trial.seconds = report.seconds
         trial.notes = report.notes
-        trial.artifacts = report.artifacts
+        known = {artifact["path"] for artifact in trial.artifacts}  # a rung may be said again
+        trial.artifacts += [a for a in report.artifacts if a["path"] not in known]
         if report.phase == "rung":
             if report.rung is None or report.value is None:
                 raise BenchError("a report of a rung without its place or its value")

@@ -146,7 +146,12 @@ def test_two_workers_stop_where_one_does(cache: Path, tmp_path: Path) -> None:
     assert other == []
 
 
-def test_without_patience_nothing_is_looked_at(cache: Path, tmp_path: Path) -> None:
-    said = list(steps(stopping(cache, **{"train.patience": 0}), tmp_path))
-    assert said[-1].nimg == 128
-    assert not any(key.startswith("look/") for report in said for key in report.metrics)
+def test_without_patience_it_only_looks(cache: Path, tmp_path: Path) -> None:
+    never = {"train.patience": 0}
+    said = list(steps(stopping(cache, **never), tmp_path / "looks"))
+    looks = [r.nimg for r in said if any(key.startswith("look/") for key in r.metrics)]
+    assert looks == list(range(8, 128, 8))  # as asked for, and nothing rests on them
+    without = list(steps(stopping(cache, **never, **{"train.look_nimg": 0}), tmp_path / "none"))
+    assert without[-1].nimg == said[-1].nimg == 128
+    assert not any(key.startswith("look/") for report in without for key in report.metrics)
+    assert without[-1].metrics["eval/fd_randconv"] == said[-1].metrics["eval/fd_randconv"]
