@@ -33,8 +33,8 @@ class Album:
     def draw(
         self, evaluation: Evaluation, predictor: Predictor, part: str, nimg: int | None = None
     ) -> None:
-        """The files of an evaluation, samples.png and denoising.png; with the images seen in their names, where training goes
-        on after them."""
+        """The files of an evaluation, samples.png and denoising.png; these with the images seen in
+        their names, where training goes on after them."""
         for file in evaluation.files:
             with whole(self.folder / file.name) as path:
                 path.write_bytes(file.content)
