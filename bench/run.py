@@ -24,6 +24,7 @@ from bench.errors import BenchError
 from bench.files import disk_full, whole
 from bench.methods import build_method
 from bench.methods.method import Method
+from bench.metrics.energy import counter_of
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch, sec_per_image_alone
 from bench.nonfinite import NonFiniteError
@@ -143,7 +144,9 @@ class _Trial:
         config, world = self.config, self.world
         with world.together():
             _need_device(config.train.device)
-            self.clock = Stopwatch(config.train.device)
+            # one worker's device is not the energy of several
+            joules = counter_of(config.train.device) if world.size == 1 else None
+            self.clock = Stopwatch(config.train.device, joules=joules)
             self.memory = MemoryGauge(config.train.device)
             torch.set_num_threads(config.train.threads)
             # not on the clock: the first trial of a process imports libraries here

@@ -1,7 +1,8 @@
 """How far early rungs agree with the final order: Spearman's rank correlation, with its n.
 
-Taken over completed trials only. Pruning has removed the trials that looked worst, which narrows
-the range and tends to understate the agreement.
+Taken over completed trials only, and only those that train: an estimator's rungs are its end.
+Pruning has removed the trials that looked worst, which narrows the range and tends to understate
+the agreement.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def agreements(rows: Sequence[Row]) -> tuple[Agreement, ...]:
     """One for each rung below the full budget, by fraction, over completed rows."""
     pairs: dict[float, list[tuple[float, float]]] = {}
     for row in rows:
-        if row.outcome != "completed" or row.score is None:
+        if row.outcome != "completed" or row.score is None or not row.trained:
             continue
         for rung in row.rungs:
             fraction = float(rung["fraction"])

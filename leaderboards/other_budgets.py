@@ -53,6 +53,8 @@ def kind_held_equal(ranking: Ranking) -> str:
 
 def others(ranking: Ranking) -> list[Other]:
     """One for each other kind in which at least two entries can be compared."""
+    if ranking.ranked and not ranking.ranked[0].entry.first.trained:
+        return []  # a leader that spends nothing leads at any budget
     kinds = [kind for kind in NAMES if kind != kind_held_equal(ranking)]
     return [other for kind in kinds if (other := at_equal(ranking, kind)) is not None]
 
@@ -108,6 +110,8 @@ def _sd(ranking: Ranking, ranked: Ranked) -> float:
 
 def _curve(ranked: Ranked, kind: str) -> Curve:
     """The way through the rungs, the mean over the scored seeds."""
+    if not ranked.entry.first.trained:  # it spends none of any kind
+        return []
     whole = max(len(row.rungs) for row in ranked.entry.scored)
     seeds: list[Curve] = []
     for row in ranked.entry.scored:

@@ -111,6 +111,12 @@ class Row:
             raise ValueError(f"{where}: seed_spread needs {names} >= 0, got {self.seed_spread}")
 
     @property
+    def trained(self) -> bool:
+        """Whether there was anything to train: an estimator without parameters gives the same
+        whatever the seed and the rung."""
+        return self.values.get("size/params_m") != 0
+
+    @property
     def score_measure(self) -> Measure:
         """What the score is: its name, which way is better, how two are compared, its unit."""
         return Measure.of_score(self.protocol)

@@ -6,14 +6,14 @@ entries are pooled (weights: degrees of freedom) together with the workload's me
 entry whose own replicates vary clearly more than the pool (F test at 1 %) keeps its own. The
 sampling error, known for each row, is taken out, so that the two spreads can be shown apart and
 added again. Where neither replicates nor a workload's measure are there, the spread is assumed to
-be a multiple of the sampling error, never to be zero.
+be a multiple of the sampling error, never to be zero. What trains nothing has none, and lends none.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import fdtrc
@@ -95,6 +95,8 @@ def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
     relative = not rows or rows[0].score_measure.scale == "ratio"
     measured = [row for row in rows if row.seed_sd is not None]
     widest = max(measured, key=lambda row: row.seed_sd or 0.0, default=None)
+    still = {entry.entry_id: (0.0, math.inf) for entry in entries if not entry.first.trained}
+    entries = [entry for entry in entries if entry.entry_id not in still]
     replicated = [entry for entry in entries if len(entry.scores) >= 2]
 
     df = math.fsum(len(entry.scores) - 1 for entry in replicated)
@@ -108,7 +110,7 @@ def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
     seeds = f"{len(replicated)} replicated {'entry' if len(replicated) == 1 else 'entries'}"
 
     if widest is None and not replicated:
-        return _assumed(entries, relative)
+        return replace(_assumed(entries, relative), outliers=still)
     if widest is None:
         source = f"{seeds} here"
     else:
@@ -133,5 +135,5 @@ def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
         df=df,
         source=source,
         relative=relative,
-        outliers=outliers,
+        outliers={**outliers, **still},
     )

@@ -14,13 +14,14 @@ from typing import Literal, get_args
 
 import torch
 
+from bench.metrics.energy import Counter
 from bench.predictions import Cases, Predictor
 from leaderboards.measures import Measure
 
 ALONE_TIMES = 3  # timings of one case by itself
 Phase = Literal["train", "sample", "measure", "save"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
-GB = 1e9
+GB, J_PER_WH = 1e9, 3600.0
 MEASURES = (
     Measure(
         key="throughput/train_img_per_sec",
@@ -39,6 +40,15 @@ MEASURES = (
         meaning="predicting one case by itself, after warm-up; the median of 3",
     ),
     Measure(key="throughput/peak_mem_gb", title="peak GB", direction="lower", digits=2, drop=14),
+    Measure(
+        key="throughput/energy_wh",
+        title="energy Wh",
+        direction="lower",
+        drop=7,
+        meaning="counted by the device over training, sampling and measuring, with whatever else "
+        "ran on it",
+    ),
+    Measure(key="throughput/train_j_per_img", title="train J/img", direction="lower", drop=12),
 )
 
 
@@ -55,6 +65,8 @@ class Throughput:
     train_img_per_sec: float | None
     sample_img_per_sec: float | None
     sample_sec_per_img: float | None
+    energy_wh: float | None = None  # of all phases, where the device counts it
+    train_j_per_img: float | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -70,7 +82,8 @@ class Stopwatch:
             ...; add(batch_size)
 
     On CUDA the device is waited for at both ends of a phase, so queued work counts where it was
-    queued. `state()` goes into a checkpoint; `restore` takes it back, and seconds go on adding.
+    queued. Where the device counts energy (`joules`), a phase has it beside its seconds. `state()`
+    goes into a checkpoint; `restore` takes it back, and seconds go on adding.
     A phase left by an exception still counts its seconds.
     """
 
@@ -79,12 +92,15 @@ class Stopwatch:
         device: str | torch.device = "cpu",
         *,
         clock: Callable[[], float] = time.perf_counter,
+        joules: Counter | None = None,
     ) -> None:
         self._device = torch.device(device)
         self._clock = clock
         self._sec: dict[str, float] = dict.fromkeys(PHASES, 0.0)
         self._images: dict[str, int] = dict.fromkeys(PHASES, 0)
         self._running: str | None = None
+        self._joules = joules
+        self._energy: dict[str, float] = dict.fromkeys(PHASES, 0.0)
 
     @contextmanager
     def phase(self, name: Phase) -> Iterator[Callable[[int], None]]:
@@ -98,18 +114,20 @@ class Stopwatch:
             self._images[name] += images
 
         self._wait()
-        start = self._clock()
+        start, before = self._clock(), self._counted()
         self._running = name
         try:
             yield add
             self._wait()
         finally:
             self._sec[name] += self._clock() - start
+            self._energy[name] += self._counted() - before
             self._running = None
 
     def read(self) -> Throughput:
         """What has been timed so far."""
         train, sample = self._images["train"], self._images["sample"]
+        counted = self._joules is not None
         return Throughput(
             train_sec=self._sec["train"],
             sample_sec=self._sec["sample"],
@@ -120,16 +138,23 @@ class Stopwatch:
             train_img_per_sec=_ratio(train, self._sec["train"]),
             sample_img_per_sec=_ratio(sample, self._sec["sample"]),
             sample_sec_per_img=_ratio(self._sec["sample"], sample),
+            energy_wh=sum(self._energy.values()) / J_PER_WH if counted else None,
+            train_j_per_img=_ratio(self._energy["train"], train) if counted else None,
         )
 
     def state(self) -> dict[str, dict[str, float]]:
-        """JSON-able seconds and images so far."""
-        return {"sec": dict(self._sec), "images": {k: float(v) for k, v in self._images.items()}}
+        """JSON-able seconds, images and joules so far."""
+        images = {k: float(v) for k, v in self._images.items()}
+        return {"sec": dict(self._sec), "images": images, "joules": dict(self._energy)}
 
     def restore(self, state: dict[str, dict[str, float]]) -> None:
         """Go on from what `state` returned."""
         self._sec = {name: float(state["sec"][name]) for name in PHASES}
         self._images = {name: int(state["images"][name]) for name in PHASES}
+        self._energy = {name: float(state.get("joules", {}).get(name, 0.0)) for name in PHASES}
+
+    def _counted(self) -> float:
+        return 0.0 if self._joules is None else self._joules()
 
     def _wait(self) -> None:
         if self._device.type == "cuda":

@@ -17,7 +17,7 @@ from bench.data.cache import CachedImages
 from bench.doors import Family, is_outside
 from bench.errors import BenchError
 from bench.methods import load_method
-from bench.metrics import stability, throughput
+from bench.metrics import energy, stability, throughput
 from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
@@ -161,6 +161,7 @@ def make_plan(
             *_notes_of_stopping(frame),
             *notes_of_methods(methods_drawn(offer), task),
             *_notes_of_metrics(workload, frame),
+            *([] if energy.counter_of(machine.device) else [energy.ABSENT]),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,

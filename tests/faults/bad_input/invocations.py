@@ -184,6 +184,7 @@ class Drawing:
         options = {
             "--trials": NUMBERS,
             "--seed": NUMBERS,
+            "--task": ("generate", "restore", *TEXTS),
             "--budget": NUMBERS,
             "--equal": ("flops", "nimg", "gpu-seconds", "nope"),
             "--concurrency": NUMBERS,
@@ -200,6 +201,8 @@ class Drawing:
                 "--cpu-hours": NUMBERS,
                 "--search": ("tpe", "random", "tpo"),
                 "--workers-per-trial": NUMBERS,
+                "--early-stop": NUMBERS,
+                "--looks": NUMBERS,
                 "--name": (*TEXTS, "echo-1"),
                 "--storage": (*URLS, str(self.scratch / "storage"), "/dev/null/x"),
                 "--pack": (),

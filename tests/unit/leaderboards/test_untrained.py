@@ -1,0 +1,65 @@
+"""An estimator without parameters beside networks: it has no training spread, and lends none."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from leaderboards.agreement import agreements
+from leaderboards.entries import gather
+from leaderboards.other_budgets import others
+from leaderboards.rank import rank
+from leaderboards.rows import Row
+from leaderboards.spread import seed_spread
+from tests.unit.leaderboards.synthetic import row
+
+
+def rungs(*values: float, first: int) -> list[dict[str, Any]]:
+    shares = (0.25, 0.5, 1.0)
+    return [
+        {"fraction": share, "nimg": first * 2**k, "value": value, "train_sec": 0.0 + k}
+        for k, (share, value) in enumerate(zip(shares, values, strict=True))
+    ]
+
+
+def still(trial: int, score: float, entry: str = "still", **more: Any) -> Row:
+    """Of an estimator: the same at every rung."""
+    size = {"size/params_m": 0.0, "size/gflops_per_img": 0.0}
+    at = rungs(score, score, score, first=1)
+    return row(trial, score, entry_id=entry, values=size, rungs=at, **more)
+
+
+def trained(trial: int, score: float, early: float, entry: str = "") -> Row:
+    size = {"size/params_m": 2.0, "size/gflops_per_img": 0.5}
+    at = rungs(early, (early + score) / 2, score, first=100)
+    return row(trial, score, entry_id=entry or f"e{trial}", values=size, rungs=at)
+
+
+def test_its_replicates_say_nothing_of_networks() -> None:
+    rows = [still(0, 20.0), still(1, 20.0), trained(2, 30.0, 50.0), trained(3, 40.0, 45.0)]
+    spread = seed_spread(gather(rows))
+    assert spread.kind == "assumed"  # not the 0 of two equal runs without a seed in them
+    assert spread.sd > 0
+    of = {entry.entry_id: spread.of(entry) for entry in gather(rows)}
+    assert of["still"] == (0.0, math.inf)
+    assert of["e2"] == of["e3"] == (spread.sd, spread.df)
+    replicated = [*rows, trained(4, 36.0, 45.0, "e3")]
+    measured = seed_spread(gather(replicated))
+    assert (measured.kind, measured.source) == ("measured", "1 replicated entry here")
+    assert measured.sd > 0
+
+
+def test_its_rungs_are_its_end() -> None:
+    """Trained trials that change their order whole: estimators in between would mend it."""
+    networks = [trained(k, 30.0 + k, 60.0 - 2 * k) for k in range(4)]
+    alone = agreements(networks)
+    assert [a.rho for a in alone] == [-1.0, -1.0]
+    assert agreements([*networks, *(still(k, 80.0 + k, f"s{k}") for k in range(9, 15))]) == alone
+
+
+def test_it_spends_nothing_of_any_kind() -> None:
+    networks = [trained(k, 30.0 + k, 60.0 - k) for k in range(4)]
+    behind, ahead = still(9, 90.0), still(9, 10.0)
+    assert [o.n for o in others(rank([*networks, behind]))] == [4, 4]
+    assert [o.of for o in others(rank([*networks, behind]))] == [5, 5]
+    assert others(rank([*networks, ahead])) == []  # it leads whatever is held equal
