@@ -1,7 +1,8 @@
 """The simulated bird set: photographs of birds in CUB-200-2011's layout.
 
 `species` draws what all birds of a kind share, `bird` one bird in its pose, `scenery` what is
-behind it, `photographs` takes the pictures and writes them and the tables. Nothing in it is a real photograph.
+behind it, `photographs` takes the pictures and writes them with the tables. Nothing in it is a real
+photograph.
 """
 
 from __future__ import annotations

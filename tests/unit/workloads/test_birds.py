@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from optuna.trial import FixedTrial
 
+from backbones.counting import training_flops
+from backbones.inputs import Inputs
+from bench import networks
 from bench.config import DataConfig
 from bench.data.parts import assign
 from bench.sweep.deciding.resolve import Frame, default_params, resolve
@@ -56,6 +60,7 @@ def test_the_papers_preset_is_the_seeds_table() -> None:
     assert default_params(paper, {"architecture": "small_unet", "preconditioning": "ddpm"})[
         "lr"
     ] == pytest.approx(3e-4)
+    assert paper.size("ddpm_unet").learning_rate("ddpm", 1.0) == pytest.approx(3e-4)
     assert paper.sample["sampler"] == "ddim"
     assert paper.sample["steps"] == 5
 
@@ -68,7 +73,7 @@ def test_every_cell_resolves_at_its_defaults_and_as_drawn(
     cell = {"architecture": architecture, "preconditioning": setup}
     usual = resolve(frame, default_params(frame.scale, cell), 0)
     trial = FixedTrial({**cell, **DRAWN})
-    space(trial, frame.scale.choices)
+    space(trial, replace(frame.scale.choices, preconditionings=PRECONDITIONINGS))
     drawn = resolve(frame, trial.params, 0)
     discrete = setup in ("ddpm", "ddpm_cosine")
     assert ("predict" in trial.params) is discrete
@@ -77,6 +82,15 @@ def test_every_cell_resolves_at_its_defaults_and_as_drawn(
         assert found == (wanted if discrete else None)
     assert usual.entry_id != drawn.entry_id
     assert usual.sample.sampler == "ddim"
+
+
+def test_the_papers_budget_is_200_epochs_of_the_seeds_network() -> None:
+    paper = WORKLOAD.scale("paper")
+    inputs = Inputs(spatial=(64, 64), channels=3, out_channels=3)
+    with torch.device("meta"):
+        net = networks.build("ddpm_unet", inputs, **paper.size("ddpm_unet").arguments())
+    epochs = paper.budget_tflop * 1e12 / training_flops(net) / 9_430
+    assert epochs == pytest.approx(200, rel=0.02)  # two digits are written
 
 
 def test_standardised_pictures_have_unit_deviation_in_every_scheme(frame: Frame) -> None:
