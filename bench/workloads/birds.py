@@ -169,6 +169,12 @@ WORKLOAD = Workload(
     task="generate",
     metrics=("fd", "denoise_error", "kd", "box", "clipping"),
     space="birds",
+    asks_of=(
+        "size/params_m",
+        "throughput/sample_img_per_sec",
+        "eval/sharp_inside",
+        "eval/sharp_outside",
+    ),
     simulation=_simulation,
     scales={s.name: s for s in (SMOKE, LAPTOP, GPU, PAPER)},
 )

@@ -100,7 +100,9 @@ class Workload:
     task: a name in the table of tasks, or "file.py:Class". metrics: names, the first is the
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
-    about; a space suggests them by name. space: a name, or "file.py:function".
+    about; a space suggests them by name. asks_of: keys of measures that the document's question is
+    about: their columns stay on a board where the screen is narrow. space: a name, or
+    "file.py:function".
     """
 
     name: str
@@ -113,6 +115,7 @@ class Workload:
     scales: Mapping[str, Scale]
     simulation: Callable[..., Simulation] | None = None
     cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
+    asks_of: tuple[str, ...] = ()
 
     def scale(self, name: str) -> Scale:
         """A preset by name.

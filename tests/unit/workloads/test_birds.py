@@ -16,8 +16,11 @@ from bench import networks
 from bench.config import DataConfig
 from bench.data.parts import assign
 from bench.sweep.deciding.resolve import Frame, default_params, resolve
+from bench.sweep.planning.plan_making import kept_on_screen, measures_of
 from bench.tasks.generate import GenerateTask
+from bench.tasks.task import build_metrics
 from bench.workloads.birds import ARCHITECTURES, PRECONDITIONINGS, WORKLOAD
+from leaderboards.measures import Measure
 from search_spaces.birds_space import space
 
 DRAWN = {
@@ -100,3 +103,19 @@ def test_standardised_pictures_have_unit_deviation_in_every_scheme(frame: Frame)
     config = resolve(replace(frame, task=task, fixed=fixed), params, 0)
     assert config.task.sigma_data == 1.0
     assert config.task.args["pixels"][1] == pytest.approx(frame.task.sigma_data)
+
+
+def test_the_seeds_question_stays_on_a_narrow_board(frame: Frame) -> None:
+    measures = measures_of(measured(frame), own=False)
+    keys = {measure.key for measure in measures}
+    assert set(WORKLOAD.asks_of) <= keys
+    kept = kept_on_screen(measures, WORKLOAD.asks_of)
+    assert {m.key for m in kept} == keys
+    assert all(m.drop <= 2 for m in kept if m.key in WORKLOAD.asks_of)
+    assert [m for m in kept if m.key not in WORKLOAD.asks_of] == [
+        m for m in measures if m.key not in WORKLOAD.asks_of
+    ]
+
+
+def measured(frame: Frame) -> list[Measure]:
+    return [measure for metric in build_metrics(frame.measure) for measure in metric.measures]
