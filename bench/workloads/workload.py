@@ -105,10 +105,11 @@ class Workload:
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
     about; a space suggests them by name. even_axes: those of cell_axes whose values are tuned with
-    equally many trials each, whichever leads (rivals of another kind). space: a name, or
-    "file.py:function". tasks: what else is asked of its data, each a workload of its own: a word
-    for --task -> that workload's name, or "file.py:NAME". fixed: parameters that all trials have,
-    as if the user had given them (`--set` changes them).
+    equally many trials each, whichever leads (rivals of another kind). asks_of: keys of measures
+    that the document's question is about: their columns stay on a board where the screen is
+    narrow. space: a name, or "file.py:function". tasks: what else is asked of its data, each a
+    workload of its own: a word for --task -> that workload's name, or "file.py:NAME". fixed:
+    parameters that all trials have, as if the user had given them (`--set` changes them).
     """
 
     name: str
@@ -124,6 +125,7 @@ class Workload:
     tasks: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     even_axes: tuple[str, ...] = ()
+    asks_of: tuple[str, ...] = ()
 
     def scale(self, name: str) -> Scale:
         """A preset by name.

@@ -1,7 +1,8 @@
 """The simulated bird set: photographs of birds in CUB-200-2011's layout.
 
 `species` draws what all birds of a kind share, `bird` one bird in its pose, `scenery` what is
-behind it, `writing` puts photographs and the tables on disk. Nothing in it is a real photograph.
+behind it, `photographs` takes the pictures and writes them with the tables. Nothing in it is a real
+photograph.
 """
 
 from __future__ import annotations
@@ -47,6 +48,6 @@ class SimulationSize:
 
     def write(self, root: Path) -> None:
         """Draws and encodes the whole set into the folder `root`."""
-        from bench.data.simulate_birds.writing import write_set
+        from bench.data.simulate_birds.photographs import write_set
 
         write_set(self, root)

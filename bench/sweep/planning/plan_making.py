@@ -35,6 +35,7 @@ from bench.workloads.workload import load as load_workload
 from leaderboards.measures import Measure
 from search_spaces import TABLE, Choices, Space
 
+ASKED = 2  # a drop that few columns are below
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 SPACES = Family(kind="search space", table=TABLE)
 
@@ -148,7 +149,9 @@ def make_plan(
         ),
         data=data.record(),
         score=task.score,
-        measures=measures_of(task.measures, own=bool(sampling_drawn(offer))),
+        measures=kept_on_screen(
+            measures_of(task.measures, own=bool(sampling_drawn(offer))), workload.asks_of
+        ),
         protocol=protocol,
         protocol_digest=digest(protocol),
         device={**dataclasses.asdict(machine), "text": machine.text},
@@ -191,6 +194,13 @@ def measures_of(evaluated: Sequence[Measure], *, own: bool) -> tuple[Measure, ..
         if own and m.direction != "none"
     ]
     return (*final, *chosen, *stability.MEASURES, *throughput.MEASURES, *TRIAL_MEASURES)
+
+
+def kept_on_screen(measures: Sequence[Measure], asked: Sequence[str]) -> tuple[Measure, ...]:
+    """The measures, those with these keys to be dropped from a narrow screen among the last."""
+    return tuple(
+        dataclasses.replace(m, drop=min(m.drop, ASKED)) if m.key in asked else m for m in measures
+    )
 
 
 def _present(cell: Mapping[str, str]) -> dict[str, str]:

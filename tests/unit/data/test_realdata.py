@@ -80,3 +80,20 @@ def test_chest_xrays_at_twelve_bits_equal_those_at_eight(tmp_path: Path) -> None
     assert (np.abs(deep.images / 16 - plain.images) > 1).mean() < 0.005
     # 4080 of 4095: the brightest byte, shifted, is a little below the range's end
     assert deep.sigma_data == pytest.approx(plain.sigma_data * 4080 / 4095, rel=0.01)
+
+
+def test_boxed_photos_are_cut_to_their_objects(tmp_path: Path) -> None:
+    """200 photographs with 217 annotated objects, 16 of them with several, none beyond its rim."""
+    cached = _open("boxed_photos", tmp_path)
+    assert cached.images.shape == (217, 3, 32, 32)
+    assert cached.label_names == ("raccoon",)
+    assert cached.masks is not None
+    assert cached.masks.any(axis=(1, 2, 3)).all()
+    # the box is in the middle of its cut, whatever the photograph
+    share = np.asarray(cached.masks).mean(axis=(0, 1))
+    assert share[12:20, 12:20].min() > 0.9
+    assert share[:2].mean() < 0.5
+    notes = "\n".join(cached.notes)
+    assert "16 pictures have several objects" in notes
+    assert "skipped" not in notes
+    assert "beyond their picture" not in notes

@@ -15,9 +15,9 @@ from bench.data.reading import Reading
 from bench.data.simulate_birds import SimulationSize
 from bench.data.simulate_birds.bird import draw_pose, feet, paint_bird
 from bench.data.simulate_birds.painting import Grid, cone, covered
+from bench.data.simulate_birds.photographs import bounding_box, photograph
 from bench.data.simulate_birds.scenery import paint_scenery
 from bench.data.simulate_birds.species import HABITS, draw_species, species_name
-from bench.data.simulate_birds.writing import bounding_box, photograph
 from bench.streams import stream
 
 SIZE = SimulationSize(species=6, photos=10, side=48)
