@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import DataConfig
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError
 from bench.files import sync_folder
 from bench.run import Report, run_trial
 from bench.studies import STUDIES
@@ -71,11 +71,10 @@ def check(asked: Asked) -> tuple[Workload, Study, Wish]:
         BenchError: an unknown workload, study or scale, or a study of another workload.
     """
     workload = load_workload(asked.workload)
-    names = [study.name for study in studies_of(workload)]
-    outside = asked.study not in STUDIES.table
-    if not outside and asked.study not in names:
-        raise unknown(f"study of {workload.name}", asked.study, names)
     study = load_study(asked.study)
+    if workload.name not in study.workloads:
+        of = ", ".join(sorted(study.workloads))
+        raise BenchError(f"study {study.name} is one of {of}, not of {workload.name}")
     if not 0 < asked.budget < float("inf"):
         raise BenchError(f"--budget must be positive and finite, got {asked.budget}")
     wish = Wish(
