@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from bench.config import Args, MeasureConfig, TaskConfig, TrialConfig, by_content
+from bench.config import Args, MeasureConfig, TaskConfig, TrialConfig
 from bench.data.cache import CachedImages
 from bench.doors import is_outside
 from bench.errors import BenchError, unknown
@@ -145,9 +145,10 @@ class Task(ABC):
             metric.prepare(self.real, counts)
 
     def protocol(self) -> dict[str, Any]:
-        """What must match before two scores are ranked together (contract 7)."""
+        """What must match before two scores are ranked together (contract 7). Users' files stand
+        in it by their places; whoever records it puts their content there."""
         metric = self.measure.metrics[0]
-        part = {"metric_part": by_content(metric)} if is_outside(metric) else {}
+        part = {"metric_part": metric} if is_outside(metric) else {}
         return {
             **part,
             "metric": self.score.key,

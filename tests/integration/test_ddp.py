@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -97,8 +98,12 @@ def free(folder: Path) -> float:
 
 def trainers() -> list[psutil.Process]:
     """The workers of trials on this machine that are children of our Ray."""
-    below = [p for p in psutil.Process().children(recursive=True) if p.status() != "zombie"]
-    return [p for p in below if p.name().startswith("ray::RayTrain")]
+    named = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            if process.status() != "zombie" and process.name().startswith("ray::RayTrain"):
+                named.append(process)
+    return named
 
 
 def test_two_workers_say_what_one_does(cache: Path, tmp_path: Path) -> None:

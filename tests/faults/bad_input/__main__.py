@@ -13,6 +13,7 @@ import faulthandler
 import random
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -92,7 +93,7 @@ def run_all(inputs: int, seed: int, folder: Path, first: int = 0) -> int:
             shutil.rmtree(template, ignore_errors=True)
             broken_homes.make(template)
         for number in range(first, first + inputs):
-            faulthandler.dump_traceback_later(verdict.LIMIT_SEC * 3, exit=True)
+            faulthandler.dump_traceback_later(verdict.LIMIT_SEC * 3, exit=True, file=sys.__stderr__)
             begun = time.perf_counter()
             made, wrong = run_one(number, seed, template, folder)
             seconds = time.perf_counter() - begun

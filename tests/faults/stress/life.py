@@ -46,9 +46,9 @@ def preload() -> None:
     from bench.sweep.cost.price import cost
     from bench.sweep.deciding.resolve import default_params, resolve
 
-    for architecture, size in SMOKE.sizes.items():
+    for architecture in SMOKE.choices.architectures:
         for setup in SMOKE.choices.preconditionings:
-            for width in size.widths:
+            for width in SMOKE.size(architecture).widths:
                 cell = {"architecture": architecture, "preconditioning": setup}
                 params = {**default_params(SMOKE, cell), "width": width}
                 config = resolve(fakes.frame(), params, 0)
@@ -68,7 +68,12 @@ def plan(seed: int, trials: int, concurrency: int) -> Plan:
         defaults=tuple(default_params(SMOKE, cell) for cell in CELLS),
         score=SCORE,
         measures=(dataclasses.replace(SCORE, key=f"eval/{SCORE.key}"),),
-        protocol={"metric": SCORE.key, "direction": SCORE.direction},
+        protocol={
+            "metric": SCORE.key,
+            "direction": SCORE.direction,
+            "scale": SCORE.scale,
+            "unit": SCORE.unit,
+        },
         protocol_digest="0" * 16,
         data={"name": "none", "digest": "0" * 16, "simulated": True},
         seed_spread=None,
