@@ -8,23 +8,24 @@ what a trial is: `data.cache` is left out of both. Each component is handed its 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from backbones.inputs import Inputs
-from bench.doors import is_outside
 from bench.errors import BenchError, unknown
+from bench.identity import LATE, identity
+from bench.identity import by_content as by_content
+from bench.identity import canonical as canonical
+from bench.identity import digest as digest
 
 T = TypeVar("T")
 Args = dict[str, Any]  # keyword arguments of a table's entry; checked by the entry itself
+SOLVER_SETTINGS = ("eta",)  # of SampleConfig, that only some samplers read
 MAX_SIGMA_REL = 0.28  # of a power-function average: gamma = 0, all weights alike, is 1/sqrt(12)
 
 
@@ -162,6 +163,7 @@ class SampleConfig:
     S_tmin: float = 0.0
     S_tmax: float = 1e9  # finite: JSON has no infinity
     S_noise: float = 1.0
+    eta: float = field(default=0.0, metadata=LATE)  # a sampler's own: noise in each step, 0..1
     guidance: str = "none"
     guidance_args: Args = field(default_factory=dict)
     ema: float = 0.1
@@ -175,6 +177,13 @@ class SampleConfig:
             raise unknown("grid", self.grid, ("edm", "own"))
         if self.process not in ("sigma", "own"):
             raise unknown("process", self.process, ("sigma", "own"))
+        _need(0 <= self.eta <= 1, f"sample.eta must be in 0..1, got {self.eta}")
+
+    @property
+    def solver_settings(self) -> dict[str, float]:
+        """Settings that only some samplers read, where they are not at their default."""
+        usual = {f.name: f.default for f in dataclasses.fields(self)}
+        return {k: getattr(self, k) for k in SOLVER_SETTINGS if getattr(self, k) != usual[k]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +237,7 @@ class TrialConfig:
         Raises:
             BenchError: a value is of the wrong type.
         """
-        body = self.from_dict(self.to_dict()).to_dict()
+        body = identity(self.from_dict(self.to_dict()))
         del body["seed"], body["data"]["cache"]
         return digest(by_content(body))
 
@@ -242,43 +251,6 @@ class TrialConfig:
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> TrialConfig:
         return from_dict(cls, body, "trial")
-
-
-def by_content(value: Any) -> Any:
-    """The same values, where each "file.py:attr" has the digest of the file in place of its folder.
-
-    Raises:
-        BenchError: such a file is not there.
-    """
-    if isinstance(value, Mapping):
-        return {key: by_content(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [by_content(v) for v in value]
-    if not (isinstance(value, str) and is_outside(value)):
-        return value
-    name, _, attr = value.partition(":")
-    path = Path(name)
-    if not path.is_file():
-        raise BenchError(f"file {path} does not exist; put it back where it was")
-    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return f"{path.name}:{attr}@{content}"
-
-
-def canonical(body: Any) -> str:
-    """JSON with sorted keys: the text a digest is taken of. Tuples read as lists.
-
-    Raises:
-        BenchError: a value that JSON does not have.
-    """
-    try:
-        return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BenchError(f"a configuration holds plain finite values only: {error}") from error
-
-
-def digest(body: Any) -> str:
-    """The first 16 hex digits of the SHA-256 of the canonical JSON."""
-    return hashlib.sha256(canonical(body).encode()).hexdigest()[:16]
 
 
 def from_dict(cls: type[T], body: Mapping[str, Any], where: str) -> T:

@@ -27,9 +27,10 @@ from bench.files import disk_full, whole
 from bench.methods import build_method
 from bench.methods.method import Method
 from bench.metrics.stability import loss_stability
-from bench.metrics.throughput import MemoryGauge, Stopwatch
+from bench.metrics.throughput import MemoryGauge, Stopwatch, sec_per_image_alone
 from bench.nonfinite import NonFiniteError
 from bench.pictures import save_grid
+from bench.predictions import Predictor
 from bench.tasks import build_task
 from bench.tasks.task import Evaluation, Task
 from bench.train import checkpoint
@@ -201,7 +202,7 @@ class _Trial:
                 self.metrics |= {f"own/{k}": v for k, v in beside.metrics.items()}
             except NonFiniteError as error:  # the verdict does not rest on it
                 self.notes.append(f"its own sampling could not be measured: {error}")
-        self.metrics |= self._throughput()
+        self.metrics |= {**self._throughput(), **self._alone()}
         self.world.share(lambda: self._keep(evaluation))
         return self.end("completed", "")
 
@@ -210,7 +211,11 @@ class _Trial:
         if evaluation.pictures is not None:
             with whole(self.folder / "samples.png") as path:
                 save_grid(evaluation.pictures, path)
-            self.artifacts.append({"name": "samples.png", "path": "samples.png", "real": False})
+            self._leave("samples.png", real=self.task.shows_private)
+        for file in evaluation.files:
+            with whole(self.folder / file.name) as path:
+                path.write_bytes(file.content)
+            self._leave(file.name, real=file.real)
         training = self.training
         if training is None:
             return
@@ -219,6 +224,9 @@ class _Trial:
             np.savez_compressed(path, **log)
         judged = self._judged_net(training, self.config.sample, early=False).state_dict()
         checkpoint.write(self.folder / "weights.safetensors", judged, {"nimg": training.nimg})
+
+    def _leave(self, name: str, *, real: bool) -> None:
+        self.artifacts.append({"name": name, "path": name, "real": real})
 
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the
@@ -264,13 +272,16 @@ class _Trial:
         the last rung, where a long average still holds the initialisation."""
         sample = sample or self.config.sample
         with self.world.together():
-            nets = [] if self.training is None else [self._judged_net(self.training, sample, early)]
-            predictor = self.method.predictor(nets, self.config.seed, sample)
+            predictor = self._predictor(sample, early=early)
         return self.world.lead(
             predictor,
             self.task.cases,
             lambda shared: self.task.evaluate(shared, part, self.clock),
         )
+
+    def _predictor(self, sample: SampleConfig, *, early: bool) -> Predictor:
+        nets = [] if self.training is None else [self._judged_net(self.training, sample, early)]
+        return self.method.predictor(nets, self.config.seed, sample)
 
     def _judged_net(self, training: Training, sample: SampleConfig, early: bool) -> nn.Module:
         """A copy of the network with the judged weights."""
@@ -298,6 +309,14 @@ class _Trial:
                 nonfinite=log["nonfinite"],
             )
         return result.metrics
+
+    def _alone(self) -> dict[str, float]:
+        """How long one case by itself takes, on the first worker."""
+        if self.world.rank:
+            return {}
+        predictor = self._predictor(self.config.sample, early=False)
+        seconds = sec_per_image_alone(predictor, self.task.cases("report"), self.clock)
+        return {"throughput/sec_per_image_alone": seconds}
 
     def _throughput(self) -> dict[str, float]:
         peak = self.memory.read().gb

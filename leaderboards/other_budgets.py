@@ -3,7 +3,8 @@
 The trials of a sweep spend alike in one kind (FLOPs, images or device-seconds). Their rungs say
 how each was doing on `select` on the way; read at an amount of another kind, between two rungs
 (scores on the ratio scale by a power law, others linearly in the logarithm of the amount) and never
-beyond them, they say who led there. The amount is the largest at which most
+beyond them, they say who led there. An entry that trains nothing has its value at every amount.
+The amount is the largest at which most
 entries can be read, the one that leads at the sweep's own budget always among them. A note, not a
 ranking: rungs are few, early ones are judged on a shorter average and before a learning rate has
 decayed, the leader is the best of several noisy values, and the seconds are those of the machine
@@ -59,18 +60,20 @@ def others(ranking: Ranking) -> list[Other]:
 def at_equal(ranking: Ranking, kind: str) -> Other | None:
     """The comparison at equal amounts of one kind; None where it cannot be made."""
     curves = {i: _curve(place, kind) for i, place in enumerate(ranking.ranked)}
-    curves = {i: curve for i, curve in curves.items() if curve}
+    free = {i: c[-1][1] for i, c in curves.items() if c and _is_free(ranking.ranked[i])}
+    curves = {i: curve for i, curve in curves.items() if curve and i not in free}
     if not curves:
         return None
     measure = ranking.measure
     usual = min(curves, key=lambda i: measure.sign * curves[i][-1][1])
-    first, last = curves[usual][0][0], curves[usual][-1][0]
+    first, (last, last_value) = curves[usual][0][0], curves[usual][-1]
     amounts = [curve[-1][0] for curve in curves.values() if first <= curve[-1][0] <= last]
     amount = max(amounts, key=lambda at: (sum(_covers(c, at) for c in curves.values()), at))
     ratio = measure.scale == "ratio"
-    values = {i: _read(c, amount, ratio) for i, c in curves.items() if _covers(c, amount)}
+    values = {i: _read(c, amount, ratio) for i, c in curves.items() if _covers(c, amount)} | free
     if len(values) < 2:
         return None
+    usual = min((usual, *free), key=lambda i: measure.sign * (free | {usual: last_value})[i])
     leader = min(values, key=lambda i: measure.sign * values[i])
     sd = math.hypot(*(_sd(ranking, ranking.ranked[i]) for i in (leader, usual)))
     gap = abs(measure.gap(values[leader], values[usual]))
@@ -117,6 +120,11 @@ def _curve(ranked: Ranked, kind: str) -> Curve:
         (_mean(xs), _mean(ys))
         for xs, ys in (zip(*at, strict=True) for at in zip(*seeds, strict=True))
     ]
+
+
+def _is_free(ranked: Ranked) -> bool:
+    """Whether it trains nothing: a classical method."""
+    return all(r.get("train_sec") == 0 for row in ranked.entry.scored for r in row.rungs)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -67,6 +67,12 @@ class CachedImages:
     masks: np.memmap[Any, np.dtype[np.uint8]] | None = None
     vector: NDArray[np.float32] | None = None
     vector_names: tuple[str, ...] = ()
+    subject_ids: tuple[str, ...] = ()  # hashed
+
+    def subject_id(self, row: int) -> str:
+        """The hashed id of the subject of an image; where a cache has none, its number."""
+        place = int(self.subject[row])
+        return self.subject_ids[place] if self.subject_ids else str(place)
 
     def record(self) -> dict[str, Any]:
         """What records and trackers may carry: no file name, no path, no subject's or class's name.
@@ -151,6 +157,7 @@ def load_cache(path: Path) -> CachedImages:
         masks=masks,
         vector=columns.get("vector"),
         vector_names=index.vector_names,
+        subject_ids=index.subject_ids,
     )
 
 

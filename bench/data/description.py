@@ -16,6 +16,7 @@ from bench.errors import BenchError
 
 _GAP = 2  # pixels between thumbnails
 _PART_GAP = 8
+_LEVELS = 3  # values that are counted one by one
 
 
 def describe(cached: CachedImages) -> dict[str, Any]:
@@ -55,14 +56,18 @@ def _named(cached: CachedImages, counts: list[int]) -> str:
 
 
 def _vector_ranges(cached: CachedImages) -> dict[str, dict[str, float]]:
-    """Smallest, mean and largest of each named value, and how many images lack it."""
+    """Smallest, mean and largest of each named value, or how often each is there where they are a
+    few whole numbers; and how many images lack it."""
     if cached.vector is None:
         return {}
     ranges: dict[str, dict[str, float]] = {}
     for name, column in zip(cached.vector_names, cached.vector.T, strict=True):
         known = column[np.isfinite(column)].astype(np.float64)
         ranges[name] = {"unknown": len(column) - len(known)}
-        if len(known):
+        levels, counts = np.unique(known, return_counts=True)
+        if len(known) > len(levels) <= _LEVELS and np.array_equal(levels, np.rint(levels)):
+            ranges[name] |= {f"{level:g}:": int(n) for level, n in zip(levels, counts, strict=True)}
+        elif len(known):
             values = {"min": known.min(), "mean": known.mean(), "max": known.max()}
             ranges[name] |= {key: float(value) for key, value in values.items()}
     return ranges

@@ -189,7 +189,11 @@ def _keep_some_subjects(plan: Plan, most: int | None) -> None:
     if most is None or len(official) <= most:
         return
     sizes = Counter(official.values())
-    room = {part: max(1, round(most * n / len(official))) for part, n in sizes.items()}
+    # A part that is small in a large set (200 of 64,740 patients) still has to carry a score.
+    least = max(1, most // 10)
+    room = {part: max(min(n, least), round(most * n / len(official))) for part, n in sizes.items()}
+    largest = max(sizes, key=lambda part: sizes[part])
+    room[largest] = max(least, room[largest] - max(0, sum(room.values()) - most))
     kept = set()
     for subject in sorted(official, key=hash_order):
         if room[official[subject]] > 0:

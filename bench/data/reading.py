@@ -28,7 +28,7 @@ class Reading:
     subject, or the class. label_by may also be the name of a column that the layout's listing has.
     value_range: the pixel values that become -1 and 1; None: stated by the files, or measured.
     max_frames_per_subject: evenly spaced ones. max_subjects: drawn by hash, as many of each
-    official part as its share, at least one.
+    official part as its share, or a tenth of them where that is more and it has so many.
     """
 
     size: tuple[int, ...]

@@ -1,24 +1,30 @@
 """What every sampler must show before it is used: the table's own and a user's alike.
 
 All checks run on data N(0, s^2), s = 0.5, whose exact denoiser D = x s^2 / (s^2 + sigma^2) and path
-x = c sqrt(s^2 + sigma^2) are known, by the loop of `bench.diffusion.sampling`.
+x = c sqrt(s^2 + sigma^2) are known, by the loop of `bench.diffusion.sampling`, with every
+combination of the settings that a sampler reads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.conditions import Condition
+from bench.diffusion.denoiser import DenoiserFn
 from bench.diffusion.grids import EDM_SIGMA_MAX, EDM_SIGMA_MIN, edm_grid
 from bench.diffusion.preconditioning.vp import VP
 from bench.diffusion.process import SIGMA_PROCESS, Process
 from bench.diffusion.samplers.solver import Path, Solver
-from bench.diffusion.sampling import Churn, integrate, sample
+from bench.diffusion.sampling import Churn, Samples, integrate, sample
 from bench.suite import require, run
 
 SIGMA_DATA = 0.5
@@ -41,13 +47,15 @@ def is_a_solver(part: Any) -> None:
     require(isinstance(getattr(part, "order", None), int), "it must declare `order`, whole")
     require(part.order >= 1, f"order={part.order} must be at least 1")
     part()
+    for settings in variants(part):
+        part(**settings)
 
 
 def counts_its_evaluations(solver: type[Solver]) -> None:
     """`nfe` is what a run asks for, the step to 0 included, and never at sigma = 0."""
-    for steps in (1, 2, 7, 18):
+    for steps, settings in product((1, 2, 7, 18), variants(solver)):
         denoiser = _Counting()
-        counted = sample(denoiser, _noise(2), edm_grid(steps), sampler=solver).nfe
+        counted = _sampled(denoiser, _noise(2), edm_grid(steps), solver, settings).nfe
         require(
             counted == solver.nfe(steps),
             f"nfe({steps}) says {solver.nfe(steps)}, a run evaluates {counted} times",
@@ -57,19 +65,20 @@ def counts_its_evaluations(solver: type[Solver]) -> None:
 
 def keeps_float64(solver: type[Solver]) -> None:
     """States stay float64 and keep their shape, 2D or 3D, whatever the network answers in."""
-    for shape in ((2, 1, 4, 6), (2, 3, 2, 4, 3)):
+    for shape, settings in product(((2, 1, 4, 6), (2, 3, 2, 4, 3)), variants(solver)):
         denoiser = _Counting()
         noise = torch.ones(shape, dtype=torch.float32)
-        images = sample(denoiser, noise, edm_grid(5), sampler=solver).images
+        images = _sampled(denoiser, noise, edm_grid(5), solver, settings).images
         require(images.shape == shape, f"images {shape} became {tuple(images.shape)}")
         dtypes = {images.dtype, *denoiser.dtypes}
         require(dtypes == {torch.float64}, f"states must be float64, seen {dtypes}")
 
 
 def converges_with_its_order(solver: type[Solver]) -> None:
-    """Relative errors at sigma_min fall with the declared order, in sigma's time and in VP's."""
-    for kind, process in PROCESSES.items():
-        errors = [_path_error(solver, process, intervals) for intervals in INTERVALS]
+    """Relative errors at sigma_min fall with the declared order, in sigma's time and in VP's: of
+    the path, or of a stochastic sampler's standard deviation."""
+    for (kind, process), settings in product(PROCESSES.items(), variants(solver)):
+        errors = [spread_error(solver, settings, process, n) for n in INTERVALS]
         measured = math.log2(errors[0] / errors[1])
         require(
             measured >= solver.order - ORDER_SLACK,
@@ -81,35 +90,58 @@ def converges_with_its_order(solver: type[Solver]) -> None:
 def lands_on_the_estimate(solver: type[Solver]) -> None:
     """A denoiser that always answers the same image ends in that image."""
     target = _noise(2, key=1)
-    images = sample(lambda x, sigma, cond: target, _noise(2), edm_grid(10), sampler=solver).images
-    gap = float((images - target).abs().max())
-    # What is left of x at sigma_min = 0.002 in the step to 0 is float64 rounding.
-    require(gap < 1e-12, f"an image that the denoiser keeps is missed by {gap:.1e}")
+    for settings in variants(solver):
+        drawn = _sampled(lambda x, sigma, cond: target, _noise(2), edm_grid(10), solver, settings)
+        gap = float((drawn.images - target).abs().max())
+        # What is left of x at sigma_min = 0.002 in the step to 0 is float64 rounding.
+        require(gap < 1e-12, f"an image that the denoiser keeps is missed by {gap:.1e}")
+
+
+def draws_what_it_declares(solver: type[Solver]) -> None:
+    """A stochastic sampler asks for noise and heeds it; any other is given none."""
+    for settings in variants(solver):
+        declared = solver(**settings).stochastic
+        start = _noise(2) * EDM_SIGMA_MAX
+        runs = [
+            _integrated(start, edm_grid(6), solver, settings, steps_before=before)
+            for before in (0, 10, 0)  # steps of an earlier part: other noise
+        ]
+        heeded = not torch.equal(runs[0], runs[1])
+        require(torch.equal(runs[0], runs[2]), "the same noise gives another sample")
+        require(heeded == declared, f"stochastic is {declared}, other noise changes: {heeded}")
 
 
 def keeps_images_apart(solver: type[Solver]) -> None:
     """Splitting a batch changes no image, with churn where the sampler takes it."""
-    whole = _drawn(solver, range(4))
-    parts = torch.cat([_drawn(solver, range(1)), _drawn(solver, range(1, 4))])
-    require(torch.equal(whole, parts), "splitting a batch changes its images")
+    for settings in variants(solver):
+        whole = _drawn(solver, settings, range(4))
+        split = [_drawn(solver, settings, rows) for rows in (range(1), range(1, 4))]
+        require(torch.equal(whole, torch.cat(split)), "splitting a batch changes its images")
 
 
 def starts_afresh(solver: type[Solver]) -> None:
     """A second run of an equal start is equal to the bit: state lives in the instance alone."""
-    _drawn(solver, range(3))
-    first, second = _drawn(solver, range(2)), _drawn(solver, range(2))
-    require(torch.equal(first, second), "a second run differs: state must live in the instance")
+    for settings in variants(solver):
+        _drawn(solver, settings, range(3))
+        first, second = (_drawn(solver, settings, range(2)) for _ in range(2))
+        require(torch.equal(first, second), "a second run differs: state must live in the instance")
 
 
 def leaves_the_world_alone(solver: type[Solver]) -> None:
     """torch's generator is not drawn from; the state that came in is not written to."""
     before, state = torch.get_rng_state(), _noise(2) * EDM_SIGMA_MAX
-    kept = state.clone()
-    integrate(_Counting(), state, edm_grid(4), sampler=solver)
-    require(torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator")
-    path, x = Path(lambda z, sigma, stage: z / (1 + sigma), SIGMA_PROCESS), state.clone()
-    solver().step(path, x, 2.0, 1.0)
-    require(torch.equal(x, kept), "it changes the state it is given in place")
+    for settings in variants(solver):
+        kept, noise, drawn = state.clone(), _noise(2, key=1), _noise(2, key=1)
+        _integrated(state, edm_grid(4), solver, settings)
+        require(
+            torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+        )
+        one = solver(**settings)
+        draw = partial(torch.Tensor.view_as, noise, noise) if one.stochastic else None
+        path, x = Path(lambda z, sigma, stage: z / (1 + sigma), SIGMA_PROCESS, draw), state.clone()
+        one.step(path, x, 2.0, 1.0)
+        untouched = torch.equal(x, kept) and torch.equal(noise, drawn)
+        require(untouched, "it changes the state or the noise it is given in place")
 
 
 def can_be_cut(solver: type[Solver]) -> None:
@@ -117,13 +149,14 @@ def can_be_cut(solver: type[Solver]) -> None:
     if solver.multistep:
         return
     grid, start = edm_grid(9), _noise(2) * EDM_SIGMA_MAX
-    whole = integrate(_Counting(), start, grid, sampler=solver).images
-    first = integrate(_Counting(), start, grid[:5], sampler=solver).images
-    second = integrate(_Counting(), first, grid[4:], sampler=solver).images
-    require(
-        torch.equal(whole, second),
-        "a path cut in two differs: a sampler with memory must declare multistep = True",
-    )
+    for settings in variants(solver):
+        whole = _integrated(start, grid, solver, settings)
+        first = _integrated(start, grid[:5], solver, settings)
+        second = _integrated(first, grid[4:], solver, settings, steps_before=4)
+        require(
+            torch.equal(whole, second),
+            "a path cut in two differs: a sampler with memory must declare multistep = True",
+        )
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
@@ -132,6 +165,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "keeps float64": keeps_float64,
     "converges with its order": converges_with_its_order,
     "lands on the estimate": lands_on_the_estimate,
+    "draws what it declares": draws_what_it_declares,
     "keeps images apart": keeps_images_apart,
     "starts afresh": starts_afresh,
     "leaves the world alone": leaves_the_world_alone,
@@ -161,20 +195,83 @@ def _noise(n: int, key: int = 0) -> Tensor:
     return torch.randn(n, 1, 3, 3, generator=generator, dtype=torch.float64)
 
 
-def _path_error(solver: type[Solver], process: Process, intervals: int) -> float:
-    start = torch.full((1, 1), math.hypot(SIGMA_DATA, EDM_SIGMA_MAX), dtype=torch.float64)
-    grid = edm_grid(intervals + 1)
-    end = integrate(_exact, start, grid, sampler=solver, process=process).images.item()
-    return abs(end / math.hypot(SIGMA_DATA, EDM_SIGMA_MIN) - 1)
+def variants(solver: type[Solver]) -> list[dict[str, float]]:
+    """Every combination of the values that a sampler names for its settings; {} without any."""
+    names = list(solver.settings)
+    return [dict(zip(names, values, strict=True)) for values in product(*solver.settings.values())]
 
 
-def _drawn(solver: type[Solver], rows: range) -> Tensor:
-    """Images whose start and churn are keyed by row."""
+def spread_error(
+    solver: type[Solver], settings: Mapping[str, float], process: Process, intervals: int
+) -> float:
+    """The relative error of the standard deviation of samples at sigma_min, without drawing any.
+
+    The exact denoiser is linear, so a sample is a sum over what it started from and the noise of
+    each step, and its variance is the sum of the squared responses to one of each alone: one
+    "pixel" for the start, one for each step. Without noise it is the error of the path.
+    """
+    start = torch.zeros(1, intervals + 1, dtype=torch.float64)
+    start[0, 0] = math.hypot(SIGMA_DATA, EDM_SIGMA_MAX)
+    end = integrate(
+        _exact,
+        start,
+        edm_grid(intervals + 1),
+        sampler=solver,
+        process=process,
+        settings=settings,
+        step_noise=lambda step: torch.eye(intervals + 1)[step + 1 : step + 2],
+    ).images
+    return abs(float(end.norm()) / math.hypot(SIGMA_DATA, EDM_SIGMA_MIN) - 1)
+
+
+def _sampled(
+    denoiser: DenoiserFn,
+    noise: Tensor,
+    grid: NDArray[np.float64],
+    solver: type[Solver],
+    settings: Mapping[str, float],
+) -> Samples:
+    return sample(
+        denoiser,
+        noise,
+        grid,
+        sampler=solver,
+        settings=settings,
+        step_noise=lambda step: torch.full_like(noise, 0.1 * step),
+    )
+
+
+def _integrated(
+    start: Tensor,
+    grid: NDArray[np.float64],
+    solver: type[Solver],
+    settings: Mapping[str, float],
+    steps_before: int = 0,
+) -> Tensor:
+    return integrate(
+        _Counting(),
+        start,
+        grid,
+        sampler=solver,
+        settings=settings,
+        step_noise=lambda step: _noise(2, key=100 + step + steps_before),
+    ).images
+
+
+def _drawn(solver: type[Solver], settings: Mapping[str, float], rows: range) -> Tensor:
+    """Images whose start, churn and step noise are keyed by row."""
 
     def keyed(step: int) -> Tensor:
         return torch.cat([_noise(1, key=1000 * step + row) for row in rows])
 
     churn = None if solver.multistep else Churn(S_churn=4)
     return sample(
-        _Counting(), keyed(99), edm_grid(8), sampler=solver, churn=churn, churn_noise=keyed
+        _Counting(),
+        keyed(99),
+        edm_grid(8),
+        sampler=solver,
+        churn=churn,
+        churn_noise=keyed,
+        settings=settings,
+        step_noise=lambda step: keyed(50 + step),
     ).images

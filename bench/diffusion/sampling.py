@@ -1,4 +1,4 @@
-"""Sampling: one loop over a sigma grid for every solver, deterministic or with churn.
+"""Sampling: one loop over a sigma grid for every solver, deterministic, stochastic or with churn.
 
 Karras et al. 2022 (arXiv 2206.00364), Algorithms 1 and 2. State and steps are float64. Ours: all
 noise comes from the caller, keyed by sample index, so a batch's split never changes an image; the
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -78,6 +79,8 @@ def sample(
     process: Process = SIGMA_PROCESS,
     churn: Churn | None = None,
     churn_noise: Callable[[int], Tensor] | None = None,
+    settings: Mapping[str, float] | None = None,
+    step_noise: Callable[[int], Tensor] | None = None,
     cond: Condition | None = None,
     guidance: Guidance = UNGUIDED,
     networks: Mapping[str, Callable[..., Tensor]] | None = None,
@@ -87,8 +90,10 @@ def sample(
 
     `sigmas` as from `grids.sigma_grid`, `process` as from `scheme.process_of`. `churn_noise(step)`
     gives unit normal noise of noise's shape and is asked only at steps that churn; needed if churn
-    is. `cond` is of the N cases. `networks` are those that `guidance` needs beside the denoiser.
-    `round_sigma` (the scheme's) keeps a churned sigma on the levels a discrete scheme knows.
+    is. `settings` are those the sampler reads; `step_noise(step)` is a stochastic sampler's noise,
+    as churn_noise. `cond` is of the N cases. `networks` are those that `guidance` needs beside the
+    denoiser. `round_sigma` (the scheme's) keeps a churned sigma on the levels a discrete scheme
+    knows.
 
     Raises:
         BenchError: an unknown sampler, a grid, churn, condition or guidance that does not fit.
@@ -104,6 +109,8 @@ def sample(
         process=process,
         churn=churn,
         churn_noise=churn_noise,
+        settings=settings,
+        step_noise=step_noise,
         cond=cond,
         guidance=guidance,
         networks=networks,
@@ -121,6 +128,8 @@ def integrate(
     process: Process = SIGMA_PROCESS,
     churn: Churn | None = None,
     churn_noise: Callable[[int], Tensor] | None = None,
+    settings: Mapping[str, float] | None = None,
+    step_noise: Callable[[int], Tensor] | None = None,
     cond: Condition | None = None,
     guidance: Guidance = UNGUIDED,
     networks: Mapping[str, Callable[..., Tensor]] | None = None,
@@ -136,7 +145,12 @@ def integrate(
         raise BenchError(
             f"a sampling grid must descend, stay >= 0 and hold at least one sigma; got {grid}"
         )
-    solver = (samplers.load(sampler) if isinstance(sampler, str) else sampler)()
+    solver = samplers.build(sampler, settings or {})
+    if solver.stochastic and step_noise is None:
+        raise BenchError(
+            f"sampler {sampler!r} draws noise; give step_noise, a callable from step to unit "
+            "normal noise"
+        )
     if churn is not None and churn.S_churn > 0:
         if solver.multistep:
             raise BenchError(
@@ -146,7 +160,6 @@ def integrate(
         if churn_noise is None:
             raise BenchError("churn needs churn_noise, a callable from step to unit normal noise")
     evaluation = _Evaluation(denoiser_fn, cond, guidance, networks or {})
-    path = Path(evaluation, process)
 
     t = process.time(grid[0])
     x, n = process.scale(t) * x.double(), len(grid) - 1
@@ -161,7 +174,8 @@ def integrate(
             unscaled = x / process.scale(t) + spread * churn_noise(i).to(x)
             t = process.time(sigma_hat)
             x = process.scale(t) * unscaled
-        x, t = solver.step(path, x, t, t_next), t_next
+        draw = partial(step_noise, i) if step_noise is not None and solver.stochastic else None
+        x, t = solver.step(Path(evaluation, process, draw), x, t, t_next), t_next
     return Samples(x / process.scale(t), evaluation.count)
 
 
@@ -185,6 +199,7 @@ def nfe(
         torch.zeros(1, 1),
         sigmas,
         sampler=sampler,
+        step_noise=lambda step: torch.zeros(1, 1),
         cond=Condition(classes=torch.zeros(1, dtype=torch.int64)),
         guidance=guidance,
         networks=guidance.stand_ins(),

@@ -1,7 +1,8 @@
 """The diffusion method: a preconditioned backbone, its loss, and a predictor that samples.
 
 Predictions are drawn from keyed streams: number i of a purpose starts from the noise of
-(seed, purpose, i) and churns with streams of its own, whatever the batch it is drawn in.
+(seed, purpose, i); what churn or a stochastic sampler adds comes from streams of its own, a step
+and a number each, whatever the batch it is drawn in.
 """
 
 from __future__ import annotations
@@ -139,7 +140,9 @@ class Sampling:
                 sampler=sample.sampler,
                 process=process_of(self.precond, sample.process),
                 churn=churn if sample.S_churn > 0 else None,
-                churn_noise=self._churn_noise(cases.purpose, numbers, shape),
+                churn_noise=self._noise(f"{cases.purpose}/churn", numbers, shape),
+                settings=sample.solver_settings,
+                step_noise=self._noise(f"{cases.purpose}/step", numbers, shape),
                 cond=conditions_of(cases, numbers).to(self.device),
                 guidance=guiding,
                 round_sigma=self.precond.round_sigma,
@@ -156,10 +159,10 @@ class Sampling:
             lambda: passes,
         )
 
-    def _churn_noise(
+    def _noise(
         self, purpose: str, numbers: Sequence[int], shape: tuple[int, ...]
     ) -> Callable[[int], Tensor]:
-        return lambda step: self._normal(f"{purpose}/churn{step}", numbers, shape)
+        return lambda step: self._normal(f"{purpose}{step}", numbers, shape)
 
     def _normal(self, purpose: str, numbers: Sequence[int], shape: tuple[int, ...]) -> Tensor:
         noise = torch.from_numpy(normal(self.seed, purpose, numbers, shape))

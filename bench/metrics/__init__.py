@@ -15,6 +15,7 @@ METRICS = Family(
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
         "psnr": "bench.metrics.psnr_metric:PSNRMetric",
+        "band_psnr": "bench.metrics.band_psnr_metric:BandPSNRMetric",
         "ssim": "bench.metrics.ssim_metric:SSIMMetric",
     },
     suite="bench.metrics.metric_conformance:check",

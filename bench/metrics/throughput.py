@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from typing import Literal, get_args
 
 import torch
 
+from bench.predictions import Cases, Predictor
 from leaderboards.measures import Measure
 
+ALONE_TIMES = 3  # timings of one case by itself
 Phase = Literal["train", "sample", "measure", "save"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 GB = 1e9
@@ -28,6 +31,13 @@ MEASURES = (
     ),
     Measure(key="throughput/sample_img_per_sec", title="sample img/s", direction="higher", drop=13),
     Measure(key="throughput/sample_sec_per_img", title="sample s/img", direction="lower", drop=17),
+    Measure(
+        key="throughput/sec_per_image_alone",
+        title="s/image alone",
+        direction="lower",
+        drop=12,
+        meaning="predicting one case by itself, after warm-up; the median of 3",
+    ),
     Measure(key="throughput/peak_mem_gb", title="peak GB", direction="lower", digits=2, drop=14),
 )
 
@@ -171,6 +181,17 @@ class MemoryGauge:
         unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GB
         return PeakMemory(gb=peak, note="RSS, not reset: whole process life")
+
+
+def sec_per_image_alone(predictor: Predictor, cases: Cases, watch: Stopwatch) -> float:
+    """Seconds to predict the first case by itself, all its samples; the first time is warm-up."""
+    seconds = []
+    for _ in range(1 + ALONE_TIMES):
+        before = watch.read().measure_sec
+        with watch.phase("measure"):
+            predictor.predict_some(cases, range(1))
+        seconds.append(watch.read().measure_sec - before)
+    return statistics.median(seconds[1:])
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:

@@ -30,8 +30,9 @@ from bench.metrics.metric import Evidence
 from bench.pictures import save_grid
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
+from bench.tasks.case_report import case_files
 from bench.tasks.picture_augment import augmented_pictures
-from bench.tasks.task import Clock, Evaluation, Task
+from bench.tasks.task import Clock, Evaluation, ResultFile, Task
 from bench.tasks.xray_noise import XrayNoise
 from bench.train.objective import Batch
 from leaderboards.measures import Measure
@@ -98,7 +99,8 @@ class RestoreTask(Task):
     def protocol(self) -> dict[str, Any]:
         """Another noise, or another number of answers averaged, is another score."""
         judged = {name: self._settings[name] for name in (*NOISE, "samples")}
-        return {**super().protocol(), "noise": "x-ray", **judged}
+        count = {"n_samples": len(self.rows("report"))}  # as many as there are
+        return {**super().protocol(), **count, "noise": "x-ray", **judged}
 
     def batch(self, samples: Sequence[int], seed: int) -> Batch:
         train = self.real.data.parts["train"]
@@ -143,6 +145,21 @@ class RestoreTask(Task):
 
     def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
         return _as_pictures(self._averaged(predictions).values[:SHOWN])
+
+    @property
+    def shows_private(self) -> bool:
+        return not self.real.data.simulated
+
+    def files(self, predictions: Predictions) -> tuple[ResultFile, ...]:
+        """The table by picture, the best, median and worst of them, the radial spectrum."""
+        data, rows = self.real.data, self.rows("report")
+        return case_files(
+            subjects=[data.subject_id(row) for row in rows.tolist()],
+            noisy=self.noisy("report"),
+            answers=self._averaged(predictions).values,
+            clean=self.targets("report"),
+            real=self.shows_private,
+        )
 
     def save_reference(self, path: Path) -> None:
         save_grid(self.real.pictures_at(self.rows("report")[:SHOWN]), path)

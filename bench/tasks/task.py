@@ -39,12 +39,23 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResultFile:
+    """A file that a finished trial leaves in its folder; `real`: it shows what is private."""
+
+    name: str
+    content: bytes
+    real: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show."""
+    """What evaluating gave: metrics by key, the value trials are compared by, pictures to show,
+    and the files that are left of it."""
 
     metrics: dict[str, float]
     value: float
-    pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted, never real
+    pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted
+    files: tuple[ResultFile, ...] = ()
 
 
 class Task(ABC):
@@ -105,6 +116,16 @@ class Task(ABC):
         """A few predictions to look at, uint8 N C *spatial."""
         return None
 
+    @property
+    def shows_private(self) -> bool:
+        """Whether a prediction shows what is private: a restored picture of a patient is one of
+        that patient. What is drawn anew is nobody's (contract 12)."""
+        return False
+
+    def files(self, predictions: Predictions) -> tuple[ResultFile, ...]:
+        """What a finished trial leaves of its predictions on `report`: tables, pictures."""
+        return ()
+
     def save_reference(self, path: Path) -> None:
         """Pictures of the `report` part, to be seen beside a trial's own; none by default."""
         return
@@ -126,6 +147,7 @@ class Task(ABC):
                 metrics=metrics,
                 value=value,
                 pictures=self.pictures(predictions),
+                files=self.files(predictions) if evidence.final else (),
             )
 
     @property

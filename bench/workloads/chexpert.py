@@ -164,9 +164,10 @@ WORKLOAD = Workload(
     source="Fast-DDPM (Jiang et al. 2024) applied to CheXpert",
     reader="chexpert",
     task="restore",
-    metrics=("psnr", "ssim", "clipping"),
+    metrics=("psnr", "ssim", "band_psnr", "clipping"),
     space="denoise",
     simulation=_simulation,
     scales={s.name: s for s in (SMOKE, LAPTOP, GPU, PAPER)},
     cell_axes=("method", "architecture", "preconditioning", "estimator"),
+    even_axes=("method",),
 )

@@ -100,7 +100,8 @@ class Workload:
     task: a name in the table of tasks, or "file.py:Class". metrics: names, the first is the
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
-    about; a space suggests them by name. space: a name, or "file.py:function".
+    about; a space suggests them by name. even_axes: those of cell_axes whose values are tuned with
+    equally many trials each, whichever leads (rivals of another kind). space: a name, or "file.py:function".
     """
 
     name: str
@@ -113,6 +114,7 @@ class Workload:
     scales: Mapping[str, Scale]
     simulation: Callable[..., Simulation] | None = None
     cell_axes: tuple[str, ...] = ("architecture", "preconditioning")
+    even_axes: tuple[str, ...] = ()
 
     def scale(self, name: str) -> Scale:
         """A preset by name.

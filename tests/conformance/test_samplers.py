@@ -12,6 +12,7 @@ from bench import doors
 from bench.diffusion import sampler_conformance as suite
 from bench.diffusion import samplers
 from bench.diffusion.grids import edm_grid
+from bench.diffusion.samplers.ddim import DDPM
 from bench.diffusion.samplers.dpmpp_2m import DPMSolverPP2M
 from bench.diffusion.samplers.euler import Euler
 from bench.diffusion.samplers.heun import Heun
@@ -83,6 +84,24 @@ class WritesInPlace(Euler):
         return x.add_(path.slope(x, t, times=t_next - t))
 
 
+class ClaimsNoise(Euler):
+    stochastic = True
+
+
+class HidesItsNoise(DDPM):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stochastic = False
+
+
+class TooLoud(DDPM):
+    """Keeps the direction of a deterministic step beside the noise."""
+
+    def step(self, path: Path, x: Tensor, t: float, t_next: float) -> Tensor:
+        quiet = Euler().step(path, x, t, t_next)
+        return quiet + 0.1 * path.sigma(t_next) * path.scale(t_next) * path.noise(x)
+
+
 class HidesItsMemory(DPMSolverPP2M):
     multistep = False
 
@@ -92,6 +111,7 @@ BROKEN = {
     "keeps float64": (InFloat32, "must be float64"),
     "converges with its order": (Boastful, "declared order 2, measured 0.9"),
     "lands on the estimate": (FallsShort, "is missed by"),
+    "draws what it declares": (ClaimsNoise, "stochastic is True, other noise changes: False"),
     "keeps images apart": (MixesImages, "splitting a batch"),
     "starts afresh": (SharedState, "must live in the instance"),
     "leaves the world alone": (DrawsNoise, "global generator"),
@@ -111,6 +131,10 @@ def test_other_mistakes_are_caught_too() -> None:
         suite.converges_with_its_order(OnlyGoodInSigma)
     with pytest.raises(BenchError, match="in place"):
         suite.leaves_the_world_alone(WritesInPlace)
+    with pytest.raises(BenchError, match="must declare stochastic = True"):
+        suite.draws_what_it_declares(HidesItsNoise)
+    with pytest.raises(BenchError, match=r"declared order 1, measured -0.9"):
+        suite.converges_with_its_order(TooLoud)
     for part in (Euler(), object, len):
         with pytest.raises(BenchError, match=r"must be a subclass of .*Solver"):
             suite.is_a_solver(part)

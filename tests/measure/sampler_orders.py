@@ -4,6 +4,8 @@
 the time of every scheme's own process.
 
 For data N(0, s^2), D(x; sigma) = x s^2/(s^2 + sigma^2) and the path is x = c sqrt(s^2 + sigma^2).
+Of a stochastic sampler it is the standard deviation of samples that has an order: the root of the
+sum of squares of the linear responses to the start and to each step's noise.
 EDM's grid (rho = 7, 0.002 to 80) is refined uniformly: 2^k intervals in sigma^(1/rho), so every
 grid holds the one before. Two ends: at sigma_min, against the exact path; and after the step to 0,
 against that same step taken from the exact path at sigma_min. The step to 0 does not shrink with
@@ -62,16 +64,27 @@ def measure(
     def ideal(x: Tensor, sigma: float, cond: Condition | None) -> Tensor:
         return x * (s**2 / (s**2 + sigma**2))
 
-    def end(x: Tensor, sigmas: list[float]) -> Tensor:
-        return integrate(ideal, x, sigmas, sampler=sampler, process=process).images
+    def end(start: float, sigmas: list[float]) -> float:
+        # the response to the start, then to the noise of each step of a stochastic sampler
+        x = torch.zeros(1, len(sigmas), dtype=torch.float64)
+        x[0, 0] = start
+        noise = torch.eye(len(sigmas)).roll(1, 1)
+        drawn = integrate(
+            ideal,
+            x,
+            sigmas,
+            sampler=sampler,
+            process=process,
+            step_noise=lambda i: noise[i : i + 1],
+        )
+        return float(drawn.images.norm())
 
-    start = torch.full((1, 1), hypot(s, EDM_SIGMA_MAX), dtype=torch.float64)
-    exact = torch.full((1, 1), hypot(s, EDM_SIGMA_MIN), dtype=torch.float64)
+    exact = hypot(s, EDM_SIGMA_MIN)
     if to_zero:
         exact = end(exact, [EDM_SIGMA_MIN, 0.0])
     last = [0.0] if to_zero else []
-    ends = [end(start, [*edm_grid(n + 1).tolist(), *last]) for n in intervals]
-    return Measured(intervals, tuple(abs(x.item() / exact.item() - 1) for x in ends))
+    ends = [end(hypot(s, EDM_SIGMA_MAX), [*edm_grid(n + 1).tolist(), *last]) for n in intervals]
+    return Measured(intervals, tuple(abs(x / exact - 1) for x in ends))
 
 
 def processes() -> dict[str, Process]:

@@ -36,11 +36,19 @@ def draw(key: int) -> Tensor:
     return torch.randn(1, PIXELS, generator=generator, dtype=torch.float64)
 
 
+def spread(sampler: str, sigma: float, sigma_next: float) -> float:
+    """The variance that a step of the sampler adds by itself: of ancestral DDPM the posterior's."""
+    return (sigma_next * sqrt(1 - (sigma_next / sigma) ** 2)) ** 2 if sampler == "ddpm" else 0.0
+
+
 def factor(sampler: str, sigma: float, sigma_next: float) -> float:
     """What one step multiplies x by; the slope of the path is x sigma / (s^2 + sigma^2)."""
+    if sampler == "ddpm":  # the mean of q(x' | x, x0) at x0 = D x
+        D, share = S**2 / (S**2 + sigma**2), (sigma_next / sigma) ** 2
+        return share + (1 - share) * D
     h, a = sigma_next - sigma, sigma / (S**2 + sigma**2)
     euler = 1 + h * a
-    if sampler == "euler" or sigma_next == 0:
+    if sampler in ("euler", "ddim") or sigma_next == 0:
         return euler
     b = sigma_next / (S**2 + sigma_next**2)
     return 1 + h * (a + b * euler) / 2
@@ -56,6 +64,7 @@ def exact_variance(sampler: str, n: int, churn: Churn) -> float:
             hat = sigma * (1 + min(churn.S_churn / n, sqrt(2) - 1))
         variance += churn.S_noise**2 * (hat**2 - sigma**2)
         variance *= factor(sampler, hat, sigma_next) ** 2
+        variance += spread(sampler, hat, sigma_next)
     return variance
 
 
@@ -77,6 +86,7 @@ def test_variance_of_samples_is_the_recursions(sampler: str, churn: Churn) -> No
         sampler=sampler,
         churn=churn,
         churn_noise=lambda step: draw(step),
+        step_noise=lambda step: draw(500 + step),
     )
     measured = samples.images.square().mean().item()
     assert measured == pytest.approx(exact_variance(sampler, 32, churn), rel=STATISTICAL)

@@ -65,6 +65,7 @@ OTHER: dict[str, Any] = {
     "sample.S_tmin": 0.1,
     "sample.S_tmax": 10.0,
     "sample.S_noise": 1.01,
+    "sample.eta": 0.5,
     "sample.batch_size": 7,
     "sample.guidance": "cfg",
     "sample.guidance_args": {"scale": 2.0},

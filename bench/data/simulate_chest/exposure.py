@@ -80,12 +80,13 @@ def _display(
     inside = sparse[lungs_at[::3, ::3]]
     lung = float(np.quantile(inside, 0.3)) if inside.size > 9 else float(np.quantile(sparse, 0.3))
     low = lung - placing.window * max(high - lung, 0.3)
-    value = np.clip((dark - low) / (high - low), 0, 1.15)
+    high += placing.headroom * (high - lung)
+    value = (dark - low) / (high - low)
     ranks = np.quantile(value[::3, ::3], np.linspace(0, 1, 33))
     equal = np.interp(value, ranks + np.arange(33) * 1e-6, np.linspace(0, 1, 33))
     value = (1 - 0.7 * placing.equalised) * value + 0.7 * placing.equalised * equal
     # Dense parts are drawn together, as film and display do.
-    value = 1 - (1 - np.clip(value, 0, 1)) ** (1.2 + 0.6 * placing.shoulder)
+    value = 1 - (1 - np.clip(value, 0, 1)) ** (0.9 + 0.5 * placing.shoulder)
     value = value**placing.curve + placing.brightness
     value = _marked(grid, value.astype(np.float32), placing)
     return np.rint(255 * np.clip(value, 0, 1)).astype(np.uint8)
@@ -98,7 +99,7 @@ def _marked(grid: Grid, value: F, placing: Placing) -> F:
     across, down = np.meshgrid(at, at)
     left, top, which = placing.marker
     letter, in_disc = _MARKS[which]
-    size = 0.0065  # of the side: a dot of the letter
+    size = 0.0055  # of the side: a dot of the letter
     column = np.floor((across - left) / size + 2.5).astype(int)
     row = np.floor((down - top) / size + 3.5).astype(int)
     inside = (column >= 0) & (column < 5) & (row >= 0) & (row < 7)

@@ -60,7 +60,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         bone=float(np.clip(rng.normal(1.05 - 0.35 * old, 0.12), 0.4, 1.3)),
         breast=0.0 if is_male else float(np.clip(rng.normal(0.6 + 0.5 * fat, 0.25), 0, 1.5)),
         breast_at=(float(rng.normal(8.2, 0.7)), float(rng.normal(20 + 3 * old, 1.2))),
-        heart=float(rng.normal(0.95 + 0.07 * old + 0.05 * fat, 0.06)),
+        heart=float(rng.normal(0.91 + 0.07 * old + 0.05 * fat, 0.06)),
         heart_tilt=float(rng.normal(0.62 - 0.2 * fat, 0.1)),
         aorta=float(np.clip(rng.normal(0.8 + 0.5 * old, 0.15), 0.5, 1.7)),
         dome_left=float(rng.normal(1.2, 0.6)),
@@ -87,6 +87,7 @@ class Placing:
     blur: float  # cm
     dose: float  # photons a pixel of the open field, in thousands
     window: float  # where black lies below the lungs, of their distance to white
+    headroom: float  # how far white lies above what is densest, of the same distance
     shoulder: float  # how far the display draws dense parts together
     curve: float  # contrast of the display
     brightness: float
@@ -114,11 +115,12 @@ def draw_placing(patient: Patient, rng: np.random.Generator, is_ill: bool) -> Pl
         scatter=float(rng.uniform(0.2, 0.6) + 0.3 * is_ap * patient.fat),
         blur=float(rng.uniform(0.03, 0.09) + 0.05 * is_ap),
         dose=float(np.exp(rng.uniform(np.log(0.8), np.log(8)))),
-        window=float(rng.uniform(0.2, 0.7)),
+        window=float(rng.uniform(0.35, 1.1)),
+        headroom=float(rng.uniform(0.02, 0.35)),
         shoulder=float(rng.uniform(0, 1)),
-        curve=float(rng.uniform(1.0, 1.6)),
+        curve=float(rng.uniform(0.85, 1.25)),
         brightness=float(rng.normal(0, 0.05)),
-        equalised=float(np.clip(rng.normal(0.35, 0.25), 0, 1)),
+        equalised=float(np.clip(rng.normal(0.2, 0.2), 0, 1)),
         frame=(float(rim[0]), float(rim[1]), float(rim[2]), float(rim[3])),
         frame_tilt=float(rng.normal(0, 0.02)) if is_ap else 0.0,
         marker=(

@@ -93,7 +93,7 @@ def body(grid: Grid, patient: Patient, placing: Placing) -> F:
     """Thickness of the body without its air: trunk, neck, shoulders, arms, breasts."""
     x, y = grid.x, grid.y
     wide = np.abs(x)
-    trunk = patient.chest + 1.6 + 3.2 * patient.fat
+    trunk = patient.chest + 2.0 + 4.5 * patient.fat
     # Under the arm the chest wall runs in, then out again to the flanks.
     half = trunk + 0.8 * _smooth((y - 18) / 14) * (0.4 + 2 * patient.fat)
     half = half - 1.2 * _smooth((9 - y) / 6)
@@ -104,13 +104,13 @@ def body(grid: Grid, patient: Patient, placing: Placing) -> F:
     thick = np.maximum(thick, neck * _smooth((3.5 - y) / 4))
     # The shoulders slope from the neck; the arms hang beside the trunk, or are turned away.
     top = -2.6 + patient.shoulder * (np.clip(wide - 4.5, 0, None) / 9) ** 1.2
-    shoulder = (10.5 + 4 * patient.fat) * np.sqrt(np.clip((y - top) / 5, 0, 1))
-    armpit = 9.5 + 1.5 * patient.fat + 0.35 * np.clip(wide - trunk, 0, None)
-    shoulder = shoulder * _smooth((armpit - y) / 5 + 0.5)
+    shoulder = (13 + 4 * patient.fat) * np.sqrt(np.clip((y - top) / 6, 0, 1))
+    armpit = 11.5 + 1.5 * patient.fat + 0.35 * np.clip(wide - trunk, 0, None)
+    shoulder = shoulder * _smooth((armpit - y) / 7 + 0.5)
     thick = np.maximum(thick, np.where(wide > 3, shoulder, 0))
-    away = 4.6 + 2.4 * placing.arms_up + (0.1 + 0.3 * placing.arms_up) * np.clip(y - 6, 0, None)
+    away = 4.0 + 2.8 * placing.arms_up + (0.1 + 0.3 * placing.arms_up) * np.clip(y - 6, 0, None)
     arm = 1 - ((wide - trunk - away) / (3.9 + 1.2 * patient.fat)) ** 2
-    arm = (7.5 + 2.5 * patient.fat) * np.sqrt(np.clip(arm, 0, None))
+    arm = (9.0 + 2.5 * patient.fat) * np.sqrt(np.clip(arm, 0, None))
     thick = np.maximum(thick, arm * _smooth((y - 3) / 5))
     if patient.breast:
         bx, by = patient.breast_at
@@ -146,8 +146,8 @@ def dome_level(patient: Patient, placing: Placing, found: Findings, side: int) -
 
 def outer_border(patient: Patient, y: F | float) -> F:
     """Half width of the rib cage's inside at each level."""
-    t = np.clip((y - TOP) / 19.0, 0, 1)
-    return np.asarray(4.6 + (patient.chest - 4.6) * np.sqrt(1 - (1 - t) ** 2.6))
+    t = np.clip((y - TOP) / 22.0, 0, 1)
+    return np.asarray(4.4 + (patient.chest - 4.4) * (1 - (1 - t) ** 2.2) ** 0.58)
 
 
 def lung(
@@ -206,16 +206,19 @@ def heart(grid: Grid, patient: Patient, placing: Placing, found: Findings, wobbl
     left = ball(x, y, (middle, floor - 3.6 * size), (long, short), patient.heart_tilt)
     right = ball(x, y, (-0.9, floor - 4.2), (3.1 * size, 5.8 * size))
     trunk = ball(x, y, (2.2, floor - 9.6), (2.3 * size, 3.6))
-    thick = 12.5 * np.maximum(np.maximum(left, right), 0.75 * trunk) ** 0.6
     wide = 1 + 0.55 * found.mediastinum
     knob_y = floor - 14.2
     knob = ball(x, y, (1.7 * wide, knob_y), (1.6 * patient.aorta * wide, 1.9 * patient.aorta))
-    thick = np.maximum(thick, 7 * np.sqrt(knob))
     # Superior vena cava and other vessels above the heart, the descending aorta behind it.
-    upper = ball(x, y, (-0.3, floor - 13.5), (2.5 * wide, 10.5))
-    thick = np.maximum(thick, 6 * np.sqrt(upper))
+    upper = ball(x, y, (-0.3, floor - 13.0), (2.4 * wide, 10.5))
     aorta = np.clip(1 - ((x - 1.2) / (1.3 + 0.4 * patient.aorta)) ** 2, 0, None)
-    return np.asarray(np.maximum(thick, 3.0 * np.sqrt(aorta) * _smooth((y - knob_y) / 3)))
+    aorta = np.sqrt(aorta) * _smooth((y - knob_y) / 3)
+    parts = ((12.5, left), (12.5, right), (9.0, trunk), (7.0, knob), (6.0, upper), (3.0, aorta))
+    # The fourth powers' sum lets one part run into the next without a crease.
+    fourth = np.zeros_like(x)
+    for depth, part in parts:
+        fourth = fourth + depth**4 * part**2.4
+    return np.asarray(fourth**0.25)
 
 
 def airway(grid: Grid, placing: Placing) -> F:

@@ -46,7 +46,7 @@ class UniformFastDDPM(DDPM):
         )
 
     def steps_used(self) -> Steps:
-        """The anchors, stretched to 0 .. T-1 and joined by lines, at `train_steps` even positions."""
+        """The anchors, stretched to 0 .. T-1 and joined by lines, at evenly spaced positions."""
         gaps, ends = len(self.anchors) - 1, Fraction(self.T - 1, self.anchors[-1])
         used = []
         for i in range(self.train_steps):

@@ -7,9 +7,11 @@ The loop that drives them is `bench.diffusion.sampling`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bench.doors import Family
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.diffusion.samplers.solver import Solver
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 SAMPLERS = Family(
     kind="sampler",
     table={
+        "ddim": "bench.diffusion.samplers.ddim:DDIM",
+        "ddpm": "bench.diffusion.samplers.ddim:DDPM",
         "dpmpp_2m": "bench.diffusion.samplers.dpmpp_2m:DPMSolverPP2M",
         "euler": "bench.diffusion.samplers.euler:Euler",
         "heun": "bench.diffusion.samplers.heun:Heun",
@@ -33,6 +37,23 @@ def load(name: str) -> type[Solver]:
     """
     solver: type[Solver] = SAMPLERS.load(name)
     return solver
+
+
+def build(sampler: str | type[Solver], settings: Mapping[str, float]) -> Solver:
+    """A solver for one run, with settings that it reads.
+
+    Raises:
+        BenchError: as `load`; or the solver does not read one of the settings.
+    """
+    solver = load(sampler) if isinstance(sampler, str) else sampler
+    for key, value in settings.items():
+        if key not in solver.settings:
+            readers = [name for name in SAMPLERS.table if key in load(name).settings]
+            raise BenchError(
+                f"sampler {sampler!r} does not read {key}={value:g}; leave {key} out, or take a "
+                f"sampler that reads it ({', '.join(readers) or 'none in the table does'})"
+            )
+    return solver(**settings)
 
 
 def nfe(name: str, steps: int) -> int:

@@ -1,17 +1,19 @@
-"""What a sampler is: a solver of the probability-flow ODE that takes one step at a time.
+"""What a sampler is: it goes from noise to an image, one step at a time.
 
-Karras et al. 2022 (arXiv 2206.00364), Algorithm 1, in the time of whatever process is sampled.
+A solver of the probability-flow ODE, Karras et al. 2022 (arXiv 2206.00364), Algorithm 1, in the
+time of whatever process is sampled; or one of the reverse diffusion, which adds noise as it goes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor
 
 from bench.diffusion.process import Process
+from bench.errors import BenchError
 
 
 class Path:
@@ -21,9 +23,15 @@ class Path:
     within a step from 1; a guidance may weigh them apart.
     """
 
-    def __init__(self, denoise: Callable[[Tensor, float, int], Tensor], process: Process) -> None:
-        """`denoise(z, sigma, stage)` gives D(z; sigma) of the unscaled state z, float64."""
-        self._denoise, self._process = denoise, process
+    def __init__(
+        self,
+        denoise: Callable[[Tensor, float, int], Tensor],
+        process: Process,
+        noise: Callable[[], Tensor] | None = None,
+    ) -> None:
+        """`denoise(z, sigma, stage)` gives D(z; sigma) of the unscaled state z, float64; `noise()`
+        the unit normal noise of this step, for a stochastic solver."""
+        self._denoise, self._process, self._noise = denoise, process, noise
 
     def sigma(self, t: float) -> float:
         """The noise level at t."""
@@ -36,6 +44,16 @@ class Path:
     def denoise(self, x: Tensor, t: float, *, stage: int = 1) -> Tensor:
         """D(x / s(t); sigma(t)), an unscaled image; one evaluation. sigma(t) must be > 0."""
         return self._denoise(x / self.scale(t), self.sigma(t), stage)
+
+    def noise(self, x: Tensor) -> Tensor:
+        """Unit normal noise of this step, of x's shape and dtype: the same however often asked.
+
+        Raises:
+            BenchError: the solver has not declared that it draws.
+        """
+        if self._noise is None:
+            raise BenchError("a sampler that asks for noise must declare stochastic = True")
+        return self._noise().to(x)
 
     def slope(self, x: Tensor, t: float, *, times: float = 1.0, stage: int = 1) -> Tensor:
         """`times` dx/dt at (x, t), by `process`'s equation; one evaluation. sigma(t) must be > 0.
@@ -54,16 +72,24 @@ class Path:
 class Solver(ABC):
     """One sampler. An instance serves one run of one batch and may keep state between its steps.
 
-    Contract. Deterministic: noise is the loop's business. Asks for evaluations through `path`
+    Contract. Draws nothing itself: a `stochastic` solver asks `path` for the noise of its step,
+    which is keyed by sample, and any other is deterministic. Asks for evaluations through `path`
     alone, never at sigma = 0, and mixes no images of the batch. A step to sigma = 0 is the
-    run's last. Made without arguments. Arithmetic is float64.
+    run's last. Made without arguments, or with its `settings`. Arithmetic is float64.
     """
 
     order: ClassVar[int]
-    """Global order of convergence away from the step to 0; the conformance suite measures it."""
+    """Global order of convergence away from the step to 0, of a stochastic solver that of the
+    samples' standard deviation; the conformance suite measures it."""
     multistep: ClassVar[bool] = False
     """Whether steps use evaluations of earlier ones. Churn moves the state off the path these were
     made on, so a run with churn is refused; and a path cut in two is not the path in one."""
+
+    settings: ClassVar[Mapping[str, tuple[float, ...]]] = {}
+    """What it reads of a run's sampling settings, by the names of SampleConfig: keyword arguments
+    with defaults. And values of each that the conformance suite tries."""
+    stochastic: bool = False
+    """Whether a run draws noise; may depend on the settings."""
 
     @classmethod
     @abstractmethod

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.config import (
+    SOLVER_SETTINGS,
     Args,
     DataConfig,
     MeasureConfig,
@@ -49,6 +50,7 @@ SAMPLE_KEYS = tuple(f.name for f in dataclasses.fields(SampleConfig) if f.name !
 BUILT_OF = ("method", "architecture", "estimator", "preconditioning")
 DIFFUSION = "diffusion"  # the method where none is named
 
+EMPTY: Mapping[str, Any] = {}
 MOST_IMAGES = 1e12  # of a trial: beyond, it is a slip of the pen
 
 
@@ -81,7 +83,7 @@ class Frame:
     def sample(self) -> SampleConfig:
         """How every trial is sampled for the verdict: the preset's, changed by the user."""
         given = {k: v for k, v in self.fixed.items() if k in SAMPLE_KEYS}
-        return _sample_config({**self.scale.sample, **given})
+        return _sample_config(_read({**self.scale.sample, **given}, given))
 
     @property
     def measure(self) -> MeasureConfig:
@@ -134,7 +136,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     task = TASKS.load(frame.task.kind).configure(frame.task, sections.task)
     _check_optimizer(frame, sections.train.get("optimizer"))
     sample = frame.sample
-    own_sample = _sample_config({**dataclasses.asdict(sample), **sections.sample})
+    own_sample = _sample_config(_read({**dataclasses.asdict(sample), **sections.sample}))
     for asked in (sample, own_sample) if setup else ():
         guidance.build(asked.guidance, **asked.guidance_args).check(task.inputs)
     return TrialConfig(
@@ -224,6 +226,14 @@ def default_params(
     return {**named, **shared, "lr": size.learning_rate(setup, scale.defaults["lr"])}
 
 
+def _read(sampling: Mapping[str, Any], asked: Mapping[str, Any] = EMPTY) -> dict[str, Any]:
+    """Sampling settings without those of another sampler, as parameters of other choices are left
+    out; what is `asked` for stays, and is refused if it is not read."""
+    reads = samplers.load(str(sampling.get("sampler", SampleConfig().sampler))).settings
+    kept = {*reads, *asked}
+    return {k: v for k, v in sampling.items() if k not in SOLVER_SETTINGS or k in kept}
+
+
 def _sample_config(given: Mapping[str, Any]) -> SampleConfig:
     """Sampling settings from plain values; a misspelt solver or guidance is said here.
 
@@ -231,7 +241,7 @@ def _sample_config(given: Mapping[str, Any]) -> SampleConfig:
         BenchError: a value that cannot be.
     """
     sample = from_dict(SampleConfig, given, "sampling")
-    samplers.load(sample.sampler)
+    samplers.build(sample.sampler, sample.solver_settings)
     guidance.build(sample.guidance, **sample.guidance_args)
     return sample
 

@@ -3,7 +3,8 @@
 Contract 11: the authors' configurations come first, one for each cell (architecture x
 preconditioning, or what else a workload's verdicts are about), and two trials of every cell run to
 their end whatever they report, so that a verdict on a cell never rests on trials that were stopped
-early.
+early. Then the search leads, within the values of the plan's even axes in turn: rivals of another
+kind (a network, an estimator) are tuned with equally many trials.
 """
 
 from __future__ import annotations
@@ -39,4 +40,16 @@ def role(plan: Plan, history: History, number: int) -> Role:
         if sure < PROTECTED and tried < TRIES:
             given = {axis: value for axis, value in cell.items() if value != ABSENT}
             return Role("cell", given, plan.prune)
-    return Role("tpe")
+    return Role("tpe", _least_tried(plan, history))
+
+
+def _least_tried(plan: Plan, history: History) -> dict[str, str]:
+    """The values of the even axes that the fewest trials have; new seeds of old ones do not
+    count."""
+    cells = [{axis: cell[axis] for axis in plan.even_axes} for cell in plan.cells]
+    trials = [t for t in history.trials.values() if t.suggestion.origin != "confirm"]
+
+    def tried(values: Mapping[str, str]) -> int:
+        return sum(all(t.cell[axis] == v for axis, v in values.items()) for t in trials)
+
+    return {axis: v for axis, v in min(cells, key=tried).items() if v != ABSENT}

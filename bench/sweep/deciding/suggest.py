@@ -8,7 +8,8 @@ configuration; running trials stand as RUNNING (the constant liar).
 
 The search space of TPE here is the set of parameters every trial has, modelled jointly with the
 architecture and the preconditioning; a parameter that only some choices have is modelled from the
-trials that have it. (`group=True` would model the groups apart from their architecture.)
+trials that have it. Where the plan has even axes, a trial's study holds the trials that share its
+values of them, so that a method learns from its own trials. (`group=True` would model the groups apart from their architecture.)
 """
 
 from __future__ import annotations
@@ -64,9 +65,13 @@ def suggest(
     Raises:
         BenchError: the space cannot be run, or does not offer a given value.
     """
-    study = optuna.create_study(sampler=optuna_sampler(plan, number), direction=direction(plan))
+    alike = {axis: given[axis] for axis in plan.even_axes if axis in given}
+    study = optuna.create_study(
+        sampler=optuna_sampler(plan, number, alike), direction=direction(plan)
+    )
     for trial in history.trials.values():
-        study.add_trial(as_optuna(trial, plan.last_rung))
+        if all(trial.cell[axis] == value for axis, value in alike.items()):
+            study.add_trial(as_optuna(trial, plan.last_rung))
     offered_by = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
     given = {key: value for key, value in given.items() if key not in plan.fixed}
     if given:
@@ -224,13 +229,19 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def optuna_sampler(plan: Plan, number: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler for trial `number`, seeded by the sweep's seed and the number."""
+def optuna_sampler(
+    plan: Plan, number: int, alike: Mapping[str, Any] | None = None
+) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler for trial `number`, seeded by the sweep's seed and the number; where it
+    learns from trials of `alike` values alone, it draws at random for as many as their cells."""
     seed = derive_seed(plan.seed, "suggest", number) % 2**32
     if plan.search == "random":
         return optuna.samplers.RandomSampler(seed=seed)
+    startup = plan.startup_trials
+    if alike:
+        startup = sum(alike.items() <= cell.items() for cell in plan.cells)
     return optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=plan.startup_trials, multivariate=True, constant_liar=True
+        seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
     )
 
 

@@ -125,6 +125,7 @@ def make_plan(
         rungs=scale.rungs,
         keep=scale.keep,
         cell_axes=workload.cell_axes,
+        even_axes=workload.even_axes,
         cells=tuple(cells),
         defaults=tuple(defaults),
         fixed=dict(frame.fixed),

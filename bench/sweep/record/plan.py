@@ -135,6 +135,7 @@ class Plan:
     storage: str | None = None
     address: str | None = None
     seed_spread: dict[str, Any] | None = None
+    even_axes: tuple[str, ...] = ()  # of cell_axes: each combination of values gets equally many
     forecast: dict[str, Any] = field(default_factory=dict)
     t: float = 0.0
 

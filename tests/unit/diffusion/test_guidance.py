@@ -127,7 +127,15 @@ def test_outside_its_interval_the_conditional_is_used_and_paid_alone() -> None:
 @pytest.mark.parametrize("sampler", sorted(samplers.SAMPLERS.table))
 def test_both_passes_are_counted(sampler: str) -> None:
     guided = guidance.build("classifier_free", weight=2.0)
-    run = sample(two_classes, noise(), edm_grid(7), sampler=sampler, cond=BOTH, guidance=guided)
+    run = sample(
+        two_classes,
+        noise(),
+        edm_grid(7),
+        sampler=sampler,
+        cond=BOTH,
+        guidance=guided,
+        step_noise=lambda step: noise(),
+    )
     assert run.nfe == 2 * samplers.nfe(sampler, 7)
     assert nfe(edm_grid(7), sampler=sampler, guidance=guided) == run.nfe
     weight_1 = guidance.build("classifier_free", weight=1.0)

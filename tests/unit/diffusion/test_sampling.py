@@ -95,7 +95,8 @@ class Spy:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_condition_arrives_as_it_is_and_evaluations_are_counted(sampler: str) -> None:
     spy, cond = Spy(), Condition(classes=torch.tensor([3, 1]))
-    drawn = sample(spy, noise(2, 1, 4, 4), edm_grid(5), sampler=sampler, cond=cond)
+    x = noise(2, 1, 4, 4)
+    drawn = sample(spy, x, edm_grid(5), sampler=sampler, cond=cond, step_noise=lambda step: x)
     assert all(seen is cond for seen in spy.conditions)
     assert drawn.nfe == len(spy.conditions) == samplers.nfe(sampler, 5)
     assert nfe(edm_grid(5), sampler=sampler) == drawn.nfe
@@ -142,6 +143,11 @@ def test_bad_requests_say_what_is_wrong() -> None:
         integrate(ideal, x, [])
     with pytest.raises(BenchError, match="churn needs churn_noise"):
         sample(ideal, x, [1.0], churn=Churn(S_churn=1))
+    with pytest.raises(BenchError, match="sampler 'ddpm' draws noise; give step_noise"):
+        sample(ideal, x, [1.0], sampler="ddpm")
+    unread = r"'heun' does not read eta=0\.5; leave eta out, or take a sampler that reads it .ddim."
+    with pytest.raises(BenchError, match=unread):
+        sample(ideal, x, [1.0], settings={"eta": 0.5})
     with pytest.raises(BenchError, match="S_tmin <= S_tmax"):
         Churn(S_churn=1, S_tmin=2, S_tmax=1)
     with pytest.raises(BenchError, match="S_churn=-1"):

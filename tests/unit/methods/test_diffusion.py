@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from bench.conditions import Condition
 from bench.diffusion.denoiser import Denoiser, loss
+from bench.diffusion.grids import sigma_grid
 from bench.methods import build_method
 from bench.methods.diffusion import Diffusion, Sampling
 from bench.nonfinite import NonFiniteError
@@ -25,6 +27,11 @@ from bench.train.objective import Batch
 from tests.fakes.trials import INPUTS, SIDE, net_of, tiny
 
 CHURN = {"sample.S_churn": 10.0}
+ANCESTRAL = {"sample.sampler": "ddpm"}
+HALF = {"sample.sampler": "ddim", "sample.eta": 0.5}
+WAYS = pytest.mark.parametrize(
+    "changes", [{}, CHURN, ANCESTRAL, HALF], ids=["deterministic", "churn", "ancestral", "eta"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def close(one: np.ndarray, other: np.ndarray) -> None:
     assert (gap > 0).mean() <= 0.01
 
 
-@pytest.mark.parametrize("changes", [{}, CHURN], ids=["deterministic", "churn"])
+@WAYS
 @pytest.mark.parametrize("batch", [1, 3, 64])
 def test_pictures_do_not_depend_on_the_batch(
     trained: Any, changes: dict[str, Any], batch: int
@@ -71,7 +78,7 @@ def test_pictures_do_not_depend_on_the_batch(
     assert len(np.unique(whole.reshape(7, -1), axis=0)) == 7
 
 
-@pytest.mark.parametrize("changes", [{}, CHURN], ids=["deterministic", "churn"])
+@WAYS
 def test_asking_for_more_changes_none(trained: Any, changes: dict[str, Any]) -> None:
     close(drawn(trained, 12, **changes)[:5], drawn(trained, 5, **changes))
 
@@ -96,6 +103,40 @@ def test_pictures_are_keyed_by_purpose_and_seed(trained: Any) -> None:
 
 def test_churn_draws_noise_of_its_own(trained: Any) -> None:
     assert not np.array_equal(drawn(trained, 6), drawn(trained, 6, **CHURN))
+
+
+def test_each_step_of_a_stochastic_sampler_draws_noise_of_its_own(trained: Any) -> None:
+    """Ancestral steps by hand: sigma'/sigma share of x, the rest of D, the posterior's noise."""
+    config = tiny(**ANCESTRAL, **{"sample.steps": 3})
+    method = Diffusion(config)
+    floats: list[torch.Tensor] = []
+
+    def kept(x: torch.Tensor) -> np.ndarray:
+        floats.append(x)
+        return to_pictures(x)
+
+    method.predictor([trained], config.seed, config.sample).predict(
+        Cases(key=(), purpose="a", count=2, keep=kept)
+    )
+
+    def keyed(purpose: str) -> torch.Tensor:
+        return torch.from_numpy(normal(config.seed, purpose, range(2), (1, SIDE, SIDE))).double()
+
+    sigmas = [*sigma_grid(method.precond, 3).tolist(), 0.0]
+    x = keyed("a") * sigmas[0]
+    for i, (sigma, following) in enumerate(pairwise(sigmas)):
+        with torch.no_grad():
+            level = torch.full((2,), sigma, dtype=torch.float64)
+            D = Denoiser(trained, method.precond)(x, level).double()
+        share = (following / sigma) ** 2
+        x = share * x + (1 - share) * D + following * (1 - share) ** 0.5 * keyed(f"a/step{i}")
+    torch.testing.assert_close(floats[0], x, rtol=1e-4, atol=1e-4)  # networks are float32
+
+
+def test_eta_is_named_in_the_protocol_where_it_is_not_usual() -> None:
+    usual = Diffusion.protocol(tiny(**{"sample.sampler": "ddim"}))
+    assert "eta" not in usual
+    assert Diffusion.protocol(tiny(**HALF)) == {**usual, "eta": 0.5}
 
 
 def test_drawing_leaves_torchs_generator_alone(trained: Any) -> None:

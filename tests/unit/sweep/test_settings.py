@@ -265,3 +265,35 @@ def test_a_users_file_is_remembered_by_its_whole_path(
     wish = Wish(workload="echo", trials=1, space="mine.py:wide", backbones=("net.py:build", "dit"))
     assert wish.space == f"{tmp_path}/mine.py:wide"
     assert wish.backbones == (f"{tmp_path}/net.py:build", "dit")
+
+
+def test_eta_is_a_choice_of_the_samplers_that_read_it() -> None:
+    with pytest.raises(BenchError, match=r"'heun' does not read eta=0\.5; leave eta out, or take"):
+        resolve(frame(fixed={"eta": 0.5}), DEFAULT, 0)
+    with pytest.raises(BenchError, match=r"sample.eta must be in 0..1, got 1\.5"):
+        resolve(frame(fixed={"eta": 1.5, "sampler": "ddim"}), DEFAULT, 0)
+    ddim = frame(fixed={"sampler": "ddim", "eta": 0.5})
+    config = resolve(ddim, DEFAULT, 0)
+    assert (config.sample.eta, config.own_sample) == (0.5, None)
+    # drawn beside a sampler that does not read it: a parameter of another choice
+    own = resolve(frame(), {**DEFAULT, "sampler": "euler", "eta": 0.5}, 0).own_sample
+    assert own is not None
+    assert (own.sampler, own.eta) == ("euler", 0.0)
+    own = resolve(frame(), {**DEFAULT, "sampler": "ddim", "eta": 0.5}, 0).own_sample
+    assert own is not None
+    assert (own.sampler, own.eta) == ("ddim", 0.5)
+    # a preset's eta goes with its sampler
+    preset = dataclasses.replace(SMOKE, sample={**SMOKE.sample, "sampler": "ddim", "eta": 1.0})
+    config = resolve(frame(scale=preset, fixed={"sampler": "euler"}), DEFAULT, 0)
+    assert (config.sample.sampler, config.sample.eta) == ("euler", 0.0)
+    assert resolve(frame(scale=preset), DEFAULT, 0).sample.eta == 1.0
+
+
+def test_a_late_field_at_its_default_is_no_part_of_an_identity() -> None:
+    config = resolve(frame(), DEFAULT, 0)
+    body = config.to_dict()
+    del body["sample"]["eta"]  # as recorded before there was one
+    assert TrialConfig.from_dict(body).entry_id == config.entry_id
+    other = resolve(frame(fixed={"sampler": "ddim", "eta": 0.5}), DEFAULT, 0)
+    usual = resolve(frame(fixed={"sampler": "ddim"}), DEFAULT, 0)
+    assert other.entry_id != usual.entry_id

@@ -1,0 +1,63 @@
+"""What makes two configurations one: their values, but late defaults and places of files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.doors import is_outside
+from bench.errors import BenchError
+
+# of a field that came later: at its default it is no part of an entry's identity, so that entries
+# recorded before it keep theirs
+LATE = {"late": True}
+
+
+def identity(part: Any) -> dict[str, Any]:
+    """As `asdict`, without the late fields that are at their default."""
+    return {
+        f.name: identity(value) if dataclasses.is_dataclass(value) else value
+        for f in dataclasses.fields(part)
+        if (value := getattr(part, f.name)) != f.default or not f.metadata.get("late")
+    }
+
+
+def by_content(value: Any) -> Any:
+    """The same values, where each "file.py:attr" has the digest of the file in place of its folder.
+
+    Raises:
+        BenchError: such a file is not there.
+    """
+    if isinstance(value, Mapping):
+        return {key: by_content(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [by_content(v) for v in value]
+    if not (isinstance(value, str) and is_outside(value)):
+        return value
+    name, _, attr = value.partition(":")
+    path = Path(name)
+    if not path.is_file():
+        raise BenchError(f"file {path} does not exist; put it back where it was")
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return f"{path.name}:{attr}@{content}"
+
+
+def canonical(body: Any) -> str:
+    """JSON with sorted keys: the text a digest is taken of. Tuples read as lists.
+
+    Raises:
+        BenchError: a value that JSON does not have.
+    """
+    try:
+        return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"a configuration holds plain finite values only: {error}") from error
+
+
+def digest(body: Any) -> str:
+    """The first 16 hex digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(body).encode()).hexdigest()[:16]
