@@ -5,4 +5,10 @@ A new study is one file with a Study (bench.studies.study) and one line here.
 
 from bench.doors import Family
 
-STUDIES = Family(kind="study", table={"instability": "bench.studies.instability:STUDY"})
+STUDIES = Family(
+    kind="study",
+    table={
+        "instability": "bench.studies.instability:STUDY",
+        "augment": "bench.studies.augment:STUDY",
+    },
+)

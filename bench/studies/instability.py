@@ -29,7 +29,7 @@ from bench.workloads.workload import Scale
 
 SCHEME = "fast_ddpm"
 BATCH = 6  # of the seed, as its log's levels say
-KIMG = {"smoke": 3.0, "laptop": 4.0, "gpu": 60.0, "paper": 600.0}
+KIMG = {"smoke": 3.0, "laptop": 3.0, "gpu": 60.0, "paper": 600.0}
 SETTLED = 0.5  # the last share of a training, that costs, levels and verdicts are read from
 # What is called unsteady, all with the noise level taken out of the last half: a loss that rose by
 # more than a fifth, more than 5 spikes in 1000 windows of 64 samples, or one that wanders between

@@ -17,16 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import logsumexp
-from scipy.stats import lognorm, norm, t
+from scipy.stats import norm, t
 
 from bench.errors import BenchError
 
 Float64 = NDArray[np.float64]
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 SMALLEST = 8  # losses, below which nothing is fitted
 
 
@@ -103,7 +104,7 @@ def _level_fit(x: Float64, probabilities: Float64, starts: Sequence[Float64]) ->
     seen = max(int(counts.sum()), 1)
     return LevelFit(
         model="counts",
-        log_likelihood=float(logsumexp(terms, axis=1).sum()),
+        log_likelihood=_log_sum(terms),
         parameters=5,
         n=len(x),
         level=level,
@@ -116,7 +117,7 @@ def _level_fit(x: Float64, probabilities: Float64, starts: Sequence[Float64]) ->
 
 
 def _total(x: Float64, probabilities: Float64, p: Float64) -> float:
-    return float(logsumexp(_terms(x, probabilities, p), axis=1).sum())
+    return _log_sum(_terms(x, probabilities, p))
 
 
 def _terms(x: Float64, probabilities: Float64, p: Float64) -> Float64:
@@ -130,9 +131,22 @@ def _terms(x: Float64, probabilities: Float64, p: Float64) -> Float64:
     k = np.arange(1, len(probabilities))
     with np.errstate(divide="ignore"):
         weight = np.log(probabilities)
-    none = lognorm.logpdf(x, sigma, scale=math.exp(mu))[:, None]
-    some = norm.logpdf(x[:, None], k * level + mean, np.sqrt(k * spread**2 + variance))
+    log_x = np.log(x)
+    none = (_log_normal(log_x, mu, sigma) - log_x)[:, None]  # the lognormal's density
+    some = _log_normal(x[:, None], k * level + mean, np.sqrt(k * spread**2 + variance))
     return np.asarray(np.concatenate([none, some], 1) + weight, np.float64)
+
+
+def _log_normal(x: Float64, mean: Any, sd: Any) -> Float64:
+    """The normal's log density, without what scipy's checks cost in an optimizer's inner loop."""
+    sd = np.maximum(sd, 1e-150)
+    return np.asarray(-0.5 * ((x - mean) / sd) ** 2 - np.log(sd) - HALF_LOG_2PI, np.float64)
+
+
+def _log_sum(terms: Float64) -> float:
+    """The sum over rows of log sum exp of a row."""
+    most = terms.max(1)
+    return float((most + np.log(np.exp(terms - most[:, None]).sum(1))).sum())
 
 
 def fit_rivals(losses: ArrayLike) -> tuple[Fit, ...]:
@@ -157,8 +171,8 @@ def fit_rivals(losses: ArrayLike) -> tuple[Fit, ...]:
 def _two(y: Float64, p: Float64) -> float:
     """A spread of at least .01 keeps one loss from being a component of its own."""
     share = 1 / (1 + math.exp(float(np.clip(p[4], -30, 30))))
-    first = norm.logpdf(y, p[0], math.exp(p[1]) + 0.01) + math.log(share)
-    second = norm.logpdf(y, p[2], math.exp(p[3]) + 0.01) + math.log1p(-share)
+    first = _log_normal(y, p[0], math.exp(p[1]) + 0.01) + math.log(share)
+    second = _log_normal(y, p[2], math.exp(p[3]) + 0.01) + math.log1p(-share)
     return float(np.logaddexp(first, second).sum())
 
 

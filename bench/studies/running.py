@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import DataConfig
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError
 from bench.files import sync_folder
 from bench.run import Report, run_trial
 from bench.studies import STUDIES
@@ -35,6 +35,7 @@ from bench.workloads.workload import load as load_workload
 
 Say = Callable[[str], None]
 DRAFT = ".draft-"  # and the process that writes it
+WORK = "work"  # in a draft: what goes before it becomes a study's folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +72,10 @@ def check(asked: Asked) -> tuple[Workload, Study, Wish]:
         BenchError: an unknown workload, study or scale, or a study of another workload.
     """
     workload = load_workload(asked.workload)
-    names = [study.name for study in studies_of(workload)]
-    outside = asked.study not in STUDIES.table
-    if not outside and asked.study not in names:
-        raise unknown(f"study of {workload.name}", asked.study, names)
     study = load_study(asked.study)
+    if workload.name not in study.workloads:
+        of = ", ".join(sorted(study.workloads))
+        raise BenchError(f"study {study.name} is one of {of}, not of {workload.name}")
     if not 0 < asked.budget < float("inf"):
         raise BenchError(f"--budget must be positive and finite, got {asked.budget}")
     wish = Wish(
@@ -103,8 +103,10 @@ def run(asked: Asked, home: Home, say: Say) -> tuple[Path, Findings, Setting]:
     if setting.data.simulated:
         say("note: the pictures are SIMULATED; no verdict about real ones rests on them")
     with Interrupts().handled(), _draft(home) as draft:
-        findings = _drive(study, setting, draft / "trials", asked.budget, say)
-        shutil.rmtree(draft / "trials", ignore_errors=True)
+        setting = dataclasses.replace(setting, folder=draft / WORK)
+        setting.folder.mkdir()
+        findings = _drive(study, setting, asked.budget, say)
+        shutil.rmtree(setting.folder, ignore_errors=True)
         _write(draft, study, setting, findings)
         folder = _place(draft, f"{workload.name}-{study.name}")
     return folder, findings, setting
@@ -120,10 +122,12 @@ def _setting(workload: Workload, study: Study, wish: Wish, home: Home, say: Say)
     for note in (*scale.notes, *data.notes):
         say(f"note: {note}")
     frame = dataclasses.replace(frame, equal=study.budget(scale))
-    return Setting(workload=workload, scale=scale, data=data, frame=frame, seed=wish.seed)
+    return Setting(
+        workload=workload, scale=scale, data=data, frame=frame, seed=wish.seed, folder=home.path
+    )
 
 
-def _drive(study: Study, setting: Setting, folder: Path, budget: float, say: Say) -> Findings:
+def _drive(study: Study, setting: Setting, budget: float, say: Say) -> Findings:
     """Ask the study for trials until it returns what they show."""
     answer = study.answer(setting)
     try:
@@ -134,7 +138,7 @@ def _drive(study: Study, setting: Setting, folder: Path, budget: float, say: Say
             for arm in arms:
                 number += 1
                 say(f"trial {number}, {arm.name}: {arm.why}")
-                ran.append(_trial(setting, arm, folder / f"{number:04d}", budget, say))
+                ran.append(_trial(setting, arm, setting.folder / f"{number:04d}", budget, say))
             arms = answer.send(tuple(ran))
     except StopIteration as end:
         findings: Findings = end.value
@@ -173,19 +177,20 @@ def _frame(setting: Setting, arm: Arm, budget: float) -> Frame:
     frame = dataclasses.replace(
         frame, equal=dataclasses.replace(spent, amount=spent.amount * arm.budget * budget)
     )
-    if arm.data is None:
+    if arm.data is None and not arm.task:
         return frame
-    data, kind = arm.data, setting.workload.task
+    data, kind = arm.data or setting.data, arm.task or setting.workload.task
     task_class = TASKS.load(kind)
     described = dataclasses.replace(task_class.describe(data), kind=kind)
+    args = {} if arm.task else {k: frame.task.args[k] for k in task_class.parameters}
     # the noise levels of all arms are those of the study's own pictures
     task = dataclasses.replace(
-        task_class.configure(described, frame.task.args), sigma_data=frame.task.sigma_data
+        task_class.configure(described, args), sigma_data=frame.task.sigma_data
     )
     named = DataConfig(
         name=data.name, digest=data.digest, simulated=data.simulated, cache=str(data.path)
     )
-    return dataclasses.replace(frame, data=named, task=task)
+    return dataclasses.replace(frame, data=named, task=task, metrics=arm.metrics or frame.metrics)
 
 
 @contextlib.contextmanager

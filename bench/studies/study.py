@@ -30,6 +30,7 @@ class Arm:
 
     params: as a search space suggests them; what is left out is the cell's default. budget: in
     units of the study's own. data: in place of the study's, where an arm trains on other pictures.
+    task, metrics: in place of the workload's, where an arm is asked for something else.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Arm:
     seed: int
     budget: float = 1.0
     data: CachedImages | None = None
+    task: str = ""
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +96,17 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where a study's trials stand: workload, preset, data, and what all trials share."""
+    """Where a study's trials stand: workload, preset, data, and what all trials share.
+
+    folder: for what a study makes between its trials; gone once it has its findings.
+    """
 
     workload: Workload
     scale: Scale
     data: CachedImages
     frame: Frame
     seed: int
+    folder: Path
 
     @property
     def label(self) -> str:

@@ -1,0 +1,96 @@
+"""Pictures that a trained generator draws, and data whose training part they are added to."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.config import TrialConfig, digest
+from bench.data import cache
+from bench.data.cache import CachedImages, load_cache
+from bench.data.cache_index import read_index, write_index
+from bench.errors import BenchError
+from bench.methods import build_method
+from bench.predictions import Cases
+from bench.train import checkpoint
+
+WEIGHTS = "weights.safetensors"  # the judged ones, of a trial that completed
+
+
+def drawn(config: TrialConfig, folder: Path, data: CachedImages, count: int) -> NDArray[Any]:
+    """`count` pictures of the generator trained in `folder`, as values of `data`: [count, C, ...].
+
+    Raises:
+        BenchError: the trial kept no weights.
+    """
+    if not (folder / WEIGHTS).exists():
+        raise BenchError(f"the generator's trial left no {WEIGHTS}")
+    weights, _ = checkpoint.read(folder / WEIGHTS)
+    method = build_method(config)
+    trained: Any = method  # of the methods that train
+    net = copy.deepcopy(trained.net).eval().requires_grad_(False)
+    net.load_state_dict(weights, strict=False)
+    missing = set(dict(net.named_parameters())) - set(weights)
+    if missing:
+        raise BenchError(f"{WEIGHTS} lacks {sorted(missing)[0]} and {len(missing) - 1} more")
+    predictor = method.predictor([net], config.seed, config.sample)
+    low, high = data.value_range
+
+    def keep(x: Tensor) -> NDArray[Any]:
+        values = low + (x.clamp(-1, 1).double() + 1) / 2 * (high - low)
+        whole = values.round() if data.images.dtype.kind == "u" else values
+        return np.asarray(whole.cpu().numpy().astype(data.images.dtype))
+
+    torch.set_num_threads(config.train.threads)
+    cases = Cases(key=("study",), purpose="study/drawn", count=count, keep=keep)
+    return np.asarray(predictor.predict(cases).values)
+
+
+def with_training(
+    data: CachedImages, folder: Path, name: str, rows: NDArray[np.int64], added: NDArray[Any]
+) -> CachedImages:
+    """A cache in `folder` whose training part is these rows of the data's own and the added
+    pictures; select and report are untouched. An added picture is a subject of its own, of unknown
+    class, and has no values beside it."""
+    held_out = np.concatenate([data.parts["select"], data.parts["report"]])
+    kept = np.sort(np.concatenate([rows, held_out]))
+    part = np.empty(len(data.images), np.uint8)
+    for code, where in enumerate(data.parts.values()):
+        part[where] = code
+    count = len(added)
+    ids = [*data.subject_ids, *(f"{name}-{i}" for i in range(count))]
+    first = len(data.subject_ids)
+    columns: dict[str, NDArray[Any]] = {
+        "subject": np.append(data.subject[kept], np.arange(first, first + count)).astype(np.int32),
+        "part": np.append(part[kept], np.zeros(count)).astype(np.uint8),
+    }
+    if data.labels is not None:
+        columns["label"] = np.append(data.labels[kept], np.full(count, -1)).astype(np.int64)
+    if data.vector is not None:
+        unknown = np.full((count, data.vector.shape[1]), np.nan, np.float32)
+        columns["vector"] = np.concatenate([data.vector[kept], unknown])
+    images = np.concatenate([data.images[kept], added.astype(data.images.dtype)])
+    folder.mkdir(parents=True)
+    images.tofile(folder / cache.IMAGES)
+    np.savez(folder / cache.FRAMES, **columns)  # type: ignore[arg-type]  # numpy's stub
+    index = read_index(data.path / cache.INDEX)
+    content = digest([data.digest, name, kept.tolist(), int(images.astype(np.float64).sum())])
+    write_index(
+        folder / cache.INDEX,
+        replace(
+            index,
+            digest=content,
+            shape=tuple(images.shape),
+            subject_ids=tuple(ids),
+            mask_count=0,
+            name=f"{data.name}-{name}",
+        ),
+    )
+    return load_cache(folder)
