@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.config import DataConfig
+from bench.config import DataConfig, TrialConfig
 from bench.errors import BenchError
 from bench.files import sync_folder
-from bench.run import Report, run_trial
 from bench.studies import STUDIES
+from bench.studies.side_by_side import Ended, run_all
 from bench.studies.study import Arm, Findings, Ran, Setting, Study, Table
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
@@ -123,7 +123,13 @@ def _setting(workload: Workload, study: Study, wish: Wish, home: Home, say: Say)
         say(f"note: {note}")
     frame = dataclasses.replace(frame, equal=study.budget(scale))
     return Setting(
-        workload=workload, scale=scale, data=data, frame=frame, seed=wish.seed, folder=home.path
+        workload=workload,
+        scale=scale,
+        data=data,
+        frame=frame,
+        seed=wish.seed,
+        folder=home.path,
+        at_once=1 if machine.gpus else machine.concurrency,
     )
 
 
@@ -134,39 +140,39 @@ def _drive(study: Study, setting: Setting, budget: float, say: Say) -> Findings:
         arms = next(answer)
         number = 0
         while True:
-            ran = []
+            jobs = []
             for arm in arms:
                 number += 1
                 say(f"trial {number}, {arm.name}: {arm.why}")
-                ran.append(_trial(setting, arm, setting.folder / f"{number:04d}", budget, say))
+                config = resolve(_frame(setting, arm, budget), arm.params, arm.seed)
+                jobs.append((config, setting.folder / f"{number:04d}"))
+            ran = []
+            for arm, (config, folder), end in zip(
+                arms, jobs, run_all(jobs, setting.at_once), strict=True
+            ):
+                ran.append(_heard(arm, config, folder, end, say))
             arms = answer.send(tuple(ran))
-    except StopIteration as end:
-        findings: Findings = end.value
+    except StopIteration as stop:
+        findings: Findings = stop.value
         return findings
 
 
-def _trial(setting: Setting, arm: Arm, folder: Path, budget: float, say: Say) -> Ran:
-    config = resolve(_frame(setting, arm, budget), arm.params, arm.seed)
-    metrics: dict[str, float] = {}
-    last: Report | None = None
-
-    def hear(report: Report) -> bool:
-        metrics.update(report.metrics)
-        return False
-
-    last = run_trial(config, folder, hear)
-    if last.outcome == "interrupted":
-        raise BenchError(f"trial {arm.name}: {last.cause}; nothing is kept")
-    for note in last.notes:
+def _heard(arm: Arm, config: TrialConfig, folder: Path, end: Ended, say: Say) -> Ran:
+    if end.outcome == "interrupted":
+        raise BenchError(f"trial {arm.name}: {end.cause}; nothing is kept")
+    for note in end.notes:
         say(f"note: {arm.name}: {note}")
-    if last.outcome != "completed":
-        say(f"note: {arm.name} {last.outcome}: {last.cause}")
+    cause = f": {end.cause}" if end.cause else ""
+    score = {k: v for k, v in end.metrics.items() if k.startswith("eval/")}
+    first = next(iter(score.items()), None)
+    value = f", {first[0].removeprefix('eval/')} {first[1]:.4g}" if first else ""
+    say(f"{arm.name}, seed {arm.seed}: {end.outcome}{cause}{value}")
     return Ran(
         arm=arm,
         config=config,
-        outcome=str(last.outcome),
-        cause=last.cause,
-        metrics=metrics,
+        outcome=end.outcome,
+        cause=end.cause,
+        metrics=end.metrics,
         folder=folder,
     )
 

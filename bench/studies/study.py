@@ -98,7 +98,8 @@ class Findings:
 class Setting:
     """Where a study's trials stand: workload, preset, data, and what all trials share.
 
-    folder: for what a study makes between its trials; gone once it has its findings.
+    folder: for what a study makes between its trials; gone once it has its findings. at_once:
+    trials side by side.
     """
 
     workload: Workload
@@ -107,6 +108,7 @@ class Setting:
     frame: Frame
     seed: int
     folder: Path
+    at_once: int = 1
 
     @property
     def label(self) -> str:
