@@ -99,8 +99,10 @@ class TrainConfig:
     device: str = "cpu"
     threads: int = 1
     workers: int = 1  # processes; each takes batch_size / workers samples of a batch
-    patience: int = 0  # looks without improvement that end training; 0: it never ends early
-    look_nimg: int = 0  # a look at score and pictures this often, beside the rungs; 0: there alone
+    # looks without improvement that end training; 0: it never ends early
+    patience: int = field(default=0, metadata=LATE)
+    # a look at score and pictures this often, beside the rungs; 0: there alone
+    look_nimg: int = field(default=0, metadata=LATE)
 
     def __post_init__(self) -> None:
         _need(self.batch_size > 0, f"train.batch_size must be positive, got {self.batch_size}")
