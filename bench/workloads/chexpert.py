@@ -32,7 +32,10 @@ ONLY = {
     "total_variation": {"weight": (0.02, 0.6)},
     "block_matching": {"noise": (0.05, 0.4)},
 }
-AMONG = {"direct": {"augment": (0.0, 0.5)}, "wavelet": {"shrink": ("bayes", "visu")}}
+AMONG: dict[str, dict[str, tuple[Any, ...]]] = {
+    "direct": {"augment": (0.0, 0.5)},
+    "wavelet": {"shrink": ("bayes", "visu")},
+}
 DEFAULTS = {
     "optimizer": "adam",
     "schedule": "constant",

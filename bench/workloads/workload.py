@@ -101,7 +101,8 @@ class Workload:
     score. simulation: the settings of a scale's `simulated` -> the set that is drawn where the
     user has no data; without one, data must be given. cell_axes: the parameters that verdicts are
     about; a space suggests them by name. even_axes: those of cell_axes whose values are tuned with
-    equally many trials each, whichever leads (rivals of another kind). space: a name, or "file.py:function".
+    equally many trials each, whichever leads (rivals of another kind). space: a name, or
+    "file.py:function".
     """
 
     name: str
