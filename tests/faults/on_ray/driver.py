@@ -45,11 +45,11 @@ def main(path: Path, trials: int, seed: int) -> int:
         prepared = session.prepare(wish, home, NAME, lambda text: None)
         engine = session.begin(prepared, home, listeners)
     try:
-        last = drive.run(engine, home, session.machine_of(engine, None))
+        end = drive.run(engine, home, session.machine_of(engine, None))
     finally:
         engine.journal.close()
         synced = projector.close()
-    return 0 if last["kind"] == "end" and synced else 1
+    return 0 if end is not None and synced else 1
 
 
 if __name__ == "__main__":
