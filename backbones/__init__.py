@@ -1,4 +1,4 @@
-"""Raw image networks F(x, c_noise, cond, vector): ADM, DDPM++, NCSN++, a small U-Net and a DiT.
+"""Raw image networks F(x, c_noise, cond, vector): four U-Nets, a small one and a DiT.
 
 One architecture is one module and its line in TABLE. The module has a frozen dataclass `Args` (its
 settings, the authors' defaults), `build(inputs, args) -> Backbone`, and `SIZES`, its arguments at
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TABLE: dict[str, str] = {
     "adm": "backbones.adm",
+    "ddpm_unet": "backbones.ddpm_unet",
     "ddpmpp": "backbones.ddpmpp",
     "dit": "backbones.dit",
     "ncsnpp": "backbones.ncsnpp",

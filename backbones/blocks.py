@@ -1,9 +1,9 @@
-"""The blocks that ADM, DDPM++ and NCSN++ are made of: one residual block in several styles.
+"""The blocks that ADM, DDPM, DDPM++ and NCSN++ are made of: one residual block in several styles.
 
 Residual block with noise conditioning: Ho et al. 2020 (arXiv 2006.11239); BigGAN-style resampling
 inside the block and skips scaled by sqrt(1/2): Song et al. 2021 (arXiv 2011.13456, appendix H);
 scale-shift conditioning and heads of 64 channels: Dhariwal and Nichol 2021 (arXiv 2105.05233).
-The three are aligned as in Karras et al. 2022 (arXiv 2206.00364, appendix F.3 and table 7).
+They are aligned as in Karras et al. 2022 (arXiv 2206.00364, appendix F.3 and table 7).
 
 What is ours: rules for small widths (the most groups, or heads, that divide the channels), and
 resampling by pooling and interpolation, which equals the depthwise filters and is faster.
@@ -75,7 +75,7 @@ def head_count(channels: int, channels_per_head: int | None) -> int:
 
 
 def group_norm(channels: int, eps: float) -> nn.GroupNorm:
-    """The group norm of all three networks."""
+    """The group norm of all these networks."""
     return nn.GroupNorm(group_count(channels), channels, eps=eps)
 
 

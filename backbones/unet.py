@@ -1,6 +1,7 @@
-"""The U-Net that ADM, DDPM++ and NCSN++ share; what differs between them is a Design.
+"""The U-Net that ADM, DDPM, DDPM++ and NCSN++ share; what differs between them is a Design.
 
-Structure: Karras et al. 2022 (arXiv 2206.00364), appendix F.3 and table 7. Every block of the
+Structure: Karras et al. 2022 (arXiv 2206.00364), appendix F.3 and table 7; of DDPM, Ho et al. 2020
+(arXiv 2006.11239), appendix B. Every block of the
 encoder leaves a skip; the decoder has one block more per level and takes one skip in each.
 """
 
@@ -29,13 +30,14 @@ from backbones.blocks import (
     conv,
     downsample,
     group_norm,
+    upsample,
 )
 from backbones.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetArgs:
-    """Settings common to the three; their modules give the authors' values.
+    """Settings common to them; their modules give the authors' values.
 
     `multipliers`: channels of each level as multiples of `width`, finest first. `blocks`: residual
     blocks per level. `attention`: the resolutions in pixels at which blocks have self-attention; an
@@ -72,6 +74,7 @@ class Design:
     stem_at_first_width: bool  # the first convolution has the first level's width, else args.width
     image_pyramid: bool  # a shrinking copy of the image joins the encoder at every level
     attention_in_every_up_block: bool  # of a decoder level with attention, else in its last
+    strided: bool = False  # plain convolutions between levels, not residual blocks that resample
 
 
 class ImagePyramid(nn.Module):
@@ -91,6 +94,35 @@ class ImagePyramid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C_out, H/2, W/2]."""
         return downsample(self.conv(x), self.filter, padding=0)
+
+
+class StridedDown(nn.Module):
+    """A convolution that keeps every second pixel; zeros below and to the right alone."""
+
+    kind = "down"
+
+    def __init__(self, channels: int, init: Init) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+        init(self.conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, H/2, W/2]."""
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class RepeatedUp(nn.Module):
+    """Every pixel twice in each direction, then a convolution."""
+
+    kind = "up"
+
+    def __init__(self, channels: int, init: Init) -> None:
+        super().__init__()
+        self.conv = conv(channels, channels, 3, init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, 2H, 2W]."""
+        return self.conv(upsample(x, "box"))
 
 
 class Stem(nn.Module):
@@ -123,21 +155,24 @@ class Head(nn.Module):
 
 
 class UNet(Backbone):
-    """ADM, DDPM++ or NCSN++, as the design says."""
+    """ADM, DDPM, DDPM++ or NCSN++, as the design says."""
 
     def __init__(self, design: Design, inputs: Inputs, args: UNetArgs) -> None:
         levels = len(args.multipliers)
-        super().__init__(
-            inputs,
-            c_noise_range=design.c_noise_range,
-            divisor=level_divisor(inputs.spatial, levels),
-        )
+        super().__init__(inputs, c_noise_range=design.c_noise_range)
+        self.divisor = level_divisor(inputs.spatial, levels)
         style, emb = design.style, design.emb_multiplier * args.width
         widths = [args.width * multiplier for multiplier in args.multipliers]
         sides = [min(inputs.spatial) >> level for level in range(levels)]
 
         def block(c_in: int, c_out: int, **options: object) -> ResidualBlock:
             return ResidualBlock(c_in, c_out, emb, style, dropout=args.dropout, **options)  # type: ignore[arg-type]  # attention, resample
+
+        def down(c: int) -> nn.Module:
+            return StridedDown(c, style.init) if design.strided else block(c, c, resample="down")
+
+        def up(c: int) -> nn.Module:
+            return RepeatedUp(c, style.init) if design.strided else block(c, c, resample="up")
 
         self.embedding = design.embedding(args, inputs)
 
@@ -148,7 +183,7 @@ class UNet(Backbone):
         skips, pyramid = [channels], inputs.in_channels
         for level, (side, width) in enumerate(zip(sides, widths, strict=True)):
             if level > 0:
-                self.encoder[f"{side}_down"] = block(channels, channels, resample="down")
+                self.encoder[f"{side}_down"] = down(channels)
                 if design.image_pyramid:
                     self.encoder[f"{side}_pyramid"] = ImagePyramid(
                         pyramid, channels, style.filter, style.init
@@ -168,7 +203,7 @@ class UNet(Backbone):
         self.decoder[f"{sides[-1]}_middle1"] = block(channels, channels)
         for level, (side, width) in reversed(list(enumerate(zip(sides, widths, strict=True)))):
             if level < levels - 1:
-                self.decoder[f"{side}_up"] = block(channels, channels, resample="up")
+                self.decoder[f"{side}_up"] = up(channels)
             for index in range(args.blocks + 1):
                 attend = design.attention_in_every_up_block or index == args.blocks
                 self.decoder[f"{side}_block{index}"] = block(
@@ -194,10 +229,10 @@ class UNet(Backbone):
             if isinstance(module, ImagePyramid):
                 image = x = (skips.pop() + module(image)) * math.sqrt(0.5)
             else:
-                x = module(x) if isinstance(module, Stem) else module(x, emb)
+                x = module(x, emb) if isinstance(module, ResidualBlock) else module(x)
             skips.append(x)
         for name, module in self.decoder.items():
             if "_block" in name:
                 x = torch.cat([x, skips.pop()], dim=1)
-            x = module(x, emb)
+            x = module(x, emb) if isinstance(module, ResidualBlock) else module(x)
         return self.head(x)

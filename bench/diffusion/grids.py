@@ -71,5 +71,6 @@ def sigma_grid(
         raise BenchError(
             f"{n} steps are too many for preconditioning {precond.name!r} on its {kind} grid: "
             f"only {len(np.unique(grid))} different levels; use fewer steps"
+            + (", or its own grid (grid=own)" if kind == "edm" else "")
         )
     return grid

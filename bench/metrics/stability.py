@@ -16,7 +16,7 @@ sigma and the squared error of D (mean over pixels, unweighted), in the order of
 
 Invariances. A loss weighted by any w(sigma) adds log w(sigma) to log(error): where log w is
 quadratic in log(sigma) across a bin (VP, VE, iDDPM: 1/sigma^2) the results are equal to rounding;
-for EDM's weight and other smooth ones to within 2 %. Nothing but the shares of flagged steps
+for EDM's weight and other smooth ones to within 3 %. Nothing but the shares of flagged steps
 looks at how samples were cut into batches.
 """
 

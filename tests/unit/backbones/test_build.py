@@ -12,7 +12,7 @@ from backbones.inputs import Inputs
 from bench import networks
 from bench.errors import BenchError
 
-UNETS = ["adm", "ddpmpp", "ncsnpp"]
+UNETS = ["adm", "ddpm_unet", "ddpmpp", "ncsnpp"]
 TINY: dict[str, Any] = {"width": 8, "multipliers": (1, 2), "blocks": 1, "attention": ()}
 TINY_DIT: dict[str, Any] = {"depth": 1, "hidden_size": 16, "heads": 2}
 GREY = Inputs(spatial=(8, 8), channels=1, out_channels=1)

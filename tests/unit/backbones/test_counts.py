@@ -1,6 +1,7 @@
 """Parameter counts of the authors' default configurations, to the last one.
 
-Oracle: the published networks' counts (Karras et al. 2022, their code base's defaults).
+Oracle: the published networks' counts (Karras et al. 2022, their code base's defaults; of DDPM's
+U-Net those of Fast-DDPM's configurations).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from bench import networks
 RGB32 = {"spatial": (32, 32), "channels": 3, "out_channels": 3}
 RGB64 = {"spatial": (64, 64), "channels": 3, "out_channels": 3}
 GREY64 = {"spatial": (64, 64), "channels": 1, "out_channels": 1}
+# a noisy picture (or two) as the condition of the state
+X_RAY = {"spatial": (256, 256), "channels": 1, "condition_channels": 1, "out_channels": 1}
 DEEP = {"multipliers": (1, 2, 2, 2)}
 
 COUNTS: list[tuple[str, dict[str, Any], dict[str, Any], int]] = [
@@ -33,6 +36,8 @@ COUNTS: list[tuple[str, dict[str, Any], dict[str, Any], int]] = [
     ("adm", {**RGB64, "n_classes": 1000}, {}, 295_899_267),
     ("adm", RGB64, {}, 295_131_267),
     ("adm", GREY64, {}, 295_124_353),
+    ("ddpm_unet", X_RAY, {}, 113_669_761),
+    ("ddpm_unet", {**X_RAY, "condition_channels": 2}, {}, 113_670_913),
 ]
 
 

@@ -16,6 +16,7 @@ import torch
 from bench.conditions import Condition
 from bench.diffusion.denoiser import Denoiser, loss
 from bench.diffusion.grids import sigma_grid
+from bench.errors import BenchError
 from bench.methods import build_method
 from bench.methods.diffusion import Diffusion, Sampling
 from bench.nonfinite import NonFiniteError
@@ -310,3 +311,13 @@ def test_steps_are_drawn_in_mirrored_pairs_whatever_the_batch(
     mirrored = [a + b == 9 for a, b in zip(places[::2], places[1::2], strict=True)]
     assert all(mirrored) == antithetic
     assert [*sigmas(range(5)), *sigmas(range(5, 12))] == whole  # a pair is cut in two
+
+
+def test_fast_ddpm_samples_in_the_steps_it_trains_on(trained: Any) -> None:
+    method = dataclasses.replace(net_of("ddpmpp"), preconditioning="fast_ddpm")
+    usual = {"method": method, "sample.sampler": "ddim", "sample.grid": "own", "sample.steps": 10}
+    assert Diffusion.passes(tiny(**usual)) == 10
+    made = sampling(trained, **usual).predict(cases(2))
+    assert made.passes == 10
+    with pytest.raises(BenchError, match="12 steps asked, it samples on 10 levels"):
+        Diffusion.protocol(tiny(**{**usual, "sample.steps": 12}))
