@@ -21,7 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from PIL import Image
 
@@ -140,30 +140,35 @@ def _read_listing(
 ) -> None:
     for cells in _lines(listing):
         stated = cells["Path"].replace("\0", "").strip()
-        shown = printable(stated)
-        found = _IMAGE.search(stated.replace("\\", "/"))
-        if PurePosixPath(stated).is_absolute() or PureWindowsPath(stated).is_absolute():
-            read.skipped.append((shown, "an absolute path, not one below the data set's folder"))
-        elif ".." in stated.replace("\\", "/").split("/"):
-            read.skipped.append((shown, "its path climbs out of the data set's folder"))
+        path = stated.replace("\\", "/")
+        found = _IMAGE.search(path)
+        reason = None
+        if path.startswith("/") or path[1:2] == ":":
+            reason = "an absolute path, not one below the data set's folder"
+        elif ".." in path.split("/"):
+            reason = "its path climbs out of the data set's folder"
         elif found is None:
-            read.skipped.append((shown, "its path names no patient, study and .jpg or .png"))
+            reason = "its path names no patient, study and .jpg or .png"
         elif found.group(1) in read.listed:
-            read.skipped.append((shown, "listed twice, read once"))
+            reason = "listed twice, read once"
         else:
             tail, patient = found.groups()
             read.listed.add(tail)
             if tail in there:
-                path, key = there[tail][1], f"{name}/{tail}"
                 view = cells.get("Frontal/Lateral", "").strip().lower() or tail.lower()
-                read.rows.append(
-                    _Row(
-                        key=key, path=path, patient=patient, listing=name, cells=cells,
-                        is_lateral="lateral" in view,
-                    )
-                )  # fmt: skip
+                row = _Row(
+                    key=f"{name}/{tail}",
+                    path=there[tail][1],
+                    patient=patient,
+                    listing=name,
+                    cells=cells,
+                    is_lateral="lateral" in view,
+                )
+                read.rows.append(row)
             elif folder.wants(f"{name}/{tail}"):
-                read.skipped.append((shown, "listed but missing"))
+                reason = "listed but missing"
+        if reason is not None:
+            read.skipped.append((printable(stated), reason))
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

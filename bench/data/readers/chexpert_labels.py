@@ -47,6 +47,8 @@ Classes = tuple[str | None, ...]
 
 def value_of(cell: str) -> float:
     """1, 0 or -1 of a cell; NaN where it is empty or holds anything else."""
+    if not cell:
+        return math.nan
     try:
         value = float(cell)
     except ValueError:
@@ -65,9 +67,9 @@ def classes(rows: Sequence[Mapping[str, str]]) -> tuple[dict[str, Classes], Clas
     columns[ONLY] = tuple(_only(row) for row in values)
     label = tuple(_default(row) for row in values)
     odd = sum(
-        bool(row[name].strip()) and math.isnan(value_of(row[name]))
-        for row in rows
-        for name in OBSERVATIONS
+        math.isnan(value) and bool(cells[name].strip())
+        for cells, row in zip(rows, values, strict=True)
+        for name, value in row.items()
     )
     notes = []
     if odd:

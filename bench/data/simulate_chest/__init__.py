@@ -2,7 +2,7 @@
 
 `patient` draws who is examined and `findings` what is wrong with them; `torso`, `lungs`, `bones`
 and `devices` lay out thickness and attenuation in centimetres; `exposure` makes a radiograph of
-them; `writing` puts pictures and listings on disk. Nothing in it comes from a real patient.
+them; `chest_writing` puts pictures and listings on disk. Nothing in it comes from a real patient.
 """
 
 from __future__ import annotations
@@ -53,6 +53,6 @@ class SimulationSize:
 
     def write(self, root: Path) -> None:
         """Draws and encodes the whole set into the folder `root`."""
-        from bench.data.simulate_chest.writing import write_set
+        from bench.data.simulate_chest.chest_writing import write_set
 
         write_set(self, root)

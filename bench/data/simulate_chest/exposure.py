@@ -71,7 +71,7 @@ def _display(
     scatter = np.asarray(Image.fromarray(spread).resize(primary.shape, Image.Resampling.BICUBIC))
     seen = primary + placing.scatter * scatter
     seen = gaussian_filter(seen, placing.blur / grid.pixel)
-    photons = 1e3 * placing.dose * 30
+    photons = 1.5e5 * placing.dose
     seen = seen + rng.standard_normal(seen.shape, np.float32) * np.sqrt(seen / photons)
     dark = -np.log(np.clip(seen, 1e-4, None))
     sparse = dark[::3, ::3]

@@ -85,7 +85,7 @@ class Placing:
     kilovolt: float  # 0 low: bones stand out; 1 high
     scatter: float
     blur: float  # cm
-    dose: float  # photons a pixel of the open field, in thousands
+    dose: float  # photons of a pixel in the open field, in units of 150,000
     window: float  # where black lies below the lungs, of their distance to white
     headroom: float  # how far white lies above what is densest, of the same distance
     shoulder: float  # how far the display draws dense parts together

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.data.readers import TABLE as READERS
 from tests.faults.bad_input import broken_data, broken_homes
 
 NUMBERS = (
@@ -158,7 +159,7 @@ class Drawing:
             "--size": ("8x8", "0x0", "99999x99999", "8", "8x8x8", "-1x2"),
             "--fit": ("crop", "pad", "stretch", "nope"),
             "--every": NUMBERS,
-            "--reader": ("images", "videos", "npz", "echonet", "nope", self.file()),
+            "--reader": (*READERS, "nope", self.file()),
             "--include": ("*.png", "", "[", "**/*"),
             "--exclude": ("*", "*.png", "[/red]*"),
             "--group-by": PATTERNS,

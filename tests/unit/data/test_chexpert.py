@@ -236,3 +236,22 @@ def test_records_name_no_patient(root: Path, opened: Open) -> None:
     record = json.dumps(opened(root).record())
     assert "patient0" not in record
     assert "parts by patient" in record
+
+
+def test_few_of_many_patients_leave_a_tenth_to_each_part(root: Path, opened: Open) -> None:
+    cached = opened(root, max_subjects=20)
+    # of 18 / 2 / 4 patients: 20 of 24 by share are 15 / 2 / 3
+    assert dict(cached.subjects) == {"train": 15, "select": 2, "report": 3}
+    few = opened(root, max_subjects=10)
+    assert all(few.subjects[part] >= 1 for part in ("select", "report"))
+    assert sum(few.subjects.values()) == 10
+
+
+def test_the_counts_of_each_observation_are_described(root: Path, opened: Open) -> None:
+    from bench.data.description import describe
+
+    _image(root, _key("train", 50))
+    _add(root, [_row(_key("train", 50), Edema=-1.0)])
+    ranges = describe(opened(root))["vector"]
+    assert ranges["Edema"] == {"unknown": 0, "-1:": 1, "1:": 24}
+    assert ranges["Fracture"] == {"unknown": 25}
