@@ -63,6 +63,7 @@ def _wiener(first: Groups, groups: Groups, noise: float) -> tuple[Groups, NDArra
     """Each coefficient times its share of signal, as the first step estimates that."""
     power = first**2
     factor = power / (power + np.float32(noise**2))
+    factor[:, 0, 0, 0] = 1
     return groups * factor, 1 / np.maximum((factor**2).sum((1, 2, 3)), 1e-6)
 
 
@@ -143,6 +144,8 @@ def _nearest(patches: Groups, layout: Layout, few: slice) -> NDArray[np.int64]:
     squares = np.einsum("pd,pd->p", flat, flat)
     products = np.matmul(flat[candidates], flat[references][:, :, None])[..., 0]
     distances = squares[candidates] - 2 * products  # but for the reference's own square
+    # itself first, also among equals: else there may be pixels that no group covers
+    distances[candidates == references[:, None]] = -np.inf
     group = min(GROUP, candidates.shape[1])
     order = np.argsort(distances, axis=1, kind="stable")[:, :group]
     return np.take_along_axis(candidates, order, 1)

@@ -66,7 +66,7 @@ def ssim(values: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
     require_floats(values)
     spatial = values.shape[2:]
     sigma, radius = window_sigma(spatial), window_radius(spatial)
-    inside: Any = (..., *(slice(radius, side - radius) for side in spatial))
+    inside = (slice(None), slice(None), *(slice(radius, side - radius) for side in spatial))
     found = []
     for first in range(0, len(values), AT_ONCE):
         few = slice(first, first + AT_ONCE)

@@ -46,6 +46,8 @@ def role(plan: Plan, history: History, number: int) -> Role:
 def _least_tried(plan: Plan, history: History) -> dict[str, str]:
     """The values of the even axes that the fewest trials have; new seeds of old ones do not
     count."""
+    if not plan.even_axes:
+        return {}
     cells = [{axis: cell[axis] for axis in plan.even_axes} for cell in plan.cells]
     trials = [t for t in history.trials.values() if t.suggestion.origin != "confirm"]
 

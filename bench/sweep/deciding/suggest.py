@@ -8,9 +8,9 @@ configuration; running trials stand as RUNNING (the constant liar).
 
 The search space of TPE here is the set of parameters every trial has, modelled jointly with the
 architecture and the preconditioning; a parameter that only some choices have is modelled from the
-trials that have it. Where the plan has even axes, a trial's study holds the trials that share its
-values of them, so that a method learns from its own trials. (`group=True` would model the groups
-apart from their architecture.)
+trials that have it. (`group=True` would model the groups apart from their architecture.) Where the
+plan has even axes, a trial's study holds the trials that share its values of them, so that a method
+learns from its own trials.
 """
 
 from __future__ import annotations
