@@ -154,7 +154,7 @@ def fitting(board: Board, places: Sequence[Ranked], width: int) -> list[tuple[Co
 LEGEND = (
     "score: measured once, on the report part; nothing was chosen by it. "
     "rank: every rank that fits what was seen (95 %, all pairs, Holm). Entries of one block (tier) "
-    "are not told apart: their order is not known. ± sampling: drawing samples again. "
+    "are not told apart: their order is not known. ± sampling: judging other samples or cases. "
     "± seed: training again, in brackets where borrowed or assumed."
 )
 

@@ -134,3 +134,19 @@ def test_nothing_is_said_without_curves() -> None:
     for rung in old.rungs:
         del rung["train_sec"]  # journals from before seconds were kept
     assert other_budgets.at_equal(rank([old, LARGE]), "gpu-seconds") is None
+
+
+def test_what_trains_nothing_is_compared_at_every_amount() -> None:
+    """A classical method: its rungs count no images and take no seconds, and it has one value."""
+    values = {GFLOPS: 0.0}
+    free = curve(9, [(1, 0.0, 70.0), (2, 0.0, 70.0), (3, 0.0, 70.0)], values=values)
+    other = other_budgets.at_equal(rank([SMALL, LARGE, free]), "nimg")
+    assert other is not None
+    assert (other.amount, other.n, other.of) == (1000, 3, 3)
+    assert (other.leader, other.usual) == (LARGE.label, SMALL.label)
+    best = curve(9, [(1, 0.0, 30.0), (2, 0.0, 30.0), (3, 0.0, 30.0)], values=values)
+    for kind in ("nimg", "gpu-seconds"):
+        other = other_budgets.at_equal(rank([SMALL, LARGE, best]), kind)
+        assert other is not None
+        assert (other.usual, other.changes, other.n) == (best.label, False, 3)
+    assert other_budgets.at_equal(rank([free, best]), "nimg") is None  # nobody spends anything
