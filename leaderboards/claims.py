@@ -160,12 +160,15 @@ def _references(ranking: Ranking, measures: Sequence[Measure]) -> list[str]:
 def spread_line(ranking: Ranking) -> str:
     """Where the training spread comes from."""
     spread = ranking.spread
+    trained = [place.entry for place in ranking.ranked if not place.entry.untrained]
+    if not trained:
+        return "training spread: none, since nothing here is trained"
     if spread.kind == "none":
         return "training spread: not measured, nor any sampling error; nothing is told apart"
     shown = f"training spread: {ranking.measure.spread_text(spread.sd)} ({spread.source})"
     if spread.kind == "assumed":
         return shown
-    single = sum(len(place.entry.scores) == 1 for place in ranking.ranked)
+    single = sum(len(entry.scores) == 1 for entry in trained)
     lender = "the workload's" if spread.kind == "borrowed" else "this"
     borrowed = f"; {single} entries with one seed borrow {lender} spread" if single else ""
     apart = f"; {len(spread.outliers)} with a larger spread of their own" if spread.outliers else ""

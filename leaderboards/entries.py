@@ -36,6 +36,12 @@ class Entry:
         return tuple(row for row in self.rows if row.outcome == "completed")
 
     @property
+    def untrained(self) -> bool:
+        """Whether it trains nothing, as a classical method: it has no spread between seeds."""
+        rungs = [rung for row in self.completed for rung in row.rungs]
+        return bool(rungs) and all(rung.get("train_sec") == 0 for rung in rungs)
+
+    @property
     def confirming(self) -> tuple[Row, ...]:
         """Completed rows on new seeds, trained to confirm."""
         return tuple(row for row in self.completed if row.origin == "confirm")

@@ -60,7 +60,7 @@ def others(ranking: Ranking) -> list[Other]:
 def at_equal(ranking: Ranking, kind: str) -> Other | None:
     """The comparison at equal amounts of one kind; None where it cannot be made."""
     curves = {i: _curve(place, kind) for i, place in enumerate(ranking.ranked)}
-    free = {i: c[-1][1] for i, c in curves.items() if c and _is_free(ranking.ranked[i])}
+    free = {i: c[-1][1] for i, c in curves.items() if c and ranking.ranked[i].entry.untrained}
     curves = {i: curve for i, curve in curves.items() if curve and i not in free}
     if not curves:
         return None
@@ -120,11 +120,6 @@ def _curve(ranked: Ranked, kind: str) -> Curve:
         (_mean(xs), _mean(ys))
         for xs, ys in (zip(*at, strict=True) for at in zip(*seeds, strict=True))
     ]
-
-
-def _is_free(ranked: Ranked) -> bool:
-    """Whether it trains nothing: a classical method."""
-    return all(r.get("train_sec") == 0 for row in ranked.entry.scored for r in row.rungs)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -44,7 +44,7 @@ class Ranked:
     tier: str
     may_be_best: bool
     training_sd: float | None
-    training_source: str  # "own", "pooled", "borrowed", "assumed" or "none"
+    training_source: str  # own, pooled, borrowed, assumed, none, untrained
     total_se: float | None
 
 
@@ -195,7 +195,7 @@ def _place(
     """The entry with its rank interval and its two spreads in score units."""
     score = entry.score
     assert score is not None
-    known = spread.kind != "none"
+    known = spread.kind != "none" or entry.entry_id in spread.untrained
     training = spread.in_units(entry, score) if known else None
     total = math.hypot((training or 0.0) / math.sqrt(len(entry.scores)), entry.score_se or 0.0)
     low = 1 + int(better[:, index].sum())
@@ -214,6 +214,8 @@ def _place(
 
 def _source(entry: Entry, spread: SeedSpread) -> str:
     """Where the entry's training spread comes from."""
+    if entry.entry_id in spread.untrained:
+        return "untrained"
     if spread.kind in ("none", "assumed"):
         return spread.kind
     if entry.entry_id in spread.outliers:

@@ -6,14 +6,15 @@ entries are pooled (weights: degrees of freedom) together with the workload's me
 entry whose own replicates vary clearly more than the pool (F test at 1 %) keeps its own. The
 sampling error, known for each row, is taken out, so that the two spreads can be shown apart and
 added again. Where neither replicates nor a workload's measure are there, the spread is assumed to
-be a multiple of the sampling error, never to be zero.
+be a multiple of the sampling error, never to be zero. An entry that trains nothing has none, and
+lends none to others.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import fdtrc
@@ -41,9 +42,12 @@ class SeedSpread:
     source: str
     relative: bool
     outliers: dict[str, tuple[float, float]]  # entry_id -> (sd, df) of those that vary far more
+    untrained: frozenset[str] = frozenset()  # entry_ids of those without any
 
     def of(self, entry: Entry) -> tuple[float, float]:
         """(sd of one training on the score's scale, degrees of freedom) for this entry."""
+        if entry.entry_id in self.untrained:
+            return 0.0, math.inf
         return self.outliers.get(entry.entry_id, (self.sd, self.df))
 
     def in_units(self, entry: Entry, score: float) -> float:
@@ -91,8 +95,15 @@ def _assumed(entries: Sequence[Entry], relative: bool) -> SeedSpread:
 
 def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
     """What is known of the training spread of these entries, all of one protocol."""
+    untrained = frozenset(entry.entry_id for entry in entries if entry.untrained)
     rows = [row for entry in entries for row in entry.rows]
     relative = not rows or rows[0].score_measure.scale == "ratio"
+    trained = [entry for entry in entries if entry.entry_id not in untrained]
+    return replace(_of_trained(trained, relative), untrained=untrained)
+
+
+def _of_trained(entries: Sequence[Entry], relative: bool) -> SeedSpread:
+    rows = [row for entry in entries for row in entry.rows]
     measured = [row for row in rows if row.seed_sd is not None]
     widest = max(measured, key=lambda row: row.seed_sd or 0.0, default=None)
     replicated = [entry for entry in entries if len(entry.scores) >= 2]

@@ -154,6 +154,7 @@ def make_plan(
             *frame.budget.notes,
             *machine.notes,
             *_notes_of_sampling(configs, frame, offer),
+            *_notes_of_tuning(workload.even_axes),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -208,6 +209,14 @@ def _notes_of_sampling(configs: Sequence[TrialConfig], frame: Frame, offer: Offe
         f"which rests on {sample.sampler} in {sample.steps} steps for all; the search learns from "
         "the score alone"
     ]
+
+
+def _notes_of_tuning(even_axes: Sequence[str]) -> list[str]:
+    """Where rivals are tuned alike, whichever leads."""
+    if not even_axes:
+        return []
+    axes = " and ".join(even_axes)
+    return [f"tuned evenly: each {axes} has equally many trials, and is pruned among its like"]
 
 
 def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:
