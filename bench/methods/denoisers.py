@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
 from bench.errors import BenchError, unknown
 
@@ -22,8 +23,6 @@ PATCH, DISTANCE = 5, 6  # of non-local means: pixels of a patch's side, and how 
 
 def non_local_means(image: Image, noise: float = 0.15, strength: float = 0.8) -> NDArray[Any]:
     """Buades et al. 2005: patches of 5 pixels as far as 6; cut-off h = strength * noise."""
-    from skimage.restoration import denoise_nl_means
-
     _positive(noise=noise, strength=strength)
     return _each(
         image,
@@ -41,8 +40,6 @@ def non_local_means(image: Image, noise: float = 0.15, strength: float = 0.8) ->
 def wavelet(image: Image, noise: float = 0.15, shrink: str = "bayes") -> NDArray[Any]:
     """Soft thresholds of db2 coefficients, by "bayes" (Chang et al. 2000: one each subband) or
     "visu" (Donoho and Johnstone 1994: one for all)."""
-    from skimage.restoration import denoise_wavelet
-
     _positive(noise=noise)
     if shrink not in SHRINKS:
         raise unknown("shrink", shrink, SHRINKS)
@@ -61,8 +58,6 @@ def wavelet(image: Image, noise: float = 0.15, shrink: str = "bayes") -> NDArray
 
 def total_variation(image: Image, weight: float = 0.15) -> NDArray[Any]:
     """Rudin, Osher and Fatemi 1992, minimised as Chambolle (2004) does."""
-    from skimage.restoration import denoise_tv_chambolle
-
     _positive(weight=weight)
     return _each(image, lambda channel: denoise_tv_chambolle(channel, weight=weight))
 

@@ -88,9 +88,14 @@ class RestoreTask(Task):
             raise BenchError(f"samples must be at least 1, got {args['samples']}")
         return dataclasses.replace(task, args=args)
 
+    @classmethod
+    def noise_of(cls, task: TaskConfig) -> XrayNoise:
+        args = {**cls.parameters, **task.args}
+        return XrayNoise(**{name: args[name] for name in NOISE})
+
     @property
     def noise(self) -> XrayNoise:
-        return XrayNoise(**{name: self._settings[name] for name in NOISE})
+        return self.noise_of(self.config.task)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

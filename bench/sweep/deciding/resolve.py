@@ -228,7 +228,7 @@ def default_params(
     named = {k: v for k, v in cell.items() if v}
     if not method.trains:
         settings = method.whole_arguments(architecture, {})
-        return {**settings, **named, "batch_size": 1, "optimizer": "adam", "lr": 1.0}
+        return {**named, **settings, "batch_size": 1, "optimizer": "adam", "lr": 1.0}
     kind = cell.get("method") or DIFFUSION
     chosen = (kind, architecture, setup, optimizer or scale.defaults.get("optimizer", "adam"))
     both = (scale.choices.only, scale.choices.among)

@@ -165,6 +165,7 @@ def make_plan(
             *notes_of_methods(methods_drawn(offer), task),
             *_notes_of_metrics(workload, frame),
             *([] if energy.counter_of(machine.device) else [energy.ABSENT]),
+            *_notes_of_tuning(workload.even_axes),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -232,6 +233,14 @@ def _notes_of_sampling(configs: Sequence[TrialConfig], frame: Frame, offer: Offe
         f"which rests on {sample.sampler} in {sample.steps} steps for all; the search learns from "
         "the score alone"
     ]
+
+
+def _notes_of_tuning(even_axes: Sequence[str]) -> list[str]:
+    """Where rivals are tuned alike, whichever leads."""
+    if not even_axes:
+        return []
+    axes = " and ".join(even_axes)
+    return [f"tuned evenly: each {axes} has equally many trials, and is pruned among its like"]
 
 
 def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:
