@@ -34,7 +34,7 @@ from bench.tasks.album import Album
 from bench.tasks.task import Evaluation, Task
 from bench.train import checkpoint
 from bench.train.early_stopping import EarlyStopping
-from bench.train.judged_weights import JudgedWeights
+from bench.train.judged_weights import JudgedWeights, half_precision
 from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.parallel import ALONE, WorkerLost, World
 from bench.trial_lock import Held, claimed
@@ -374,16 +374,10 @@ class _Trial:
         self.saved_at = time.monotonic()
 
     def _snapshot(self, training: Training) -> None:
-        """Past the first rung the power-function averages are stored, in half precision; buffers
-        as they are, since a rounded frequency is another embedding."""
+        """Past the first rung the power-function averages are stored."""
         if self.done_rungs == 1 or self.done_rungs > 1 + self.config.train.snapshots:
             return
-        averages = training.averages
-        tensors = {
-            f"{key}/{name}": value.half() if name in averages.names else value.clone()
-            for key in averages.gammas
-            for name, value in averages.loadable(key, training.objective.net).items()
-        }
+        tensors = half_precision(training)
         path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
         self.world.share(lambda: checkpoint.write(path, tensors, {"nimg": training.nimg}))
 

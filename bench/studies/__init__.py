@@ -9,6 +9,6 @@ STUDIES = Family(
     kind="study",
     table={
         "instability": "bench.studies.instability:STUDY",
-        "augment": "bench.studies.augment:STUDY",
+        "augment": "bench.studies.augment_study:STUDY",
     },
 )

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 
 TABLE: dict[str, str] = {
     "echonet": "bench.data.readers.echonet",
-    "chexpert": "bench.data.readers.chexpert",
+    "chexpert": "bench.data.readers.chexpert_layout",
     "cub": "bench.data.readers.cub",
     "voc": "bench.data.readers.voc",
     "npz": "bench.data.readers.npz",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.data.readers.chexpert import write_image, write_listing
+from bench.data.readers.chexpert_layout import write_image, write_listing
 from bench.data.simulate_chest import SimulationSize
 from bench.data.simulate_chest.exposure import radiograph
 from bench.data.simulate_chest.findings import as_listed, draw_findings, observe

@@ -20,8 +20,9 @@ from bench.streams import derive_seed
 from bench.sweep.cost import budget, footprint, slots
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding import prune, suggest
-from bench.sweep.deciding.resolve import Frame, label, resolve
+from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.deciding.role import role
+from bench.sweep.deciding.trial_label import label
 from bench.sweep.planning.forecast import predict_sec
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.journal import Journal

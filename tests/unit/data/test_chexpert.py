@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.data.folder_scan import scan
-from bench.data.readers import chexpert
+from bench.data.readers import chexpert_layout as chexpert
 from bench.data.readers.chexpert_labels import OBSERVATIONS
 from bench.data.readers.reader import Listing
 from bench.errors import BenchError

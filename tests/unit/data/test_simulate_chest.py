@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.folder_scan import scan
 from bench.data.opening import open_data
-from bench.data.readers import chexpert
+from bench.data.readers import chexpert_layout as chexpert
 from bench.data.readers.chexpert_labels import OBSERVATIONS
 from bench.data.reading import Reading
 from bench.data.simulate_chest import SimulationSize, patient

@@ -13,7 +13,7 @@ from scipy.stats import ttest_rel
 
 from bench.cli import main
 from bench.data.cache import CachedImages
-from bench.studies import augment
+from bench.studies import augment_study as augment
 from bench.studies.added_pictures import with_training
 from bench.studies.study import Ran
 from bench.workloads.workload import load
