@@ -34,8 +34,10 @@ SETTLED = 0.5  # the last share of a training, that costs, levels and verdicts a
 # What is called unsteady, all with the noise level taken out of the last half: a loss that rose by
 # more than a fifth, more than 5 spikes in 1000 windows of 64 samples, or one that wanders between
 # windows more than 4 times as much as independent samples would. A network trained on 6 pictures a
-# step wanders a little (1 to 2.5 is usual); the control shows what none of these bounds excuses.
-RISE, SPIKES, WANDERS = 0.2, 5.0, 4.0
+# step wanders a little (1 to 2.5 is usual). A network that was thrown off early and lies still is
+# steady too: so what noise costs where it is easily seen stands beside it, as a share of what
+# predicting none of it costs.
+RISE, SPIKES, WANDERS, LEARNED = 0.2, 5.0, 4.0, 0.5
 STEADY, TOO_SHORT = "steady", "too short to tell"
 
 
@@ -68,8 +70,9 @@ class Instability(Study):
             f"{settled.batch}): a sample at the least noise (SD {first[1]:.3g}) costs "
             f"{first[3]:.2f} a pixel, {first[5]:.0%} of all loss from {first[2]:.0%} of the draws; "
             f"the best linear denoiser of these pictures would pay {first[6]:.2f}",
-            f"told the summed losses alone, the same fit says batch {ours.batch} and knows the "
-            f"number of samples at t = 0 in {agree:.1%} of {len(settled.sigma)} steps",
+            f"told the summed losses alone, the same fit says batch {ours.batch}, allows "
+            f"{log_verdict.span(ours.likely)}, and knows the number of samples at t = 0 in "
+            f"{agree:.1%} of {len(settled.sigma)} steps",
             *_arms_verdict(rows),
         )
         return Findings(
@@ -149,7 +152,7 @@ def _arm_row(ran: Ran) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": ran.arm.name, "outcome": ran.outcome}
     row["kimg"] = ran.config.train.budget_nimg / 1000
     row["lr"] = ran.config.train.lr
-    row |= dict.fromkeys(("swing", "sd over mean", "rise", "spread", "scatter", "spikes"))
+    row |= dict.fromkeys(("swing", "sd over mean", "noisy", "rise", "spread", "scatter", "spikes"))
     log = ran.log()
     if log is not None:
         loss = log["loss"][-int(len(log["loss"]) * SETTLED) :]
@@ -157,7 +160,11 @@ def _arm_row(ran: Ran) -> dict[str, Any]:
         row |= {"swing": raw.swing, "sd over mean": raw.sd / raw.mean}
         settled = series_of(log, ran.config.train.batch_size, 1).last(SETTLED)
         binned = loss_stability(settled.sigma.ravel(), settled.error.ravel())
-        row |= {"rise": settled.rise(), "spread": binned.loss_rel_spread}
+        row |= {
+            "noisy": settled.noisy_cost,
+            "rise": settled.rise(),
+            "spread": binned.loss_rel_spread,
+        }
         row |= {"scatter": binned.loss_window_scatter, "spikes": binned.spikes_per_1k}
     row["clipped"] = ran.metrics.get("stability/clipped_share")
     row["score"] = ran.metrics.get(f"eval/{build_task(ran.config).score.key}")
@@ -171,6 +178,7 @@ def _verdict(row: dict[str, Any]) -> str:
     if row["scatter"] is None or row["spikes"] is None:
         return TOO_SHORT
     found = {
+        "learned nothing": row["noisy"] > LEARNED,
         "rises": row["rise"] > RISE,
         "spikes": row["spikes"] > SPIKES,
         "wanders": row["scatter"] > WANDERS,
@@ -186,6 +194,7 @@ def _arms_table(rows: Sequence[dict[str, Any]]) -> Table:
         "lr": "lr",
         "swing": "raw: largest / median",
         "sd over mean": "raw: sd / mean",
+        "noisy": "cost of plain noise",
         "rise": "at equal noise: rise",
         "scatter": "scatter",
         "spikes": "spikes per 1k",
@@ -227,16 +236,23 @@ def _arms_verdict(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
         f"{first['scatter']:.1f} times as much as independent samples would; its raw loss reaches "
         f"{first['swing']:.0f} times its median"
     ]
-    if longer["swing"] is not None:
+    if longer["swing"] is not None and longer["score"] is not None:
+        more = longer["swing"] > first["swing"]
         said.append(
-            f"three times the images make the raw loss jump more, not less: to "
+            f"with three times the images the raw loss jumps {'more' if more else 'less'}: to "
             f"{longer['swing']:.0f} times its median, at a score of {longer['score']:.4g} against "
-            f"{first['score']:.4g}: all but the least noise is learned, which nothing can be"
+            f"{first['score']:.4g}"
+            + ("; what can be learned shrinks, the least noise stays" if more else "")
         )
     others = [r["arm"] for r in rows[:-1] if r["verdict"] not in (STEADY, TOO_SHORT)]
     said.append(
         f"arms that are not steady: {', '.join(others) if others else 'none'}; the control, made "
         f"to be unstable: {control['verdict']}"
+        + (
+            f", whose raw loss stays within {control['swing']:.2f} times its median"
+            if control["swing"]
+            else ""
+        )
     )
     return tuple(said)
 

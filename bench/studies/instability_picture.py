@@ -74,6 +74,7 @@ def _series(axes: Any, series: LossSeries, label: str) -> None:
 
 
 def _points(axes: Any, x: Any, y: Any, counts: Any) -> None:
+    axes.set_ylim(-0.05 * y.max(), 1.3 * y.max())  # room for the legend
     axes.plot(x, y, color="lightgrey", linewidth=0.7, zorder=1)
     for k in np.unique(counts):
         chosen = counts == k

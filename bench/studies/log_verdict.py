@@ -213,8 +213,8 @@ def _lines(verdict: LogVerdict) -> tuple[str, ...]:
         f"counts fit {better} than {rival.model}, the best rival: AIC {fit.aic:.0f} against "
         f"{rival.aic:.0f}, BIC {fit.bic:.0f} against {rival.bic:.0f}; high losses come "
         f"{'in no order' if verdict.order_p > 0.05 else 'in runs'} (p {verdict.order_p:.2f})",
-        f"the frequencies alone allow batch {_span(verdict.likely)}; a cost of at most 1 a pixel "
-        f"leaves {_span(verdict.possible)}; batch {chosen.batch} is likeliest, at "
+        f"the frequencies alone allow batch {span(verdict.likely)}; a cost of at most 1 a pixel "
+        f"leaves {span(verdict.possible)}; batch {chosen.batch} is likeliest, at "
         f"{chosen.cost:.2f} +- {chosen.cost_se:.2f} a pixel (no single loss above {above:.2f})",
     )
 
@@ -227,7 +227,7 @@ def _costs_of_each(verdict: LogVerdict) -> list[float]:
     return [float(v) / fit.level * verdict.chosen.cost for v in each]
 
 
-def _span(batches: list[int]) -> str:
+def span(batches: list[int]) -> str:
     if not batches:
         return "none"
     return str(batches[0]) if len(batches) == 1 else f"{batches[0]} to {batches[-1]}"

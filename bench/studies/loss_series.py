@@ -75,6 +75,12 @@ class LossSeries:
             )
         return rows
 
+    @property
+    def noisy_cost(self) -> float:
+        """Mean cost a pixel in the noisier half of the draws, where any network that has learned
+        something is far below the 1 of predicting no noise."""
+        return float(self.cost[self.sigma >= np.median(self.sigma)].mean())
+
     def rise(self) -> float:
         """By how much the cost rose from the first half to the second, at equal noise: the mean
         over the noise levels of the change in mean log cost. A steady training is at or below 0;
