@@ -85,8 +85,12 @@ def test_a_trial_leaves_them_marked_private_where_the_data_are_real(
         kind="classical", backbone="gaussian_filter", backbone_args={"sigma": 1.0}
     )
     config = practice_trial(RestoreTask.describe(data), method, str(data.path))
-    measure = dataclasses.replace(config.measure, metrics=("psnr", "ssim", "band_psnr"))
-    last = run_trial(dataclasses.replace(config, measure=measure), tmp_path / "trial")
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, simulated=simulated),
+        measure=dataclasses.replace(config.measure, metrics=("psnr", "ssim", "band_psnr")),
+    )
+    last = run_trial(config, tmp_path / "trial")
     assert last.outcome == "completed", last.cause
     shown = {a["name"]: a["real"] for a in last.artifacts}
     private = not simulated
