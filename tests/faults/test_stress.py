@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.smoke_workloads import SmokeWorkload, by_turns
+
 
 def run(module: str, folder: Path, *options: str) -> str:
     done = subprocess.run(
@@ -36,8 +38,10 @@ def test_kills_while_the_store_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_few_kills_with_ray(tmp_path: Path) -> None:
-    said = run("on_ray", tmp_path, "--kills", "3", "--trials", "3", "--per-sweep", "3")
+@by_turns("birds")
+def test_a_few_kills_with_ray(tmp_path: Path, workload: SmokeWorkload) -> None:
+    kills = ("--kills", "3", "--trials", "3", "--per-sweep", "3")
+    said = run("on_ray", tmp_path, "--workload", workload.name, *kills)
     assert "kills: 3" in said
     assert "violations: 0" in said
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,18 @@ from typing import Any
 import pytest
 
 from bench.config import TrialConfig
+from bench.sweep.record import journal
+from bench.sweep.record.history import History
 from tests.fakes.cluster import REPOSITORY, Cluster, cluster
-from tests.fakes.cluster_driver import Driver, alone, check_once, check_results, rungs
+from tests.fakes.cluster_driver import (
+    WAIT_SEC,
+    Driver,
+    alone,
+    check_once,
+    check_results,
+    rungs,
+)
+from tests.fakes.smoke_workloads import SmokeWorkload, by_turns
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +108,52 @@ def test_a_driver_is_killed_and_its_folder_lost(
     # segments go every second here; an upload takes far less than another
     assert before[-1]["t"] - before[kept - 1]["t"] < 3.0
     check_results(nodes, records, [0, 1])
+
+
+@by_turns("chexpert_generate")
+def test_a_whole_sweep_through_the_command_line(nodes: Cluster, workload: SmokeWorkload) -> None:
+    """A node is killed in mid-sweep: nothing is lost, the board is MLflow's, and a part that is
+    prepared once (an autoencoder) has come to the nodes."""
+    nodes.wait()
+    nodes.clear("home", "other", "shared")
+    home, shared = nodes.base / "home", nodes.base / "shared"
+    environment = {**nodes.environment(nodes.base), "COLUMNS": "120"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    common = {"cwd": nodes.base, "env": environment, "text": True}
+    command = [sys.executable, "-m", "bench"]
+    to = ("--home", str(home))
+    where = ("--address", nodes.address, "--storage", str(shared))
+    log = nodes.base / "command.log"
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            [*command, *workload.command, *to, *where], stdout=out, stderr=out, **common
+        )
+        path = home / f"sweeps/{workload.sweep}/journal.jsonl"
+        until = time.monotonic() + WAIT_SEC
+        while not (path.exists() and rungs(journal.read(path))):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        nodes.kill(nodes.busiest())
+        nodes.add()
+        assert process.wait(WAIT_SEC) == 0, log.read_text()
+    history = History(journal.read(path))
+    assert history.counts() == {"completed": workload.trials}
+    assert any(r["kind"] == "outcome" and r.get("lost") for r in journal.read(path))
+    stored = b"".join(
+        p.read_bytes() for p in sorted((shared / f"sweeps/{workload.sweep}/journal").iterdir())
+    )
+    assert stored == path.read_bytes()
+    boards = [
+        subprocess.run(
+            [*command, "leaderboard", workload.name, "--format", "json", *to, *source],
+            capture_output=True,
+            **common,
+        )
+        for source in ((), ("--from", "mlflow"))
+    ]
+    assert [board.returncode for board in boards] == [0, 0]
+    assert boards[0].stdout == boards[1].stdout
 
 
 def test_a_node_is_killed_under_a_trial_of_two_workers(

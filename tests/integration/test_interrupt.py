@@ -14,7 +14,7 @@ import pytest
 
 from bench.sweep.record import journal
 from bench.sweep.record.history import History
-from tests.fakes.smoke_workloads import CASES, ECHO, SmokeWorkload
+from tests.fakes.smoke_workloads import ECHO, SmokeWorkload, by_turns
 from tests.integration.test_sweep import COMMAND, bench, environment
 
 pytestmark = pytest.mark.slow
@@ -124,7 +124,7 @@ def test_a_stop_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
     assert not left_over(children, 10)
 
 
-@pytest.mark.parametrize("workload", CASES, ids=lambda workload: workload.name)
+@by_turns("echo", "chexpert_generate")
 def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(
     tmp_path: Path, workload: SmokeWorkload
 ) -> None:

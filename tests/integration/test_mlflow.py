@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.sweep.record import journal as journal_file
+from bench.sweep.record.history import History
 from bench.track import read, ui
 from bench.track.background import BackgroundProjector
 from bench.track.mlflow_projection import Projector
@@ -20,6 +22,8 @@ from bench.track.store import Store, check, client, resolve
 from leaderboards.board import build
 from leaderboards.facts import facts_of
 from leaderboards.text import to_json
+from tests.fakes.smoke_workloads import SmokeWorkload, by_turns
+from tests.integration.test_sweep import bench
 from tests.unit.track.records import final_rows, journal, plan, trial_records
 
 pytestmark = pytest.mark.slow
@@ -144,6 +148,35 @@ def test_the_ui_shows_the_pictures_of_the_local_store(server: Server, tmp_path: 
     assert (tmp_path / "mlartifacts" / "echo" / run_id).is_dir()
     shown = server.get(f"/get-artifact?path=samples%2Fsamples.png&run_uuid={run_id}")
     assert shown == picture.read_bytes()
+
+
+@by_turns("chexpert")
+def test_a_sweep_of_so_many_seconds_is_recorded_on_a_server(
+    server: Server, tmp_path: Path, workload: SmokeWorkload
+) -> None:
+    """As many trials as fit, all of them on the server; nothing in a store of the home's own."""
+    home, where = tmp_path / "home", ("--tracking-uri", server.url)
+    begun = time.monotonic()
+    budget = ("--wall-clock", "90s")
+    said = bench(home, "sweep", workload.name, "--scale", "smoke", *budget, *where)
+    took = time.monotonic() - begun
+    assert (said.returncode, said.stderr) == (0, "")
+    assert took < 120  # 90 s and the command's own start and board, which the budget leaves out
+    history = History(journal_file.read(home / f"sweeps/{workload.sweep}/journal.jsonl"))
+    assert history.ended is not None
+    completed = history.counts()["completed"]
+    assert completed >= 1
+    store = resolve(server.url, home)
+    sweep = read.sweeps(store, workload.name)[0]
+    assert len(sweep.rows) == len(history.trials)
+    boards = [
+        bench(home, "leaderboard", workload.name, "--format", "json", *source)
+        for source in ((), ("--from", "mlflow", *where))
+    ]
+    assert [(b.returncode, b.stderr) for b in boards] == [(0, "")] * 2
+    assert boards[0].stdout == boards[1].stdout
+    assert len(json.loads(boards[0].stdout)["entries"]) == completed
+    assert not (home / "mlflow.db").exists()
 
 
 def _run_id(store: Store, trial_id: str) -> str:

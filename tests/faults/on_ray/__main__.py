@@ -1,6 +1,6 @@
 """Kills sweeps on a real Ray, again and again, and checks that nothing was lost.
 
-    python -m tests.faults.on_ray --kills 200 --folder FOLDER
+    python -m tests.faults.on_ray --kills 200 --folder FOLDER [--workload WORKLOAD]
 
 Each sweep begins without a store and runs one trial at a time. It is killed (SIGKILL to the driver
 or to the trial's process) in the phases that were hit least so far, and is taken up again as
@@ -42,8 +42,8 @@ TRIES = 60.0  # seconds to wait for a phase before another is taken
 class Stress:
     """The state of a stress run; every kill is counted on disk at once."""
 
-    def __init__(self, folder: Path, trials: int, say: Any) -> None:
-        self.folder, self.trials, self.say = folder, trials, say
+    def __init__(self, folder: Path, workload: str, trials: int, say: Any) -> None:
+        self.folder, self.workload, self.trials, self.say = folder, workload, trials, say
         folder.mkdir(parents=True, exist_ok=True)
         self.book = folder / "kills.jsonl"
         lines = self.book.read_text().splitlines() if self.book.exists() else []
@@ -71,7 +71,7 @@ class Stress:
         command = [sys.executable, "-m", "tests.faults.on_ray.driver"]
         with open(home / "driver.log", "ab") as log:
             return subprocess.Popen(
-                [*command, str(home), str(self.trials), str(seed)],
+                [*command, str(home), str(self.trials), str(seed), self.workload],
                 env={**os.environ, phases.FOLDER: str(place)},
                 stdout=log,
                 stderr=log,
@@ -195,13 +195,14 @@ class Stress:
 
 
 @click.command()
+@click.option("--workload", default="echo", show_default=True)
 @click.option("--kills", type=int, default=200, show_default=True)
 @click.option("--trials", type=int, default=14, show_default=True, help="Of each sweep.")
 @click.option("--per-sweep", type=int, default=25, show_default=True, help="Kills of one sweep.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Of its state.")
-def main(kills: int, trials: int, per_sweep: int, seed: int, folder: Path) -> None:
-    stress = Stress(folder.resolve(), trials, click.echo)
+def main(workload: str, kills: int, trials: int, per_sweep: int, seed: int, folder: Path) -> None:
+    stress = Stress(folder.resolve(), workload, trials, click.echo)
     while (done := sum(stress.counts().values())) < kills:
         number = sum(e["what"] == "sweep" for e in stress.entries)
         stress.sweep(number, min(kills, done + per_sweep), seed)

@@ -1,6 +1,6 @@
 """One life of a driver: begin the sweep of a folder, or go on with it, to its end.
 
-python -m tests.faults.on_ray.driver HOME TRIALS SEED
+python -m tests.faults.on_ray.driver HOME TRIALS SEED WORKLOAD
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.faults.on_ray import phases
 NAME = "stress"
 
 
-def main(path: Path, trials: int, seed: int) -> int:
+def main(path: Path, trials: int, seed: int, workload: str) -> int:
     from bench.sweep.ray_adapter import driver
 
     phases.mark_driver()
@@ -41,7 +41,7 @@ def main(path: Path, trials: int, seed: int) -> int:
     if NAME in home.names():
         engine = session.reopen(NAME, home, listeners)
     else:
-        wish = Wish(workload="echo", trials=trials, scale="smoke", seed=seed, concurrency=1)
+        wish = Wish(workload=workload, trials=trials, scale="smoke", seed=seed, concurrency=1)
         prepared = session.prepare(wish, home, NAME, lambda text: None)
         engine = session.begin(prepared, home, listeners)
     try:
@@ -53,4 +53,4 @@ def main(path: Path, trials: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
