@@ -95,10 +95,11 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
     elif len(placed) == 1:
         lines.append("verdict: one entry completed; there is nothing to compare it with")
     elif ranking.winner is not None:
-        seeds = len(ranking.winner.entry.confirming)
+        entry = ranking.winner.entry
+        seeds = f"confirmed on {len(entry.confirming)} new seeds"
         lines.append(
-            f"verdict: winner {ranking.winner.entry.first.label}, best of {len(placed)} "
-            f"with 95 % confidence, confirmed on {seeds} new seeds"
+            f"verdict: winner {entry.first.label}, best of {len(placed)} with 95 % confidence, "
+            f"{seeds if entry.first.trained else 'which has nothing to train'}"
         )
     elif len(best) == 1:
         seeds = len(best[0].entry.confirming)

@@ -42,12 +42,13 @@ class Entry:
 
     @property
     def confirmed(self) -> bool:
-        return len(self.confirming) >= CONFIRM_SEEDS
+        """Trained on enough new seeds, or untrained: then every seed gives the same."""
+        return len(self.confirming) >= CONFIRM_SEEDS or not self.first.trained
 
     @property
     def scored(self) -> tuple[Row, ...]:
         """The rows that make the score: the confirming ones once there are enough, else all."""
-        return self.confirming if self.confirmed else self.completed
+        return self.confirming if len(self.confirming) >= CONFIRM_SEEDS else self.completed
 
     @property
     def scores(self) -> list[float]:

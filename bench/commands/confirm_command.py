@@ -26,6 +26,7 @@ from bench.errors import BenchError
 @click.command()
 @click.argument("name", required=False)
 @click.option("--top", type=int, default=1, show_default=True, help="How many entries.")
+@click.option("--each", metavar="AXIS", help="So many of each method, architecture ...")
 @click.option("--seeds", type=int, default=3, show_default=True, help="New seeds for each.")
 @running_options
 @home_option
@@ -34,6 +35,7 @@ from bench.errors import BenchError
 def confirm(
     name: str | None,
     top: int,
+    each: str | None,
     seeds: int,
     address: str | None,
     offline: bool,
@@ -53,7 +55,16 @@ def confirm(
     history = where.history(name)
     if history.ended is None:
         raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
-    chosen = session.best_entries(history, top)
+    best = session.best_entries(history, top, each)
+    chosen = [trial for trial in best if trial.trained]
+    for trial in best:
+        if not trial.trained:
+            say(
+                console,
+                f"{trial.suggestion.label}: nothing in it is trained, every seed gives the same",
+            )
+    if not chosen:
+        return
     opened = open_tracker(
         tracker, tracking_uri, where, check=not offline, share_real=log_real_images
     )
@@ -63,7 +74,7 @@ def confirm(
     def begin() -> None:
         asked = session.extend_with_confirmation(engine, [t.number for t in chosen], seeds)
         for trial in chosen:
-            say(console, f"confirming {trial.number:03d} {trial.suggestion.label}")
+            say(console, f"confirming {trial.suggestion.label}")
         say(console, f"{asked} trials on new seeds, never pruned")
 
     run_engine(engine, where, console, projector, address, begin)

@@ -69,6 +69,11 @@ class Trial:
         return self.suggestion.protected
 
     @property
+    def trained(self) -> bool:
+        """Whether there was anything to train: if not, every seed gives the same."""
+        return self.suggestion.cost["parameters"] != 0
+
+    @property
     def devices(self) -> float:
         """GPUs, or cores where there is none, that it keeps busy."""
         train = self.suggestion.train

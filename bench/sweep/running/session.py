@@ -354,15 +354,23 @@ def more_of(
     }
 
 
-def best_entries(history: History, top: int) -> list[Trial]:
-    """One completed trial of each of the `top` entries that are best on `select`.
+def best_entries(history: History, top: int, axis: str | None = None) -> list[Trial]:
+    """One completed trial of each of the `top` entries that are best on `select`: of all, or of
+    each choice on an axis of the cells.
 
     Raises:
-        BenchError: no trial completed.
+        BenchError: no trial completed, or the cells have no such axis.
     """
+    plan = history.plan
+    if axis is not None and axis not in plan.cell_axes:
+        known = ", ".join(plan.cell_axes) or "none"
+        raise BenchError(f"sweep {plan.sweep} has no axis {axis!r} of its cells; it has {known}")
     entries: dict[str, Trial] = {}
     for trial in history.best_first():
         entries.setdefault(trial.suggestion.entry_id, trial)
     if not entries:
-        raise BenchError(f"sweep {history.plan.sweep} has no completed trial to confirm")
-    return list(entries.values())[:top]
+        raise BenchError(f"sweep {plan.sweep} has no completed trial to confirm")
+    chosen: dict[str, list[Trial]] = {}
+    for trial in entries.values():
+        chosen.setdefault(trial.cell[axis] if axis else "", []).append(trial)
+    return [trial for trials in chosen.values() for trial in trials[:top]]

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from leaderboards.agreement import agreements
+from leaderboards.claims import verdict
 from leaderboards.entries import gather
 from leaderboards.other_budgets import others
 from leaderboards.rank import rank
@@ -63,3 +64,12 @@ def test_it_spends_nothing_of_any_kind() -> None:
     assert [o.n for o in others(rank([*networks, behind]))] == [4, 4]
     assert [o.of for o in others(rank([*networks, behind]))] == [5, 5]
     assert others(rank([*networks, ahead])) == []  # it leads whatever is held equal
+
+
+def test_it_leads_without_new_seeds() -> None:
+    networks = [trained(k, 300.0 + k, 600.0) for k in range(4)]
+    ranking = rank([*networks, still(9, 10.0)])
+    assert ranking.winner is not None
+    assert ranking.winner.entry.entry_id == "still"
+    assert "which has nothing to train" in verdict(ranking)[0]
+    assert ranking.optimism is None  # it was drawn anew on the report part, once

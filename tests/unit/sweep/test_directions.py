@@ -17,6 +17,7 @@ import optuna
 import pytest
 
 from bench.config import TrialConfig
+from bench.errors import BenchError
 from bench.sweep.deciding import calibration, prune, suggest
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
@@ -120,6 +121,16 @@ def test_the_best_are_those_a_slow_count_finds(name: str, request: pytest.Fixtur
     for trial in completed:
         if trial.suggestion.entry_id not in entries:
             assert values[trial.number] >= max(values[t.number] for t in chosen)
+
+
+def test_the_best_of_each_choice_on_an_axis(lower: Engine) -> None:
+    best_first = lower.history.best_first()
+    chosen = session.best_entries(lower.history, 1, "architecture")
+    by_choice = {t.cell["architecture"]: t.number for t in reversed(best_first)}
+    assert {t.cell["architecture"]: t.number for t in chosen} == by_choice
+    assert len(by_choice) > 1
+    with pytest.raises(BenchError, match="no axis 'colour' of its cells; it has architecture"):
+        session.best_entries(lower.history, 1, "colour")
 
 
 def test_confirmation_takes_the_entries_of_the_mirror(lower: Engine, higher: Engine) -> None:
