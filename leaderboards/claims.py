@@ -96,10 +96,10 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
         lines.append("verdict: one entry completed; there is nothing to compare it with")
     elif ranking.winner is not None:
         entry = ranking.winner.entry
-        seeds = f"confirmed on {len(entry.confirming)} new seeds"
+        rests_on = f"confirmed on {len(entry.confirming)} new seeds"
         lines.append(
             f"verdict: winner {entry.first.label}, best of {len(placed)} with 95 % confidence, "
-            f"{seeds if entry.first.trained else 'which has nothing to train'}"
+            f"{rests_on if entry.first.trained else 'which has nothing to train'}"
         )
     elif len(best) == 1:
         seeds = len(best[0].entry.confirming)

@@ -71,7 +71,7 @@ class Trial:
     @property
     def trained(self) -> bool:
         """Whether there was anything to train: if not, every seed gives the same."""
-        return self.suggestion.cost["parameters"] != 0
+        return bool(self.suggestion.cost["parameters"] != 0)
 
     @property
     def devices(self) -> float:
