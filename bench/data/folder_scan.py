@@ -21,10 +21,12 @@ NAMED = 5  # files named in one note; the rest is counted
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """Something to say of the data. `files` name what it is about: for local eyes only."""
+    """Something to say of the data. `files` name what it is about: for local eyes only; so is the
+    whole note if it is `private`: without them it says nothing."""
 
     text: str  # no file names: it goes into records
     files: tuple[str, ...] = ()
+    private: bool = False
 
     @property
     def local(self) -> str:

@@ -148,7 +148,7 @@ def _plan(
             *others,
             *listing.notes,
             *(Note(text=text) for text in grouping.notes),
-            *(Note(text="examples", files=(text,)) for text in grouping.examples),
+            *(Note(text="examples", files=(text,), private=True) for text in grouping.examples),
             *label_notes,
         ],
         subjects_stated=grouping.stated and all(s.subjects_known for s in listing.sources),
@@ -254,7 +254,7 @@ def _build(
         *plan.notes,
         *unified.notes,
         *(Note(text=text) for text in joined.notes),
-        *(Note(text="near copies", files=(text,)) for text in joined.examples),
+        *(Note(text="near copies", files=(text,), private=True) for text in joined.examples),
         *(Note(text=text) for text in part_notes),
         *_size_notes(frames, reading),
         *_losses("skipped", plan.skipped),
@@ -274,7 +274,7 @@ def _build(
         mask_count=unified.mask_count,
         vector_names=plan.vector_names,
         notes=tuple(note.local for note in notes),
-        record_notes=tuple(note.text for note in notes),
+        record_notes=tuple(note.text for note in notes if not note.private),
         meta={
             # globs may hold file names: their number is enough for a record
             "settings": {
