@@ -37,6 +37,17 @@ def test_nothing_readable_says_what_was_looked_for(opened: Open, tmp_path: Path)
         opened(tmp_path / "absent")
 
 
+def test_examples_of_guessed_subjects_stay_local(opened: Open, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    shots = {
+        f"p{i // 2:04d}_img{i % 2}.png": rng.integers(0, 256, (16, 16), np.uint8) for i in range(12)
+    }
+    write_images(tmp_path / "shots", shots)
+    cached = opened(tmp_path / "shots")
+    assert any(note.startswith("examples: ") and "p0000" in note for note in cached.notes)
+    assert not any("examples" in note or "p0000" in note for note in cached.record_notes)
+
+
 def test_broken_and_missing_files_are_skipped_counted_and_named(
     opened: Open, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
