@@ -156,7 +156,8 @@ class SampleConfig:
     """How a diffusion method draws: solver, noise levels, guidance, and the weights it draws with.
 
     `ema` is the relative width of the power-function average that is judged at the end; 0 is the
-    network itself, without an average.
+    network itself, without an average. `clip`: every estimate of the image is brought into the
+    data's range before the next step is taken from it, as DDPM's authors sample.
     """
 
     sampler: str = "heun"
@@ -169,6 +170,7 @@ class SampleConfig:
     S_tmax: float = 1e9  # finite: JSON has no infinity
     S_noise: float = 1.0
     eta: float = field(default=0.0, metadata=LATE)  # a sampler's own: noise in each step, 0..1
+    clip: bool = field(default=False, metadata=LATE)
     guidance: str = "none"
     guidance_args: Args = field(default_factory=dict)
     ema: float = 0.1

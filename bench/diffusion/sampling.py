@@ -85,6 +85,7 @@ def sample(
     guidance: Guidance = UNGUIDED,
     networks: Mapping[str, Callable[..., Tensor]] | None = None,
     round_sigma: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> Samples:
     """Images from unit normal noise [N, C, *spatial] on a descending grid; the final 0 is added.
 
@@ -93,7 +94,7 @@ def sample(
     is. `settings` are those the sampler reads; `step_noise(step)` is a stochastic sampler's noise,
     as churn_noise. `cond` is of the N cases. `networks` are those that `guidance` needs beside the
     denoiser. `round_sigma` (the scheme's) keeps a churned sigma on the levels a discrete scheme
-    knows.
+    knows. `limits`: what every guided estimate D is clipped to; None: nothing.
 
     Raises:
         BenchError: an unknown sampler, a grid, churn, condition or guidance that does not fit.
@@ -115,6 +116,7 @@ def sample(
         guidance=guidance,
         networks=networks,
         round_sigma=round_sigma,
+        limits=limits,
     )
 
 
@@ -134,6 +136,7 @@ def integrate(
     guidance: Guidance = UNGUIDED,
     networks: Mapping[str, Callable[..., Tensor]] | None = None,
     round_sigma: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> Samples:
     """Follow the path from x at sigmas[0] through the grid as given, wherever it ends.
 
@@ -159,7 +162,7 @@ def integrate(
             )
         if churn_noise is None:
             raise BenchError("churn needs churn_noise, a callable from step to unit normal noise")
-    evaluation = _Evaluation(denoiser_fn, cond, guidance, networks or {})
+    evaluation = _Evaluation(denoiser_fn, cond, guidance, networks or {}, limits)
 
     t = process.time(grid[0])
     x, n = process.scale(t) * x.double(), len(grid) - 1
@@ -207,7 +210,8 @@ def nfe(
 
 
 class _Evaluation:
-    """D(x; sigma) of one run: the condition bound, guided, in float64; counts evaluations."""
+    """D(x; sigma) of one run: the condition bound, guided, clipped if asked, in float64; counts
+    evaluations."""
 
     def __init__(
         self,
@@ -215,21 +219,23 @@ class _Evaluation:
         cond: Condition | None,
         guidance: Guidance,
         networks: Mapping[str, Callable[..., Tensor]],
+        limits: tuple[float, float] | None,
     ) -> None:
         missing = [name for name in guidance.needs if name not in networks]
         if missing:
             raise BenchError(
                 f"guidance {guidance.name!r} needs a network {missing[0]!r}; give it in networks"
             )
-        self.count = 0
+        self.count, self._limits = 0, limits
         self._cond, self._guidance = cond, guidance
         self._denoise = self._counted(denoiser_fn)
         self._others = {name: self._counted(networks[name]) for name in guidance.needs}
 
     def __call__(self, x: Tensor, sigma: float, stage: int) -> Tensor:
-        return self._guidance.estimate(
+        estimate = self._guidance.estimate(
             self._denoise, x, sigma, self._cond, stage=stage, others=self._others
         ).double()
+        return estimate if self._limits is None else estimate.clamp(*self._limits)
 
     def _counted(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:
         evaluations: int = getattr(network, "evaluations", 1)

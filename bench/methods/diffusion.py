@@ -149,6 +149,7 @@ class Sampling:
                 cond=conditions_of(cases, numbers).to(self.device),
                 guidance=guiding,
                 round_sigma=self.precond.round_sigma,
+                limits=self.data_range if sample.clip else None,
             )
             passes = drawn.nfe
             return self.finished(drawn.images)

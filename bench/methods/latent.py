@@ -101,6 +101,8 @@ class Decoded(Sampling):
     def __init__(
         self, method: Latent, nets: Sequence[nn.Module], seed: int, sample: SampleConfig
     ) -> None:
+        if sample.clip:
+            raise BenchError("clip is to the range of pictures, and latents have none: clip=false")
         super().__init__(method.config, nets, method.precond, seed, sample)
         self.autoencoder, self.pictures = method.autoencoder, method.pictures
         self.data_range = method.pictures.data_range

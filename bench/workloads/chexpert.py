@@ -6,8 +6,9 @@ batches of a few pictures. `paper` is that setting; the others are derived from 
 picture is joined to the state; its x-ray noise is that of bench.tasks.xray_noise.
 
 Every scheme samples in ten Euler steps (DDIM without noise) on the noise levels of its own, so that
-Fast-DDPM is sampled where it was trained. That is a sample of the posterior: see
-bench.tasks.restore for `--set samples=8`, which averages several.
+Fast-DDPM is sampled where it was trained, and each estimate on the way is clipped to the pictures'
+range: a network that predicts noise errs by sigma times its error. That is a sample of the
+posterior: see bench.tasks.restore for `--set samples=8`, which averages several.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from search_spaces import Choices
 METHODS = ("diffusion", "direct", "classical")
 PRECONDITIONINGS = ("fast_ddpm", "fast_ddpm_uniform", "ddpm", "edm", "vp", "ve")
 ESTIMATORS = ("identity", "nlm", "wavelet", "total_variation", "block_matching")
-SAMPLE = {"sampler": "euler", "grid": "own", "steps": 10}
+SAMPLE = {"sampler": "euler", "grid": "own", "steps": 10, "clip": True}
 # Parameters that only some choices have; AdamW without weight decay would be Adam. `noise` is on
 # the range [-1, 1]; the default dose gives about .19 on an average radiograph.
 ONLY = {

@@ -69,6 +69,7 @@ OTHER: dict[str, Any] = {
     "sample.S_tmax": 10.0,
     "sample.S_noise": 1.01,
     "sample.eta": 0.5,
+    "sample.clip": True,
     "sample.batch_size": 7,
     "sample.guidance": "cfg",
     "sample.guidance_args": {"scale": 2.0},

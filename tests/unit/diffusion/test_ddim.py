@@ -39,7 +39,12 @@ class Bent(nn.Module):
 
 
 def ours(
-    precond: Discrete, sampler: str, settings: dict[str, float], steps: int, kind: str
+    precond: Discrete,
+    sampler: str,
+    settings: dict[str, float],
+    steps: int,
+    kind: str,
+    clip: bool = False,
 ) -> Tensor:
     return sample(
         Denoiser(Bent(), precond),
@@ -49,6 +54,7 @@ def ours(
         process=process_of(precond, kind),
         settings=settings,
         step_noise=unit,
+        limits=(-1.0, 1.0) if clip else None,
     ).images
 
 
@@ -60,7 +66,8 @@ def theirs(precond: Discrete, scheduler: Any, steps: int, **given: Any) -> Tenso
     scheduler.set_timesteps(steps)
     x = unit(99) * (1 - scheduler.alphas_cumprod[scheduler.timesteps[0]]).sqrt()
     for i, t in enumerate(scheduler.timesteps):
-        step = {**given, "variance_noise": unit(i)} if given else {}
+        clips = {"use_clipped_model_output": scheduler.config.clip_sample}
+        step = {**given, **clips, "variance_noise": unit(i)} if given else {}
         if not given:  # DDPM draws by itself; it is made to draw ours
             step = {"generator": i}
         x = scheduler.step(net(x, t.expand(2), None), int(t), x, **step).prev_sample
@@ -70,7 +77,8 @@ def theirs(precond: Discrete, scheduler: Any, steps: int, **given: Any) -> Tenso
 @pytest.mark.parametrize("predict", sorted(PREDICTIONS))
 @pytest.mark.parametrize("schedule", sorted(BETAS))
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_ddim_is_the_peers(schedule: str, predict: str, eta: float) -> None:
+@pytest.mark.parametrize("clip", [False, True])
+def test_ddim_is_the_peers(schedule: str, predict: str, eta: float, clip: bool) -> None:
     settings = {"skip": 0} if schedule == "ddpm_cosine" else {}
     precond = build(schedule, predict=predict, **settings)
     assert isinstance(precond, Discrete)
@@ -79,22 +87,23 @@ def test_ddim_is_the_peers(schedule: str, predict: str, eta: float) -> None:
         beta_end=0.02,
         beta_schedule=BETAS[schedule],
         prediction_type=PREDICTIONS[predict],
-        clip_sample=False,
+        clip_sample=clip,
         set_alpha_to_one=True,
         timestep_spacing="trailing",
     )
     for steps in (5, 50):
         expected = theirs(precond, peer, steps, eta=eta)
         for kind in ("sigma", "own"):
-            drawn = ours(precond, "ddim", {"eta": eta}, steps, kind)
+            drawn = ours(precond, "ddim", {"eta": eta}, steps, kind, clip)
             # the 1e-5; the cosine schedule's first sigma is 20,291 times an estimate
             torch.testing.assert_close(drawn, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("predict", sorted(PREDICTIONS))
 @pytest.mark.parametrize("schedule", sorted(BETAS))
+@pytest.mark.parametrize("clip", [False, True])
 def test_ancestral_steps_are_the_peers(
-    schedule: str, predict: str, monkeypatch: pytest.MonkeyPatch
+    schedule: str, predict: str, clip: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"skip": 0} if schedule == "ddpm_cosine" else {}
     precond = build(schedule, predict=predict, **settings)
@@ -104,7 +113,7 @@ def test_ancestral_steps_are_the_peers(
         beta_end=0.02,
         beta_schedule=BETAS[schedule],
         prediction_type=PREDICTIONS[predict],
-        clip_sample=False,
+        clip_sample=clip,
         variance_type="fixed_small",
         timestep_spacing="trailing",
     )
@@ -113,7 +122,7 @@ def test_ancestral_steps_are_the_peers(
         lambda shape, generator, **where: unit(generator),
     )
     for steps in (5, 50):
-        drawn = ours(precond, "ddpm", {}, steps, "own")
+        drawn = ours(precond, "ddpm", {}, steps, "own", clip)
         expected = theirs(precond, peer, steps)
         torch.testing.assert_close(drawn, expected, rtol=1e-5, atol=1e-5)  # the issue's
 
