@@ -161,7 +161,10 @@ def test_an_impossible_sweep_is_refused(
         ("def spice(t, c): pass", "has no 'space'"),
         ("def space(t, c): pass", "suggests nothing"),
         ("x = (", "cannot be imported: SyntaxError"),
-        ("def space(t, c): t.suggest_float('lr', 1e-4, 1e-2)", "'architecture' by name"),
+        (
+            "def space(t, c): t.suggest_float('lr', 1e-4, 1e-2)",
+            "suggests none of architecture, preconditioning by name",
+        ),
         (
             "from search_spaces.echo_space import space as echo\n"
             "def space(t, c):\n    echo(t, c)\n    t.suggest_float('droput', 0, 1)",

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -162,10 +162,10 @@ class Offer:
         """Every combination of the axes' values that the space offers, the last axis slowest.
 
         An axis that only some choices have is absent (ABSENT) from the others, and from all if
-        what the user fixed leaves it to none.
+        the space, or what the user fixed, leaves it to none.
 
         Raises:
-            BenchError: the space fails, suggests nothing, or lacks an axis.
+            BenchError: the space fails, suggests nothing, none of the axes, or one as a number.
         """
         distributions = self.distributions()
         if not distributions and not self.fixed:
@@ -175,15 +175,15 @@ class Offer:
             if axis in self.fixed:
                 values[axis] = [str(self.fixed[axis])]
                 continue
-            known = describe(distributions)[axis]["attributes"] if axis in distributions else {}
-            if not known and self.fixed and axis in replace(self, fixed={}).distributions():
+            if axis not in distributions:
                 values[axis] = []
                 continue
+            known = describe(distributions)[axis]["attributes"]
             if not known.get("choices"):
-                raise BenchError(
-                    f"search space {self.name} does not suggest {axis!r} by name; it must"
-                )
+                raise BenchError(f"search space {self.name} must suggest {axis!r} by name")
             values[axis] = [str(value) for value in known["choices"]]
+        if axes and not any(values.values()):
+            raise BenchError(f"search space {self.name} suggests none of {', '.join(axes)} by name")
         combinations = product(*([*values[axis], ABSENT] for axis in reversed(axes)))
         cells = [dict(zip(axes, reversed(c), strict=True)) for c in combinations]
         kept = [cell for cell in cells if self._takes(cell)]

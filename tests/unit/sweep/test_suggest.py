@@ -21,7 +21,7 @@ from bench.errors import BenchError
 from bench.sweep.deciding import suggest as suggesting
 from bench.sweep.deciding.suggest import Offer, as_optuna, suggest
 from bench.sweep.planning.plan_making import check_space
-from bench.sweep.record.history import History
+from bench.sweep.record.history import ABSENT, History
 from bench.sweep.record.journal import read
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
@@ -223,15 +223,19 @@ def test_a_space_that_fails_is_said_in_one_line() -> None:
         (lambda t, c: None, r"search space mine\.py suggests nothing"),
         (
             lambda t, c: t.suggest_float("lr", 1e-4, 1e-2),
-            "suggest 'architecture' by name",
+            "suggests none of architecture, preconditioning by name",
         ),
-        (lambda t, c: t.suggest_categorical("architecture", ["adm"]), "'preconditioning' by name"),
-        (lambda t, c: t.suggest_float("architecture", 0.0, 1.0), "'architecture' by name"),
+        (lambda t, c: t.suggest_float("architecture", 0.0, 1.0), "must suggest 'architecture' by"),
     ],
 )
 def test_a_space_without_cells_is_refused(body: Any, message: str) -> None:
     with pytest.raises(BenchError, match=message):
         offer(body).cells(AXES)
+
+
+def test_an_axis_that_a_space_leaves_out_is_absent() -> None:
+    cells = offer(lambda t, c: t.suggest_categorical("architecture", ["adm", "dit"])).cells(AXES)
+    assert cells == [{"architecture": a, "preconditioning": ABSENT} for a in ("adm", "dit")]
 
 
 def test_cells_and_defaults_are_those_a_space_offers() -> None:
