@@ -285,7 +285,8 @@ class _Trial:
         self._draw(evaluation, "select", nimg)
         if self.early.patience or self.config.train.look_nimg:
             self.metrics[f"look/{score.key}"] = value
-        error = evaluation.metrics.get(score.se_key)
+        of_cases = "targets" in self.task.metrics[0].needs  # the same at every look
+        error = None if of_cases else evaluation.metrics.get(score.se_key)
         if self.early.patience and self.early.take(nimg, value, error):
             weights.set_aside()
 

@@ -70,6 +70,11 @@ class Latent(Diffusion):
         device: str,
         say: Callable[[str], None],
     ) -> Prepared:
+        if task.args.get("standardise", "none") != "none":
+            raise BenchError(
+                "standardise is of pixels, and method latent's autoencoder takes pictures from -1 "
+                "to 1; give --set standardise=none, or another method"
+            )
         return preparing_autoencoder.prepare(cls.inputs(task), data, given, device, say)
 
     @classmethod

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from backbones.inputs import Inputs
 from bench.conditions import Condition
-from bench.config import TaskConfig, like
+from bench.config import TaskConfig, TrialConfig, like
 from bench.data.cache import CachedImages
 from bench.errors import BenchError, unknown
 from bench.metrics.metric import Evidence
@@ -122,7 +122,7 @@ class RestoreTask(Task):
         rows = self.rows(part)
 
         def condition(places: Sequence[int]) -> Condition:
-            return Condition(images=torch.from_numpy(self._noisy(rows[np.asarray(places)])))
+            return Condition(images=torch.from_numpy(self._noisy(part, rows[np.asarray(places)])))
 
         return Cases(
             key=(part,),
@@ -138,7 +138,7 @@ class RestoreTask(Task):
 
     def noisy(self, part: str) -> NDArray[np.float32]:
         """What the cases of a part are made from, in the form of their targets."""
-        return self._noisy(self.rows(part))
+        return self._noisy(part, self.rows(part))
 
     def evidence(self, predictor: Predictor, part: str, predictions: Predictions) -> Evidence:
         return super().evidence(predictor, part, self._averaged(predictions))
@@ -174,14 +174,19 @@ class RestoreTask(Task):
     def _settings(self) -> dict[str, Any]:
         return {**self.parameters, **self.config.task.args}
 
+    @classmethod
+    def samples_of(cls, config: TrialConfig) -> int:
+        """Only a method that draws its answers gives another one when it is asked again."""
+        settings = {**cls.parameters, **config.task.args}
+        return int(settings["samples"]) if config.method.preconditioning else 1
+
     @property
     def _samples(self) -> int:
-        """Only a method that draws its answers gives another one when it is asked again."""
-        draws = bool(self.config.method.preconditioning)
-        return int(self._settings["samples"]) if draws else 1
+        return self.samples_of(self.config)
 
-    def _noisy(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return self.noise.held_out(self.real.images_at(rows).numpy(), rows.tolist())
+    def _noisy(self, part: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        places = np.searchsorted(self.real.data.parts[part], rows)
+        return self.noise.held_out(self.real.images_at(rows).numpy(), part, places.tolist())
 
     def _averaged(self, predictions: Predictions) -> Predictions:
         """One answer a case: the mean of its samples."""

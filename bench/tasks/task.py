@@ -101,6 +101,11 @@ class Task(ABC):
         """What is predicted to evaluate on a part: measure.n_select or n_report cases. The
         cases' key is (part,)."""
 
+    @classmethod
+    def samples_of(cls, config: TrialConfig) -> int:
+        """How many answers of a case are drawn."""
+        return 1
+
     def targets(self, part: str) -> np.ndarray[Any, Any] | None:
         """What the predictions of `cases` should be, in their form and order, where it is known."""
         return None

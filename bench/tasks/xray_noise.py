@@ -65,10 +65,13 @@ class XrayNoise:
         """Pictures [N, C, *spatial] with noise of their own for each sample number."""
         return self._each(clean, samples, lambda k: stream(seed, "x-ray noise", k))
 
-    def held_out(self, clean: NDArray[np.float32], rows: Sequence[int]) -> NDArray[np.float32]:
-        """Pictures with the noise of their row in the data, which every method is given."""
-        purpose = "held-out x-ray noise"
-        return self._each(clean, rows, lambda row: stream(HELD_OUT_SEED, purpose, row))
+    def held_out(
+        self, clean: NDArray[np.float32], part: str, places: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Pictures with the noise of their place in a part, which every method is given, and which
+        stays where training pictures come or go."""
+        purpose = f"held-out x-ray noise {part}"
+        return self._each(clean, places, lambda place: stream(HELD_OUT_SEED, purpose, place))
 
     def floored_share(self, noisy: NDArray[np.float32]) -> float:
         """The share of pixels whose count was set to FLOOR."""

@@ -1,9 +1,10 @@
 """Early stopping: when training no longer improves the score on `select`, and what is judged then.
 
 A look is an evaluation on `select`, at the early rungs and so often over the budget. A look has
-improved when it is better than the last that had, by more than its own standard error (where the
-metric gives one). After `patience` looks in a row that have not, training ends, and the trial is
-judged with the weights of its best look. Only `select` is ever looked at (contract 8).
+improved when it is better than the last that had, by more than its own standard error, where the
+metric gives one and it is not that of choosing cases, which are the same at every look. After
+`patience` looks in a row that have not, training ends, and the trial is judged with the weights
+that its best look was scored with. Only `select` is ever looked at (contract 8).
 
 All of it is a function of the looks, which are in every checkpoint: a run that goes on stops where
 it would have. Which value is better is the score's to say.

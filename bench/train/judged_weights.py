@@ -1,8 +1,9 @@
 """Which weights of a run are judged: an average of them, or the network; now, or at its best look.
 
 At early rungs it is the short average, since a long one still holds the initialisation; at the end
-the average that the sampling names. A run that may stop early sets those weights aside at its best
-look (in `Training.beside`, which is in every checkpoint) and is judged with them if it stops.
+the average that the sampling names. A run that may stop early sets the weights that its best look
+was scored with aside (in `Training.beside`, which is in every checkpoint) and is judged with them
+if it stops.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import nn
 from bench.config import SampleConfig
 from bench.train.ema import Weights
 from bench.train.loop import Training
+
+SHORT = "short"  # of a training's averages
 
 
 class JudgedWeights:
@@ -31,7 +34,7 @@ class JudgedWeights:
         if self.set_back:
             net.load_state_dict(self.state(sample))
         elif sample.ema > 0:
-            training.averages.copy_to("short" if early else self._key(sample), net)
+            training.averages.copy_to(SHORT if early else self._key(sample), net)
         return net
 
     def state(self, sample: SampleConfig) -> Weights:
@@ -46,11 +49,14 @@ class JudgedWeights:
         return dict(net.state_dict())
 
     def set_aside(self) -> None:
-        """Keep what would be judged now, in the place of what was kept before."""
+        """Keep what was judged at this look, in the place of what was kept before."""
+        averages, net = self.training.averages, self.training.objective.net
         self.training.beside = {
             f"{place}/{name}": tensor.detach().cpu().clone()
             for place, sample in enumerate(self.samplings)
-            for name, tensor in self.state(sample).items()
+            for name, tensor in (
+                averages.loadable(SHORT, net) if sample.ema > 0 else net.state_dict()
+            ).items()
         }
 
     def _key(self, sample: SampleConfig) -> str:

@@ -6,7 +6,8 @@
 
 An observation is 1, 0, -1 (uncertain) or empty (not mentioned; NaN in the vector). A Path begins
 with the name of the data set's folder; here its end, from the patient's folder on, finds the file,
-so the folder itself, the one around it and the numbered batches of v1.0 are all read.
+so the folder itself, the one around it and the numbered batches of v1.0 are all read. Where both
+the Path and the file name a part's folder (train, valid, test), it is the same.
 
 Parts (contract 8): the patients of valid.csv (200, labelled by radiologists; what papers report on)
 are `report`, those of train.csv are `train` but for one in ten, by a keyed hash, who `select`. With
@@ -38,7 +39,13 @@ LISTINGS = ("train.csv", "valid.csv", "test.csv", "test_labels.csv")  # of two o
 ABOUT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 COLUMNS = (*ABOUT, *OBSERVATIONS)
 SELECT_ONE_IN = 10  # patients of train.csv
-_IMAGE = re.compile(r"(?:^|/)((patient[^/]+)/study[^/]+/[^/]+\.(?:jpe?g|png))$", re.IGNORECASE)
+_IMAGE = re.compile(
+    r"(?:^|/)(?:(train|valid|test)/)?((patient[^/]+)/study[^/]+/[^/]+\.(?:jpe?g|png))$",
+    re.IGNORECASE,
+)
+_There = Mapping[
+    str, list[tuple[str, str, Path]]
+]  # by a path's end: part's folder or "", key, path
 
 
 @dataclass(kw_only=True)
@@ -97,10 +104,10 @@ def list_sources(folder: DataFolder) -> Listing:
         names = ", ".join(printable(root.name) for root in roots)
         raise BenchError(f"several CheXpert sets in {folder.root} ({names}); give one of them")
     (root,) = roots
-    there: dict[str, tuple[str, Path]] = {}
-    for key, path in _files(folder):
+    there: dict[str, list[tuple[str, str, Path]]] = {}
+    for key, path in dict(_files(folder)).items():
         if found := _IMAGE.search(key):
-            there.setdefault(found.group(1), (key, path))
+            there.setdefault(found.group(2), []).append((found.group(1) or "", key, path))
     listings = {name.split(".")[0].split("_")[0]: root / name for name in LISTINGS
                 if (root / name).is_file()}  # fmt: skip
     read = _Rows()
@@ -108,7 +115,8 @@ def list_sources(folder: DataFolder) -> Listing:
         _read_listing(name, listing, there, folder, read)
     notes = _leave_out_lateral(read, by_globs=bool(folder.include))
     parts, part_notes = _parts(read.rows)
-    extra = tuple(key for tail, (key, _) in there.items() if tail not in read.listed)
+    every = (key for files in there.values() for _, key, _ in files)
+    extra = tuple(key for key in every if key not in read.listed)
     if extra:
         text = f"{len(extra)} images in none of the listings were left out"
         part_notes.append(Note(text=text, files=extra))
@@ -135,9 +143,7 @@ def list_sources(folder: DataFolder) -> Listing:
     )
 
 
-def _read_listing(
-    name: str, listing: Path, there: Mapping[str, tuple[str, Path]], folder: DataFolder, read: _Rows
-) -> None:
+def _read_listing(name: str, listing: Path, there: _There, folder: DataFolder, read: _Rows) -> None:
     for cells in _lines(listing):
         stated = cells["Path"].replace("\0", "").strip()
         path = stated.replace("\\", "/")
@@ -149,16 +155,20 @@ def _read_listing(
             reason = "its path climbs out of the data set's folder"
         elif found is None:
             reason = "its path names no patient, study and .jpg or .png"
-        elif found.group(1) in read.listed:
-            reason = "listed twice, read once"
         else:
-            tail, patient = found.groups()
-            read.listed.add(tail)
-            if tail in there:
+            part_folder, tail, patient = found.groups(default="")
+            files = [file for file in there.get(tail, []) if _agree(file[0], part_folder)]
+            if len(files) > 1:
+                reason = "several files have this path's end: " + ", ".join(f[1] for f in files)
+            elif files and files[0][1] in read.listed:
+                reason = "listed twice, read once"
+            elif files:
+                _, key, path_there = files[0]
+                read.listed.add(key)
                 view = cells.get("Frontal/Lateral", "").strip().lower() or tail.lower()
                 row = _Row(
                     key=f"{name}/{tail}",
-                    path=there[tail][1],
+                    path=path_there,
                     patient=patient,
                     listing=name,
                     cells=cells,
@@ -169,6 +179,11 @@ def _read_listing(
                 reason = "listed but missing"
         if reason is not None:
             read.skipped.append((printable(stated), reason))
+
+
+def _agree(one: str, other: str) -> bool:
+    """Whether two parts' folders may be the same; "" where a path names none."""
+    return not (one and other) or one.lower() == other.lower()
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -31,6 +31,7 @@ from bench.sweep.deciding.suggest import Offer
 from bench.sweep.planning.plan_making import load_space
 from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
+from bench.tasks import TASKS
 from bench.tasks.task import build_metrics
 from bench.train import checkpoint
 
@@ -207,10 +208,11 @@ def _stages(config: TrialConfig, timings: Timings, plan: Plan) -> tuple[float, .
     one = slow * pace.forward.sec_per_image(price.forward_flops, drawn)
     beside = slow * pace.forward.flop * price.prediction_flops
     passes = method.passes(config)
+    samples: int = TASKS.load(config.task.kind).samples_of(config)
     looks = timings.passes if "denoise" in method.gives else 0
 
     def look(count: int) -> float:
-        predicting = (passes * one + beside) / train.workers
+        predicting = samples * (passes * one + beside) / train.workers
         return count * (predicting + timings.measuring_sec) + looks * one
 
     before = (0, *train.rungs_nimg)

@@ -240,7 +240,10 @@ def _notes_of_tuning(even_axes: Sequence[str]) -> list[str]:
     if not even_axes:
         return []
     axes = " and ".join(even_axes)
-    return [f"tuned evenly: each {axes} has equally many trials, and is pruned among its like"]
+    return [
+        f"tuned evenly: each {axes} has equally many trials, which its own cells share as the "
+        "search likes (their numbers stand in the table of cells), and is pruned among its like"
+    ]
 
 
 def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:

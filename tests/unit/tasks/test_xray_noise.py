@@ -19,7 +19,7 @@ def flat(value: float) -> np.ndarray:
 
 
 def drawn(noise: XrayNoise, value: float) -> np.ndarray:
-    return noise.held_out(flat(value)[None], [3])[0].astype(np.float64)
+    return noise.held_out(flat(value)[None], "report", [3])[0].astype(np.float64)
 
 
 @pytest.mark.parametrize("value", [-1.0, -0.2, 0.6, 1.0])
@@ -61,7 +61,7 @@ def test_few_photons_are_poissons() -> None:
 def test_a_very_high_dose_is_no_noise() -> None:
     noise = XrayNoise(dose=1e14, read_noise=1.0, attenuation=3.0)
     clean = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 8, 8)
-    noisy = noise.held_out(clean[None], [0])[0]
+    noisy = noise.held_out(clean[None], "report", [0])[0]
     # at the densest 5e12 photons: relative sd 4.5e-7; float32 rounds to 6e-8
     np.testing.assert_allclose(noisy, clean, atol=3e-6)
     assert noise.floored_share(noisy) == 0
@@ -70,14 +70,14 @@ def test_a_very_high_dose_is_no_noise() -> None:
 def test_the_draw_is_the_numbers_own() -> None:
     noise = XrayNoise()
     clean = np.zeros((3, 1, 4, 4), np.float32)
-    whole = noise.held_out(clean, [5, 9, 2])
-    assert np.array_equal(noise.held_out(clean[:1], [9])[0], whole[1])
+    whole = noise.held_out(clean, "report", [5, 9, 2])
+    assert np.array_equal(noise.held_out(clean[:1], "report", [9])[0], whole[1])
     assert not np.array_equal(whole[0], whole[1])
     trained = noise.training(clean, [5, 9, 2], seed=1)
     assert np.array_equal(noise.training(clean[:1], [2], seed=1)[0], trained[2])
     assert not np.array_equal(noise.training(clean, [5, 9, 2], seed=2), trained)
     assert not np.array_equal(trained, whole)
-    volume = noise.held_out(np.zeros((1, 1, 3, 4, 5), np.float32), [0])
+    volume = noise.held_out(np.zeros((1, 1, 3, 4, 5), np.float32), "report", [0])
     assert volume.shape == (1, 1, 3, 4, 5)
     assert volume.dtype == np.float32
 

@@ -112,7 +112,7 @@ def test_a_colour_picture_has_noise_in_each_channel(tmp_path: Path) -> None:
     described = RestoreTask.describe(data)
     assert described.inputs.channels == described.inputs.condition_channels == 3
     clean = np.zeros((1, 3, 16, 16), np.float32)
-    noisy = RestoreTask.noise_of(described).held_out(clean, [0])
+    noisy = RestoreTask.noise_of(described).held_out(clean, "report", [0])
     assert not np.array_equal(noisy[0, 0], noisy[0, 1])
 
 
