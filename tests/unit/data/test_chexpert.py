@@ -255,3 +255,24 @@ def test_the_counts_of_each_observation_are_described(root: Path, opened: Open) 
     ranges = describe(opened(root))["vector"]
     assert ranges["Edema"] == {"unknown": 0, "-1:": 1, "1:": 24}
     assert ranges["Fracture"] == {"unknown": 25}
+
+
+def test_one_number_for_two_patients_of_two_parts_is_no_confusion(root: Path) -> None:
+    """Subsets number their patients anew: the part's folder in the path decides."""
+    key = _key("valid", 1)
+    _image(root, key)
+    _add(root, [_row(key)], "valid")
+    (source,) = [s for s in _list(root).sources if s.key == key]
+    assert source.path == root / key
+    gone = _key("valid", 2)  # whose end is that of a file in train/
+    _add(root, [_row(gone)], "valid")
+    assert (f"{ROOT}/{gone}", "listed but missing") in _list(root).skipped
+
+
+def test_a_path_without_its_part_that_fits_two_files_is_skipped(root: Path) -> None:
+    _image(root, _key("valid", 1))
+    end = _key("train", 1).removeprefix("train/")
+    (root / "train.csv").write_text("")
+    chexpert.write_listing(root / "train.csv", [_row(end), _row(_key("train", 2))])
+    ((_path, reason),) = [s for s in _list(root).skipped if s[0].endswith(end)]
+    assert reason.startswith("several files have this path's end: ")

@@ -181,3 +181,10 @@ def test_without_its_autoencoder_it_is_refused() -> None:
     method = MethodConfig(kind="latent", backbone="ddpmpp", preconditioning="edm")
     with pytest.raises(BenchError, match="needs its autoencoder"):
         cost(tiny().task, method)
+
+
+def test_standardised_pixels_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache")
+    task = replace(tiny(cache).task, args={"standardise": "set"})
+    with pytest.raises(BenchError, match="standardise is of pixels"):
+        Latent.prepare(task, tiny(cache).data, {}, "cpu", lambda text: None)

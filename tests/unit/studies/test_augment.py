@@ -12,10 +12,13 @@ import pytest
 from scipy.stats import ttest_rel
 
 from bench.cli import main
-from bench.data.cache import CachedImages
+from bench.config import MethodConfig
+from bench.data.cache import FRAMES, CachedImages, load_cache
+from bench.data.practice_data import practice_trial, write_practice_data
 from bench.studies import augment_study as augment
 from bench.studies.added_pictures import with_training
 from bench.studies.study import Ran
+from bench.tasks.restore import RestoreTask
 from bench.workloads.workload import load
 from leaderboards.measures import Measure
 
@@ -45,6 +48,25 @@ def test_only_the_training_part_changes(data: CachedImages, tmp_path: Path) -> N
     assert len({more.subject_ids[i] for i in more.subject[-5:]}) == 5
     assert more.labels is not None
     assert (more.labels[-5:] == -1).all()
+
+
+def test_held_out_noise_stays_where_training_pictures_go(tmp_path: Path) -> None:
+    """Of data whose parts lie among each other, as files do."""
+    whole = write_practice_data(tmp_path / "whole", (8, 8))
+    index = np.load(whole.path / FRAMES)
+    columns = {name: index[name] for name in index.files}
+    columns["part"] = np.roll(np.arange(len(columns["part"]), dtype=np.uint8) % 3, 1)
+    np.savez(whole.path / FRAMES, **columns)
+    mixed = load_cache(whole.path)
+    half = with_training(mixed, tmp_path / "half", "h", mixed.parts["train"][::2], mixed.images[:0])
+    assert half.parts["report"].tolist() != mixed.parts["report"].tolist()
+    method = MethodConfig(kind="classical", backbone="gaussian_filter", backbone_args={"sigma": 1})
+    tasks = [
+        RestoreTask(practice_trial(RestoreTask.describe(data), method, str(data.path)))
+        for data in (mixed, half)
+    ]
+    for part in ("select", "report"):
+        assert np.array_equal(*(task.noisy(part) for task in tasks))
 
 
 def ran(name: str, seed: int, value: float) -> Ran:
