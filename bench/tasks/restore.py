@@ -27,6 +27,7 @@ from bench.config import TaskConfig, like
 from bench.data.cache import CachedImages
 from bench.errors import BenchError, unknown
 from bench.metrics.metric import Evidence
+from bench.metrics.psnr_metric import psnr
 from bench.pictures import save_grid
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
@@ -44,6 +45,19 @@ FLOORED = Measure(
     title="floored pixels",
     drop=18,
     meaning="share of the noisy pictures' pixels that counted less than half a photon; set to it",
+)
+PSNR = "psnr"  # the metric whose mean the gain is taken from
+GAIN = Measure(
+    key="psnr_gain",
+    title="gain dB",
+    direction="higher",
+    scale="difference",
+    unit="dB",
+    drop=3,
+    meaning="mean PSNR of the answers minus that of the noisy pictures themselves",
+    reference=0.0,
+    reference_text="the noisy picture left as it is",
+    reference_verdict="nothing here is better than doing nothing",
 )
 
 
@@ -99,7 +113,8 @@ class RestoreTask(Task):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        return (*super().measures, FLOORED)
+        gain = (GAIN,) if PSNR in self.measure.metrics else ()
+        return (*super().measures, *gain, FLOORED)
 
     def protocol(self) -> dict[str, Any]:
         """Another noise, or another number of answers averaged, is another score."""
@@ -145,8 +160,12 @@ class RestoreTask(Task):
 
     def evaluate(self, predictor: Predictor, part: str, clock: Clock) -> Evaluation:
         evaluation = super().evaluate(predictor, part, clock)
-        floored = {FLOORED.key: self.noise.floored_share(self.noisy(part))}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **floored})
+        noisy = self.noisy(part)
+        added = {FLOORED.key: self.noise.floored_share(noisy)}
+        if PSNR in self.measure.metrics:
+            left_alone = float(psnr(noisy.clip(-1, 1), self.targets(part)).mean())
+            added[GAIN.key] = evaluation.metrics[PSNR] - left_alone
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **added})
 
     def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
         return _as_pictures(self._averaged(predictions).values[:SHOWN])
