@@ -17,6 +17,10 @@ SPENT = ("budget_tflop", "equal", "budget", "device")  # of a protocol: what eac
 SCORED = ("metric", "direction", "scale", "unit")  # of a protocol: what the score is
 ARGUMENTS = "_args"  # ends the name of a part's own settings: guidance_args
 SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
+MORE_CASES = (
+    "none of them trains anything, so new seeds tell nothing: they differ by less than the cases "
+    "can tell, and more cases are needed (a larger scale, or more data)"
+)
 NOTED = 6  # trials whose notes are told before "and N more"
 NAMED = 3  # entries named in a verdict before "and N more"
 
@@ -127,9 +131,10 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
     else:
         names = [place.entry.first.label for place in best[:NAMED]]
         more = f" and {len(best) - NAMED} more" if len(best) > NAMED else ""
+        advice = confirm if any(place.entry.first.trained for place in best) else MORE_CASES
         lines.append(
             f"verdict: no winner: {len(best)} of {len(placed)} entries may be best "
-            f"({'; '.join(names)}{more}); {confirm}"
+            f"({'; '.join(names)}{more}); {advice}"
         )
     if placed:
         lines += [*_references(ranking, measures), *_leaders(ranking)]
