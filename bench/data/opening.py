@@ -238,7 +238,12 @@ def _build(
     )
     subjects = joined.subjects
     labels, label_names = numbered([frame.label for frame in frames])
-    codes, part_notes = assign(subjects, official, None if labels is None else labels.tolist())
+    codes, part_notes = assign(
+        subjects,
+        official,
+        None if labels is None else labels.tolist(),
+        stills=all(_is_still(source) for source in plan.sources),
+    )
     names = list(dict.fromkeys(subjects))
     stats = pixel_statistics(images, np.flatnonzero(codes == 0), unified.value_range)
     if stats.sigma_data == 0.0:
@@ -296,6 +301,11 @@ def _build(
         },
     )
     write_index(draft / cache.INDEX, index)
+
+
+def _is_still(source: Source) -> bool:
+    suffixes = readers.load("images").SUFFIXES
+    return source.path.suffix.lower() in suffixes
 
 
 def _places(subjects: Sequence[str], names: Sequence[str]) -> Any:
