@@ -21,6 +21,7 @@ import numpy as np
 from bench.data import cache, readers
 from bench.data.cache import CachedImages, building, load_cache
 from bench.data.cache_index import FORMAT, CacheIndex, write_index
+from bench.data.class_folders import class_folder_notes
 from bench.data.decoding import FrameRecord, Plan, Progress, colour_mode, decode
 from bench.data.fingerprint import content_digests
 from bench.data.fitting import RESIZER
@@ -150,6 +151,7 @@ def _plan(
             *(Note(text=text) for text in grouping.notes),
             *(Note(text="examples", files=(text,), private=True) for text in grouping.examples),
             *label_notes,
+            *([] if reading.label_by else class_folder_notes(listing.sources, grouping.subjects)),
         ],
         subjects_stated=grouping.stated and all(s.subjects_known for s in listing.sources),
         fingerprint=fingerprint,
