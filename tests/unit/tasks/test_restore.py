@@ -128,6 +128,15 @@ def test_without_psnr_there_is_no_gain(data: CachedImages) -> None:
     assert "psnr_gain" not in found
 
 
+def test_how_many_cases_are_scored_is_said_where_it_is_not_all(data: CachedImages) -> None:
+    config = trial(data)
+    there = len(data.parts["report"])
+    line = f"the score is measured on 7 of {there} cases of the report part"
+    assert RestoreTask(config).notes() == (line,)
+    whole = dataclasses.replace(config.measure, n_report=there)
+    assert RestoreTask(dataclasses.replace(config, measure=whole)).notes() == ()
+
+
 def test_samples_of_a_case_are_averaged_for_a_method_that_draws(data: CachedImages) -> None:
     """Errors of +-.1 on the samples of a case cancel."""
     task = RestoreTask(trial(data, DIFFUSION, samples=2))
