@@ -122,6 +122,16 @@ class RestoreTask(Task):
         count = {"n_samples": len(self.rows("report"))}  # as many as there are
         return {**super().protocol(), **count, "noise": "x-ray", **judged}
 
+    def notes(self) -> tuple[str, ...]:
+        channels = self.config.task.inputs.out_channels
+        if channels == 1:
+            return super().notes()
+        of_photos = (
+            "the x-ray noise is a model of radiographs, which have one channel; these pictures "
+            f"have {channels}, each made noisy by itself"
+        )
+        return (*super().notes(), of_photos)
+
     def batch(self, samples: Sequence[int], seed: int) -> Batch:
         train = self.real.data.parts["train"]
         n = len(train)

@@ -137,6 +137,17 @@ def test_how_many_cases_are_scored_is_said_where_it_is_not_all(data: CachedImage
     assert RestoreTask(dataclasses.replace(config, measure=whole)).notes() == ()
 
 
+def test_pictures_of_several_channels_are_said_to_be_no_radiographs(data: CachedImages) -> None:
+    config = trial(data)
+    colour = dataclasses.replace(config.task.inputs, channels=3, out_channels=3)
+    of_colour = dataclasses.replace(config.task, inputs=colour)
+    notes = RestoreTask(dataclasses.replace(config, task=of_colour)).notes()
+    assert notes[-1] == (
+        "the x-ray noise is a model of radiographs, which have one channel; these pictures have "
+        "3, each made noisy by itself"
+    )
+
+
 def test_samples_of_a_case_are_averaged_for_a_method_that_draws(data: CachedImages) -> None:
     """Errors of +-.1 on the samples of a case cancel."""
     task = RestoreTask(trial(data, DIFFUSION, samples=2))
