@@ -27,7 +27,8 @@ def class_folder_notes(sources: Sequence[Source], subjects: Sequence[str | None]
     if depth is None:
         return []
     text = f"{len(set(folders_at(keys, depth)))} folders could be classes"
-    return [Note(text=text, files=(f"give --label-by {shlex.quote(pattern_of(keys, depth))}",))]
+    option = f"give --label-by {shlex.quote(pattern_of(keys, depth))}"
+    return [Note(text=text, files=(option,), private=True)]
 
 
 def class_depth(keys: Sequence[str], subjects: Sequence[str | None]) -> int | None:

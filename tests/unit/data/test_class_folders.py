@@ -25,7 +25,7 @@ def test_the_note_gives_what_label_by_takes(opened: Open, tmp_path: Path) -> Non
     cached = opened(root)
     note = "2 folders could be classes: give --label-by 'No_findings|Pneumonia'"
     assert note in cached.notes
-    assert "2 folders could be classes" in cached.record_notes
+    assert "could be classes" not in " ".join(cached.record_notes)
     assert "Pneumonia" not in json.dumps(cached.record())
     labelled = opened(root, label_by="No_findings|Pneumonia")
     assert labelled.label_names == kinds
