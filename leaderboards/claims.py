@@ -15,7 +15,12 @@ from leaderboards.rows import Row
 UNITS = {"nimg": "kimg of training", "gpu-seconds": "device-seconds of training"}
 SPENT = ("budget_tflop", "equal", "budget", "device")  # of a protocol: what each trial has to spend
 SCORED = ("metric", "direction", "scale", "unit")  # of a protocol: what the score is
+ARGUMENTS = "_args"  # ends the name of a part's own settings: guidance_args
 SMALL_SCALES = ("smoke", "laptop")  # presets whose verdicts need not transfer
+MORE_CASES = (
+    "none of them trains anything, so new seeds tell nothing: they differ by less than the cases "
+    "can tell, and more cases are needed (a larger scale, or more data)"
+)
 NOTED = 6  # trials whose notes are told before "and N more"
 NAMED = 3  # entries named in a verdict before "and N more"
 
@@ -76,11 +81,27 @@ def describe_protocol(protocol: Mapping[str, Any]) -> str:
         parts.append(f"{protocol['budget']:.3g} {spent}{where} a trial")
     parts.append("against the report part")
     for name, value in protocol.items():
-        if name in (*SPENT, *SCORED) or not isinstance(value, str | int | float):
+        if name in (*SPENT, *SCORED):
             continue
-        shown = value[:8] if isinstance(value, str) and name.endswith("digest") else value
-        parts.append(f"{name} {shown:g}" if isinstance(shown, float) else f"{name} {shown}")
+        if name.endswith(ARGUMENTS) and isinstance(value, Mapping):
+            part = name.removesuffix(ARGUMENTS)
+            parts += [_setting(f"{part} {argument}", given) for argument, given in value.items()]
+        elif isinstance(value, str | int | float):
+            parts.append(_setting(name, value))
     return ", ".join(parts)
+
+
+def _setting(name: str, value: Any) -> str:
+    """'guidance weight 5', 'guidance interval 0.1 to 2'; of a digest eight letters."""
+    if isinstance(value, list | tuple):
+        shown = " to ".join(map(_plain, value))
+    else:
+        shown = _plain(value[:8] if isinstance(value, str) and name.endswith("digest") else value)
+    return f"{name} {shown}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
@@ -110,9 +131,10 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
     else:
         names = [place.entry.first.label for place in best[:NAMED]]
         more = f" and {len(best) - NAMED} more" if len(best) > NAMED else ""
+        advice = confirm if any(place.entry.first.trained for place in best) else MORE_CASES
         lines.append(
             f"verdict: no winner: {len(best)} of {len(placed)} entries may be best "
-            f"({'; '.join(names)}{more}); {confirm}"
+            f"({'; '.join(names)}{more}); {advice}"
         )
     if placed:
         lines += [*_references(ranking, measures), *_leaders(ranking)]

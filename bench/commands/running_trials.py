@@ -15,6 +15,7 @@ from bench.track import DEFAULT
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.sweep.record.history import History
     from bench.sweep.record.home import Home
     from bench.sweep.running.engine import Engine
     from bench.sweep.running.session import Prepared
@@ -137,9 +138,7 @@ def run_engine(
         engine.journal.close()
         projector.close()
     if last is None:
-        done = engine.history.counts()
-        left = ", ".join(f"{n} {k}" for k, n in done.items())
-        say(console, f"stopped: {left}. {engine.history.resume} goes on from the last checkpoints")
+        say(console, stopped_line(engine.history))
         sys.exit(130)
     for line in live.summary_lines(last, engine.history):
         say(console, line)
@@ -147,6 +146,16 @@ def run_engine(
     rows, facts = rows_from_journal(home, None, (name,))
     print_board(console, boards.build(rows, facts), "table", 15)
     say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
+    if engine.history.best() is not None:
+        say(console, f"bench show samples {name} names the files of the best: pictures, tables")
+
+
+def stopped_line(history: History) -> str:
+    """What there was of a sweep that was stopped, and how to go on with it."""
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in history.counts().items())
+    if not counts:
+        return f"stopped before the first trial; {history.resume} begins it"
+    return f"stopped: {counts}. {history.resume} goes on from the last checkpoints"
 
 
 def print_opening(console: Console, prepared: Prepared) -> None:

@@ -64,13 +64,16 @@ def space(name: str, scale: str) -> None:
 @click.option("--trial", type=int, help="Which trial.  [default: the best on select]")
 @home_option
 def samples(name: str | None, trial: int | None, home: Path | None) -> None:
-    """A trial's pictures beside real ones, as a PNG on this disk."""
-    from bench.console.samples import beside_real, choose
+    """A trial's pictures beside real ones, as a PNG on this disk; then its other files, as the
+    table of cases and the best, median and worst of them."""
+    from bench.console.samples import beside_real, choose, other_files
     from bench.sweep.record.home import Home
 
     where = Home.find(home)
     history = where.history(where.latest() if name is None else name)
-    click.echo(beside_real(where, history, choose(history, trial)))
+    chosen = choose(history, trial)
+    for path in (beside_real(where, history, chosen), *other_files(where, history, chosen)):
+        click.echo(path)
 
 
 @show.command("loss-log")

@@ -278,9 +278,14 @@ def _forecast_line(body: dict[str, Any] | None) -> list[str]:
         f"took {took:.0f}, {clock(wall_took)}, {peak_took:.1f} GB"
     ]
     if "trial_share" in body:
-        low, middle, high = body["trial_share"]
+        low, middle, high = map(_two_digits, body["trial_share"])
         lines.append(
-            f"trials took {low:.2f} to {high:.2f} of the seconds predicted of each (80 % of the "
-            f"completed ones; median {middle:.2f})"
+            f"trials took {low} to {high} times the seconds predicted "
+            f"(80 % of the completed ones; median {middle})"
         )
     return lines
+
+
+def _two_digits(share: float) -> str:
+    """'0.87', '4.4', '57', '1234'."""
+    return f"{share:.2g}" if share < 99 else f"{share:.0f}"

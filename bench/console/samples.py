@@ -1,7 +1,9 @@
-"""A trial's generated pictures beside real ones of the `report` part, in one local PNG."""
+"""A trial's generated pictures beside real ones of the `report` part, in one local PNG; and where
+the other files lie that it left of the same evaluation."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -12,6 +14,8 @@ from bench.sweep.record.home import Home
 from bench.sweep.record.publishing import REFERENCE
 
 HEAD = 24  # pixels for the captions
+SAMPLES = "samples.png"
+ON_THE_WAY = re.compile(r"-\d{12}\.png$")  # ends the name of a picture made before the end
 
 
 def choose(history: History, number: int | None) -> Trial:
@@ -35,7 +39,7 @@ def beside_real(home: Home, history: History, trial: Trial) -> Path:
     """
     plan = history.plan
     folder = home.folder(plan.sweep)
-    made = folder / "trials" / f"{trial.number:04d}" / "samples.png"
+    made = _folder(home, history, trial) / SAMPLES
     if not made.exists():
         raise BenchError(f"trial {trial.number} of {plan.sweep} has no pictures; it did not end")
     real = folder / REFERENCE
@@ -56,3 +60,15 @@ def beside_real(home: Home, history: History, trial: Trial) -> Path:
     path = folder / f"samples-{trial.number:04d}.png"
     page.save(path)
     return path
+
+
+def other_files(home: Home, history: History, trial: Trial) -> list[Path]:
+    """What the trial's end left beside samples.png and is there: tables, pictures of cases."""
+    names = [artifact["path"] for artifact in trial.artifacts]
+    last = [name for name in names if name != SAMPLES and not ON_THE_WAY.search(name)]
+    paths = [_folder(home, history, trial) / name for name in last]
+    return [path for path in paths if path.exists()]
+
+
+def _folder(home: Home, history: History, trial: Trial) -> Path:
+    return home.folder(history.plan.sweep) / "trials" / f"{trial.number:04d}"

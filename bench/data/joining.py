@@ -113,10 +113,10 @@ def join_near_copies(
         )
     if not alone.all():
         copies = links.picture >= np.minimum(asked, LEVELS[-1])[code]
-        pictures = int((copies & ~alone[code]).sum())
+        pictures, became = int((copies & ~alone[code]).sum()), len(set(leader[~alone]))
         notes.append(
             f"near copies (thumbnails correlate at {NEAR:g} or more): {pictures} images of "
-            f"{int((~alone).sum())} subjects; these became {len(set(leader[~alone]))} subjects"
+            f"{int((~alone).sum())} subjects; these became {became} subject{'s' * (became > 1)}"
         )
     raised = np.isfinite(asked) & (asked > NEAR)
     if raised.any():
@@ -225,4 +225,4 @@ def _examples(links: _Links, leader: NDArray[np.int64], names: Sequence[str]) ->
         f"{names[links.a[i]]} = {names[links.b[i]]} ({links.correlation[i]:.4f})"
         for i in np.flatnonzero(joins)[:EXAMPLES]
     ]
-    return (f"near copies: {'; '.join(shown)}",) if shown else ()
+    return ("; ".join(shown),) if shown else ()

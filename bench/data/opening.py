@@ -21,6 +21,7 @@ import numpy as np
 from bench.data import cache, readers
 from bench.data.cache import CachedImages, building, load_cache
 from bench.data.cache_index import FORMAT, CacheIndex, write_index
+from bench.data.class_folders import class_folder_notes
 from bench.data.decoding import FrameRecord, Plan, Progress, colour_mode, decode
 from bench.data.fingerprint import content_digests
 from bench.data.fitting import RESIZER
@@ -150,6 +151,7 @@ def _plan(
             *(Note(text=text) for text in grouping.notes),
             *(Note(text="examples", files=(text,), private=True) for text in grouping.examples),
             *label_notes,
+            *([] if reading.label_by else class_folder_notes(listing.sources, grouping.subjects)),
         ],
         subjects_stated=grouping.stated and all(s.subjects_known for s in listing.sources),
         fingerprint=fingerprint,
@@ -238,7 +240,12 @@ def _build(
     )
     subjects = joined.subjects
     labels, label_names = numbered([frame.label for frame in frames])
-    codes, part_notes = assign(subjects, official, None if labels is None else labels.tolist())
+    codes, part_notes = assign(
+        subjects,
+        official,
+        None if labels is None else labels.tolist(),
+        stills=all(_is_still(source) for source in plan.sources),
+    )
     names = list(dict.fromkeys(subjects))
     stats = pixel_statistics(images, np.flatnonzero(codes == 0), unified.value_range)
     if stats.sigma_data == 0.0:
@@ -296,6 +303,11 @@ def _build(
         },
     )
     write_index(draft / cache.INDEX, index)
+
+
+def _is_still(source: Source) -> bool:
+    suffixes = readers.load("images").SUFFIXES
+    return source.path.suffix.lower() in suffixes
 
 
 def _places(subjects: Sequence[str], names: Sequence[str]) -> Any:

@@ -30,17 +30,19 @@ def assign(
     subjects: Sequence[str],
     official: Sequence[Part | None],
     labels: Sequence[int] | None = None,
+    *,
+    stills: bool = False,
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """The part of every frame (its place in PARTS) and the notes to it.
 
     subjects, official, labels: one entry a frame. Labels (numbers of classes, negative: not known)
-    only balance the parts. Raises BenchError when there are too
-    few frames to make three parts of.
+    only balance the parts. stills: frames are images of files of their own, to be called so.
+    Raises BenchError when there are too few frames to make three parts of.
     """
     if len(subjects) < len(PARTS):
         raise BenchError(
-            f"{len(subjects)} readable frames cannot make three parts; give more files, "
-            "or read more of each (a smaller --every)"
+            f"{len(subjects)} readable {_called(len(subjects), stills)} cannot make three parts; "
+            f"give more files{_or_more_of_each(stills)}"
         )
     frames = Counter(subjects)
     label = _majority(subjects, labels) if labels is not None else {}
@@ -49,7 +51,7 @@ def assign(
         chosen, notes = _official(subjects, official, frames)
         _fill_missing(chosen, frames, label, notes)
     elif len(frames) < len(PARTS):
-        return _stretches(subjects, frames)
+        return _stretches(subjects, frames, stills)
     else:
         chosen = _deal(frames, label, CARDS)
     if set(chosen.values()) != set(PARTS):
@@ -149,7 +151,7 @@ def _fill_missing(
 
 
 def _stretches(
-    subjects: Sequence[str], frames: Counter[str]
+    subjects: Sequence[str], frames: Counter[str], stills: bool
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """60/20/20 of each subject's frames, in order; a subject too short for it is train only."""
     codes = np.zeros(len(subjects), np.uint8)
@@ -163,8 +165,8 @@ def _stretches(
             codes[where[count - fifth :]] = PARTS.index("report")
     if len(set(codes.tolist())) < len(PARTS):
         raise BenchError(
-            f"{len(subjects)} frames of {len(frames)} subjects cannot make three parts; give more "
-            "files, or read more of each (a smaller --every)"
+            f"{len(subjects)} {_called(len(subjects), stills)} of {len(frames)} subjects cannot "
+            f"make three parts; give more files{_or_more_of_each(stills)}"
         )
     note = (
         f"ONLY {len(frames)} SUBJECT{'S' * (len(frames) > 1)}: train, select and report are "
@@ -172,6 +174,14 @@ def _stretches(
         "train is rewarded (--group-by REGEX, if the files are of several subjects)"
     )
     return codes, (note,)
+
+
+def _called(count: int, stills: bool) -> str:
+    return ("image" if stills else "frame") + "s" * (count != 1)
+
+
+def _or_more_of_each(stills: bool) -> str:
+    return "" if stills else ", or read more of each (a smaller --every)"
 
 
 def _few(chosen: dict[str, Part]) -> list[str]:

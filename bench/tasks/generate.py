@@ -81,8 +81,10 @@ class GenerateTask(Task):
         n_classes = args.get("n_labels", 0) if args["condition"] == "class" else 0
         if args["condition"] == "class" and n_classes < 2:
             raise BenchError(
-                "condition class: the data have no labels of at least two classes; for pictures "
-                "of any kind give --set condition=none --set guidance=none"
+                "condition class: the data have no labels of at least two classes; where folders "
+                "or file names say them, give --label-by 'A|B' (bench data FOLDER names folders "
+                "that could be classes), and for pictures of any kind --set condition=none --set "
+                "guidance=none"
             )
         inputs = task.inputs
         standard = Standard.of(args)

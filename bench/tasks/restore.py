@@ -27,6 +27,7 @@ from bench.config import TaskConfig, TrialConfig, like
 from bench.data.cache import CachedImages
 from bench.errors import BenchError, unknown
 from bench.metrics.metric import Evidence
+from bench.metrics.psnr_metric import psnr
 from bench.pictures import save_grid
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
@@ -44,6 +45,19 @@ FLOORED = Measure(
     title="floored pixels",
     drop=18,
     meaning="share of the noisy pictures' pixels that counted less than half a photon; set to it",
+)
+PSNR = "psnr"  # the metric whose mean the gain is taken from
+GAIN = Measure(
+    key="psnr_gain",
+    title="gain dB",
+    direction="higher",
+    scale="difference",
+    unit="dB",
+    drop=3,
+    meaning="mean PSNR of the answers minus that of the noisy pictures themselves",
+    reference=0.0,
+    reference_text="the noisy picture left as it is",
+    reference_verdict="nothing here is better than doing nothing",
 )
 
 
@@ -99,13 +113,24 @@ class RestoreTask(Task):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        return (*super().measures, FLOORED)
+        gain = (GAIN,) if PSNR in self.measure.metrics else ()
+        return (*super().measures, *gain, FLOORED)
 
     def protocol(self) -> dict[str, Any]:
         """Another noise, or another number of answers averaged, is another score."""
         judged = {name: self._settings[name] for name in (*NOISE, "samples")}
         count = {"n_samples": len(self.rows("report"))}  # as many as there are
         return {**super().protocol(), **count, "noise": "x-ray", **judged}
+
+    def notes(self) -> tuple[str, ...]:
+        channels = self.config.task.inputs.out_channels
+        if channels == 1:
+            return super().notes()
+        of_photos = (
+            "the x-ray noise is a model of radiographs, which have one channel; these pictures "
+            f"have {channels}, each made noisy by itself"
+        )
+        return (*super().notes(), of_photos)
 
     def batch(self, samples: Sequence[int], seed: int) -> Batch:
         train = self.real.data.parts["train"]
@@ -145,8 +170,12 @@ class RestoreTask(Task):
 
     def evaluate(self, predictor: Predictor, part: str, clock: Clock) -> Evaluation:
         evaluation = super().evaluate(predictor, part, clock)
-        floored = {FLOORED.key: self.noise.floored_share(self.noisy(part))}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **floored})
+        noisy = self.noisy(part)
+        added = {FLOORED.key: self.noise.floored_share(noisy)}
+        if PSNR in self.measure.metrics:
+            left_alone = float(psnr(noisy.clip(-1, 1), self.targets(part)).mean())
+            added[GAIN.key] = evaluation.metrics[PSNR] - left_alone
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **added})
 
     def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
         return _as_pictures(self._averaged(predictions).values[:SHOWN])

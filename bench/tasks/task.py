@@ -199,6 +199,15 @@ class Task(ABC):
             "spatial": list(self.config.task.inputs.spatial),
         }
 
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores must know of its cases, for the plan."""
+        if "targets" not in self.gives:
+            return ()
+        scored, there = self.cases("report").count, len(self.real.data.parts["report"])
+        if scored >= there:
+            return ()
+        return (f"the score is measured on {scored} of {there} cases of the report part",)
+
     def passes(self) -> int:
         """Network passes over one case that an evaluation costs beside its predictions."""
         return sum(metric.passes() for metric in self.metrics)

@@ -158,6 +158,7 @@ def make_plan(
         versions=versions(),
         notes=(
             *scale.notes,
+            *task.notes(),
             *frame.budget.notes,
             *machine.notes,
             *_notes_of_sampling(configs, frame, offer),

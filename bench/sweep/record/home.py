@@ -144,6 +144,17 @@ class Home:
         what = f" of {workload}" if workload else ""
         raise BenchError(f"no sweep{what} in {self.path}; start one: bench sweep echo")
 
+    def of_workload(self, workload: str | None) -> list[str]:
+        """The sweeps of a workload (None: of any) that can be read, oldest first."""
+        found = []
+        for name in self.names():
+            try:
+                if workload is None or self.history(name).plan.workload == workload:
+                    found.append(name)
+            except BenchError:
+                continue  # bench list has a row that says what is wrong with it
+        return found
+
     def free_name(self, workload: str) -> str:
         """The next name of a workload's sweeps: echo-1, echo-2, ..."""
         used = {p.name for p in self.sweeps.glob(f"{workload}-*")}

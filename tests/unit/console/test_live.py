@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.commands.running_trials import stopped_line
 from bench.config import TrialConfig
 from bench.console.clock import clock
 from bench.console.live import LiveView, PlainLines, summary_lines, watching
@@ -158,3 +159,33 @@ def test_the_summary_says_how_busy_it_was() -> None:
     }
     (line,) = summary_lines(End(t=9.0, summary=body), History([plan_record()]))
     assert line.startswith("done: 3 completed, 1 pruned in 1:30 (Ray started in 4 s); 93% of")
+
+
+def test_what_trials_took_of_their_forecast_is_said_in_two_digits() -> None:
+    forecast = {
+        "device_sec": (10.0, 90.0),
+        "wall_sec": (10.0, 90.0),
+        "peak_gb": (1.0, 1.0),
+        "trial_share": (0.871, 4.36, 156.71),
+    }
+    body = {
+        "counts": {},
+        "wall_sec": 9.0,
+        "ray_start_sec": 4.0,
+        "busy_share": 0.9,
+        "forecast": forecast,
+    }
+    line = summary_lines(End(t=9.0, summary=body), History([plan_record()]))[-1]
+    assert line == (
+        "trials took 0.87 to 157 times the seconds predicted (80 % of the completed ones; "
+        "median 4.4)"
+    )
+
+
+def test_a_sweep_that_was_stopped_says_what_there_was(engine: Engine) -> None:
+    line = stopped_line(engine.history)
+    assert line.startswith("stopped: ")
+    assert line.endswith("2 running. bench resume fake-1 goes on from the last checkpoints")
+    assert stopped_line(History([plan_record()])) == (
+        "stopped before the first trial; bench resume fake-1 begins it"
+    )

@@ -202,6 +202,20 @@ def test_a_missing_official_part_is_made_out_of_the_largest(missing: tuple[Part,
         assert max(kept.values()) == 20
 
 
+@pytest.mark.parametrize(
+    ("subjects", "stills", "words"),
+    [
+        (["a", "b"], True, "2 readable images cannot make three parts; give more files$"),
+        (["a"], False, r"1 readable frame cannot .* more of each \(a smaller --every\)$"),
+        (["a", "a", "b", "b"], True, "4 images of 2 subjects cannot .*; give more files$"),
+        (["a", "a", "b", "b"], False, r"4 frames of 2 subjects .* \(a smaller --every\)$"),
+    ],
+)
+def test_too_few_are_called_what_they_are(subjects: list[str], stills: bool, words: str) -> None:
+    with pytest.raises(BenchError, match=words):
+        assign(subjects, [None] * len(subjects), stills=stills)
+
+
 def test_official_parts_that_cannot_be_completed_are_an_error() -> None:
     with pytest.raises(BenchError, match="three parts need three subjects"):
         assign(["a", "a", "b"], ["train", "train", "select"])

@@ -73,3 +73,14 @@ def test_it_leads_without_new_seeds() -> None:
     assert ranking.winner.entry.entry_id == "still"
     assert "which has nothing to train" in verdict(ranking)[0]
     assert ranking.optimism is None  # it was drawn anew on the report part, once
+
+
+def test_of_estimators_alone_more_cases_are_asked_for_and_not_new_seeds() -> None:
+    alike = [still(k, 20.0 + 0.1 * k, f"s{k}") for k in range(2)]
+    line = verdict(rank(alike))[0]
+    assert line.startswith("verdict: no winner: 2 of 2 entries may be best")
+    assert "they differ by less than the cases can tell, and more cases are needed" in line
+    assert "bench confirm" not in line
+    with_a_network = verdict(rank([*alike, trained(5, 20.0, 21.0)]))[0]
+    assert "3 of 3 entries may be best" in with_a_network
+    assert "`bench confirm calm-otter --top K`" in with_a_network

@@ -95,9 +95,57 @@ def test_the_noisy_picture_itself_has_the_noisy_pictures_psnr(data: CachedImages
     found = task.evaluate(Answering(lambda x, numbers: x), "report", Stopwatch()).metrics
     expected = psnr(task.noisy("report").clip(-1, 1), task.targets("report"))
     assert found["psnr"] == pytest.approx(expected.mean(), rel=1e-12)
+    assert found["psnr_gain"] == 0.0  # to the bit: else doing nothing would be marked as worse
     assert found["floored_pixels"] == task.noise.floored_share(task.noisy("report"))
     assert {m.key for m in task.measures} >= set(found) - {"psnr_se", "ssim_se"}
     assert task.score.key == "psnr"
+
+
+@pytest.mark.parametrize("part", ["select", "report"])
+def test_the_gain_tells_better_and_worse_than_doing_nothing(data: CachedImages, part: str) -> None:
+    task = RestoreTask(trial(data))
+    (gain,) = [measure for measure in task.measures if measure.key == "psnr_gain"]
+    clean = torch.from_numpy(task.targets(part))
+    noise = torch.from_numpy(task.noisy(part)).clamp(-1, 1) - clean
+    for share, is_worse in ((0.5, False), (1.2, True)):
+        answers = Answering(lambda x, numbers, share=share: (clean + share * noise)[list(numbers)])
+        found = task.evaluate(answers, part, Stopwatch()).metrics
+        before = psnr((clean + noise).numpy(), clean.numpy()).mean()
+        assert found["psnr_gain"] == pytest.approx(found["psnr"] - before, abs=1e-6)  # float32
+        assert gain.misses_reference(found["psnr_gain"]) is is_worse
+    # half the noise is a quarter of its power; only answers beyond the range are changed
+    answers = Answering(lambda x, numbers: (clean + 0.5 * noise)[list(numbers)])
+    found = task.evaluate(answers, part, Stopwatch()).metrics["psnr_gain"]
+    assert found == pytest.approx(20 * np.log10(2), abs=1e-4)
+
+
+def test_without_psnr_there_is_no_gain(data: CachedImages) -> None:
+    config = trial(data)
+    measure = dataclasses.replace(config.measure, metrics=("ssim",))
+    task = RestoreTask(dataclasses.replace(config, measure=measure))
+    assert "psnr_gain" not in {measure.key for measure in task.measures}
+    found = task.evaluate(Answering(lambda x, numbers: x), "report", Stopwatch()).metrics
+    assert "psnr_gain" not in found
+
+
+def test_how_many_cases_are_scored_is_said_where_it_is_not_all(data: CachedImages) -> None:
+    config = trial(data)
+    there = len(data.parts["report"])
+    line = f"the score is measured on 7 of {there} cases of the report part"
+    assert RestoreTask(config).notes() == (line,)
+    whole = dataclasses.replace(config.measure, n_report=there)
+    assert RestoreTask(dataclasses.replace(config, measure=whole)).notes() == ()
+
+
+def test_pictures_of_several_channels_are_said_to_be_no_radiographs(data: CachedImages) -> None:
+    config = trial(data)
+    colour = dataclasses.replace(config.task.inputs, channels=3, out_channels=3)
+    of_colour = dataclasses.replace(config.task, inputs=colour)
+    notes = RestoreTask(dataclasses.replace(config, task=of_colour)).notes()
+    assert notes[-1] == (
+        "the x-ray noise is a model of radiographs, which have one channel; these pictures have "
+        "3, each made noisy by itself"
+    )
 
 
 def test_samples_of_a_case_are_averaged_for_a_method_that_draws(data: CachedImages) -> None:
