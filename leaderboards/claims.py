@@ -134,6 +134,7 @@ def _known(ranking: Ranking) -> list[str]:
         return []
     measure = ranking.measure
     leader = measure.in_order(ranking.may_be_best, lambda place: place.score)[0]
+    assert leader.behind is not None
     population = f"; {POPULATIONS[p]}" if (p := _population(ranking)) else ""
     return [
         f"known: with 95 % confidence {leader.entry.first.label} is at most "

@@ -82,7 +82,7 @@ def rank_interval(place: Ranked | None) -> str:
 
 def _behind(place: Ranked | None, measure: Measure | None) -> str:
     """How far behind the best it is at most: '12%', or in the score's unit."""
-    if place is None or measure is None:
+    if place is None or measure is None or place.behind is None:
         return NONE
     if measure.scale == "ratio":
         return f"{place.behind:.0%}" if place.behind < 10 else f"x{number(1 + place.behind, 2)}"
@@ -168,8 +168,7 @@ LEGEND = (
     "rank: every rank that fits what was seen (95 %, all pairs, Holm); none before entries were "
     "trained from two seeds. Entries of one block (tier) are not told apart: their order is not "
     "known. ± sampling: drawing samples or cases again. ± seed: training again, in brackets where "
-    "borrowed from its cell or assumed. behind ≤: at most so far behind the best (95 %, all at "
-    "once). Bold: may be the best."
+    "borrowed from its cell or assumed. behind ≤: of those that may be best, so far behind it at most (95 %)."
 )
 
 

@@ -34,8 +34,9 @@ class Ranked:
     """An entry with its place: ranks rank_low..rank_high are all compatible with what was seen;
     None before anything was trained twice.
 
-    behind: with 95 % confidence, for all entries at once, it is no further behind the best than
-    this (a share of the best's score on the ratio scale, else in the score's unit). chance: that it
+    behind: of one that may be best, with 95 % confidence and for all these at once: it is no further
+    behind the best than this (a share of the best's score on the ratio scale, else in the score's
+    unit). chance: that it
     is the best, by drawing all errors again. `training_sd` is the spread of one training (score
     units), `total_se` the standard error of the score with everything in it. Entries of one `tier`
     are not told apart.
@@ -47,7 +48,7 @@ class Ranked:
     rank_high: int | None
     tier: str
     may_be_best: bool
-    behind: float
+    behind: float | None
     chance: float
     training_sd: float | None
     training_source: str  # "measured" here, "borrowed" from its cell, "assumed" or "none"
@@ -170,6 +171,8 @@ def _place(
     one = spread.of(entry).variance + spread.block * trained
     training = math.sqrt(max(0.0, one - sampling_variance(entry, spread.relative)))
     behind = float(best.behind[index])
+    if spread.relative:
+        behind = math.expm1(min(behind, 700.0))
     return Ranked(
         entry=entry,
         score=score,
@@ -177,7 +180,7 @@ def _place(
         rank_high=len(better) - int(better[index].sum()) if measured else None,
         tier=tier_letters(tier),
         may_be_best=bool(best.may_be_best[index]),
-        behind=math.expm1(min(behind, 700.0)) if spread.relative else behind,
+        behind=behind if best.may_be_best[index] else None,
         chance=float(best.chance[index]),
         training_sd=training * unit if trained else None,
         training_source=_source(entry, spread),
