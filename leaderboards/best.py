@@ -94,8 +94,12 @@ def _of_differences(covariance: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class WithBest:
-    """may_be_best: [n] bool. behind: with 95 % confidence, for all of those at once, none is further
-    from the best than this on the compared scale, [n]. chance: share of draws in which each is best, [n]."""
+    """What the comparison says of each of n entries.
+
+    may_be_best: [n] bool. behind: with 95 % confidence, for all that may be best at once, none is
+    further from the best than this on the compared scale, [n]. chance: share of draws in which
+    each is the best, [n].
+    """
 
     may_be_best: NDArray[np.bool_]
     behind: Array

@@ -168,7 +168,8 @@ LEGEND = (
     "rank: every rank that fits what was seen (95 %, all pairs, Holm); none before entries were "
     "trained from two seeds. Entries of one block (tier) are not told apart: their order is not "
     "known. ± sampling: drawing samples or cases again. ± seed: training again, in brackets where "
-    "borrowed from its cell or assumed. behind ≤: of those that may be best, so far behind it at most (95 %)."
+    "borrowed from its cell or assumed. behind ≤: of those that may be best, so far behind it at "
+    "most (95 %)."
 )
 
 

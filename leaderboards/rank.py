@@ -34,9 +34,9 @@ class Ranked:
     """An entry with its place: ranks rank_low..rank_high are all compatible with what was seen;
     None before anything was trained twice.
 
-    behind: of one that may be best, with 95 % confidence and for all these at once: it is no further
-    behind the best than this (a share of the best's score on the ratio scale, else in the score's
-    unit). chance: that it
+    behind: of one that may be best, with 95 % confidence and for all of those at once: it is no
+    further behind the best than this (a share of the best's score on the ratio scale, else in the
+    score's unit). chance: that it
     is the best, by drawing all errors again. `training_sd` is the spread of one training (score
     units), `total_se` the standard error of the score with everything in it. Entries of one `tier`
     are not told apart.

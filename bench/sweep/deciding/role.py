@@ -4,8 +4,9 @@ Contract 11: the authors' configurations come first, one for each cell (architec
 preconditioning, or what else a workload's verdicts are about), then each from a second seed: so the
 spread between a cell's seeds is measured, not borrowed. Both run to their end whatever they
 report, so that a verdict on a cell never rests on trials that were stopped early. Where a default
-came to nothing, or there is nothing in it to train, another of its cell is drawn. Then the search leads, within the values of the plan's even axes in turn: rivals of another
-kind (a network, an estimator) are tuned with equally many trials.
+came to nothing, or there is nothing in it to train, another of its cell is drawn. Then the search
+leads, within the values of the plan's even axes in turn: rivals of another kind (a network, an
+estimator) are tuned with equally many trials.
 """
 
 from __future__ import annotations
