@@ -70,10 +70,12 @@ class Errors:
         errors: Array = np.sqrt(self.own + np.diag(self._shared()))
         return errors
 
-    def draws(self, count: int, rng: np.random.Generator) -> Array:
-        """Errors of x, [count, n]."""
+    def draws(
+        self, count: int, rng: np.random.Generator, own_scale: Array | float = 1.0
+    ) -> Array:
+        """Errors of x, [count, n]; each one's own times `own_scale`."""
         n = len(self.x)
-        drawn: Array = rng.standard_normal((count, n)) * np.sqrt(self.own)
+        drawn: Array = rng.standard_normal((count, n)) * np.sqrt(self.own) * own_scale
         if self.block:
             drawn += np.sqrt(self.block) * (
                 rng.standard_normal((count, self.seeds.shape[1])) @ self.seeds.T
@@ -146,9 +148,8 @@ def critical(errors: Errors, alpha: float = ALPHA) -> Array:
 def chances(errors: Errors) -> Array:
     """How often each entry is the best when its error is drawn again around what was seen."""
     rng = np.random.default_rng(1)
-    drawn = errors.draws(DRAWS, rng)
     finite = np.where(np.isinf(errors.df), 1e9, errors.df)
     scale = np.sqrt(finite / rng.chisquare(finite, size=(DRAWS, len(finite))))
-    best = (errors.x + drawn * scale).argmin(axis=1)
+    best = (errors.x + errors.draws(DRAWS, rng, own_scale=scale)).argmin(axis=1)
     chance: Array = np.bincount(best, minlength=len(errors.x)) / DRAWS
     return chance

@@ -120,7 +120,7 @@ def rank(rows: Sequence[Row]) -> Ranking:
         unranked=tuple(sorted(unscored, key=lambda entry: _unscored_order(entry, sign))),
         spread=spread,
         winner=chosen[0] if alone and chosen[0].entry.confirmed else None,
-        optimism=_optimism(placed, measure),
+        optimism=_optimism(done, errors, measure, spread.relative) if done else None,
     )
 
 
@@ -172,7 +172,8 @@ def _place(
     training = math.sqrt(max(0.0, one - sampling_variance(entry, spread.relative)))
     behind = float(best.behind[index])
     if spread.relative:
-        behind = math.expm1(min(behind, 700.0))
+        sign = entry.first.score_measure.sign
+        behind = sign * math.expm1(sign * min(behind, 700.0))
     return Ranked(
         entry=entry,
         score=score,
@@ -197,25 +198,24 @@ def _source(entry: Entry, spread: SeedSpread) -> str:
     return "measured" if len(entry.scores) >= 2 else "borrowed"
 
 
-def _optimism(placed: Sequence[Ranked], measure: Measure) -> float | None:
+def _optimism(
+    entries: Sequence[Entry], errors: Errors, measure: Measure, relative: bool
+) -> float | None:
     """How much the best of these noisy scores flatters, in score units; None where confirmed.
 
     Parametric bootstrap of the best: take the scores seen as the truth, draw their noise again
     OPTIMISM_DRAWS times (fixed seed, each with its mirror image, each score's draws with the score
     as their mean), and average how far the best draw lies beyond its own truth: never below zero.
+    What entries share in an error does not choose between them, and is drawn for all alike.
     """
     sign = measure.sign
-    if len(placed) < 2 or min(placed, key=lambda p: sign * p.score).entry.confirmed:
+    truth = np.array([entry.score for entry in entries], float)
+    if len(entries) < 2 or entries[int((sign * truth).argmin())].confirmed:
         return None
-    errors = [place.total_se for place in placed]
-    if any(error is None for error in errors):
-        return None
-    truth = np.array([place.score for place in placed])
-    half = np.random.default_rng(0).standard_normal((OPTIMISM_DRAWS // 2, len(placed)))
-    noise = np.array(errors, float) * np.concatenate([half, -half])
-    if measure.scale == "ratio" and (truth > 0).all():
-        rel = noise / truth
-        seen = truth * np.exp(rel) / np.exp(rel).mean(axis=0)
+    half = errors.draws(OPTIMISM_DRAWS // 2, np.random.default_rng(0))
+    noise = np.concatenate([half, -half])
+    if relative:
+        seen = truth * np.exp(noise) / np.exp(noise).mean(axis=0)
     else:
         seen = truth + noise
     best = (sign * seen).argmin(axis=1)

@@ -14,7 +14,7 @@ shrink with the number of samples.
 
 Trials of one seed share their weights' draw and the order of their pictures, so that good seeds
 are good for all: entries on the same seeds are compared without that part (a random block).
-What trains nothing has no spread, and lends none.
+What trains nothing has no spread but its sampling error, and lends none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ ANY = "any cell"
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpread:
-    """Variance of one training of a cell on the compared scale, what all seeds share left out."""
+    """Variance of one training of a cell on the compared scale, sampling in it, what all seeds
+    share left out."""
 
     variance: float
     df: float
@@ -66,8 +67,6 @@ class SeedSpread:
     def of(self, entry: Entry) -> CellSpread:
         return self.by_entry[entry.entry_id]
 
-
-UNTRAINED = CellSpread(variance=0.0, df=math.inf, replicated=True)
 
 
 def is_relative(entries: Sequence[Entry]) -> bool:
@@ -101,7 +100,13 @@ def sampling_variance(entry: Entry, relative: bool) -> float:
 def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
     """What is known of the training spread of these entries, all scored, all of one protocol."""
     relative = is_relative(entries)
-    by_entry = {entry.entry_id: UNTRAINED for entry in entries if not entry.first.trained}
+    by_entry = {
+        entry.entry_id: CellSpread(
+            variance=sampling_variance(entry, relative), df=math.inf, replicated=True
+        )
+        for entry in entries
+        if not entry.first.trained
+    }
     networks = [entry for entry in entries if entry.entry_id not in by_entry]
     if not networks:
         return SeedSpread(
