@@ -22,7 +22,6 @@ from scipy.special import ndtr, stdtrit
 
 ALPHA = 0.05
 DRAWS = 4000
-CHUNK = 4e7  # numbers held at once
 
 Array = NDArray[np.float64]
 
