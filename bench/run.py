@@ -58,6 +58,7 @@ class Report:
     cause: str = ""
     notes: list[str] = field(default_factory=list)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
+    left_out: dict[str, list[float]] = field(default_factory=dict)  # see metrics.leaving_out
 
 
 def run_trial(
@@ -127,6 +128,7 @@ class _Trial:
         self.config, self.folder, self.world = config, folder, world
         self.clock = Stopwatch()  # of the device once it runs, where errors have a row
         self.notes: list[str] = []  # what is to be known of this run
+        self.left_out: dict[str, list[float]] = {}  # once the score is known
         self.metrics: dict[str, float] = {}  # measured since the last report
         self.album: Album | None = None
         self.predictor: Predictor
@@ -214,6 +216,7 @@ class _Trial:
     def _finish(self) -> Report:
         """The one look at `report`, then the end."""
         evaluation = self._evaluate("report", early=False)
+        self.left_out = evaluation.left_out
         self._draw(evaluation, "report")
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         chosen = self.config.own_sample
@@ -257,6 +260,7 @@ class _Trial:
             value=value,
             notes=self._all_notes(),
             artifacts=self.album.taken() if self.album else [],
+            left_out=self.left_out,
         )
 
     def _all_notes(self) -> list[str]:
@@ -285,9 +289,7 @@ class _Trial:
         self._draw(evaluation, "select", nimg)
         if self.early.patience or self.config.train.look_nimg:
             self.metrics[f"look/{score.key}"] = value
-        of_cases = "targets" in self.task.metrics[0].needs  # the same at every look
-        error = None if of_cases else evaluation.metrics.get(score.se_key)
-        if self.early.patience and self.early.take(nimg, value, error):
+        if self.early.patience and self.early.take(nimg, value, self.task.look_error(evaluation)):
             weights.set_aside()
 
     def _draw(self, evaluation: Evaluation, part: str, nimg: int | None = None) -> None:

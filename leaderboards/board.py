@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboards import agreement, claims, other_budgets
+from leaderboards.best import ALPHA
 from leaderboards.cells import Cell, axes_of, cells
 from leaderboards.entries import Entry, count_outcomes, distinct
 from leaderboards.facts import SweepFacts
 from leaderboards.measures import SE, Measure, union
-from leaderboards.rank import ALPHA, Ranked, Ranking, rankings
+from leaderboards.rank import Ranked, Ranking, rankings
 from leaderboards.rows import Row
 
 
@@ -138,6 +139,8 @@ def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
         "rank_high": place.rank_high if place else None,
         "tier": place.tier if place else None,
         "may_be_best": place.may_be_best if place else False,
+        "behind_at_most": place.behind if place else None,
+        "chance_best": place.chance if place else None,
         "score": entry.score,
         "score_se": entry.score_se,
         "training_sd": place.training_sd if place else None,
@@ -201,6 +204,7 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "training_spread": {
             "kind": ranking.spread.kind,
             "sd": ranking.spread.sd if ranking.spread.kind != "none" else None,
+            "shared_by_a_seed": ranking.spread.block**0.5,
             "relative": ranking.spread.relative,
             "source": ranking.spread.source,
         },

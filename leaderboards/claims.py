@@ -22,6 +22,10 @@ MORE_CASES = (
     "can tell, and more cases are needed (a larger scale, or more data)"
 )
 NOTED = 6  # trials whose notes are told before "and N more"
+POPULATIONS = {
+    "subjects": "for subjects like those of the report part",
+    "none": "for the report part's own subjects: other subjects are not in these errors",
+}
 NAMED = 3  # entries named in a verdict before "and N more"
 
 
@@ -137,13 +141,36 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
             f"({'; '.join(names)}{more}); {advice}"
         )
     if placed:
-        lines += [*_references(ranking, measures), *_leaders(ranking)]
+        lines += [*_references(ranking, measures), *_known(ranking), *_leaders(ranking)]
         lines += [spread_line(ranking), *_optimism(ranking)]
         lines.append(agreement.line(agreement.agreements(ranking.rows)))
     other = other_budgets.line(other_budgets.others(ranking))
     if other is not None:
         lines.append(other)
     return lines
+
+
+def _known(ranking: Ranking) -> list[str]:
+    """What holds of the leader, winner or not."""
+    if len(ranking.ranked) < 2:
+        return []
+    measure = ranking.measure
+    leader = measure.in_order(ranking.may_be_best, lambda place: place.score)[0]
+    assert leader.behind is not None
+    population = f"; {POPULATIONS[p]}" if (p := _population(ranking)) else ""
+    return [
+        f"known: with 95 % confidence {leader.entry.first.label} is at most "
+        f"{measure.spread_text(leader.behind)} worse than the best of these; the chance that it is "
+        f"the best is {leader.chance:.0%}{population}"
+    ]
+
+
+def _population(ranking: Ranking) -> str | None:
+    """Whether the errors know of other subjects."""
+    rows = [row for place in ranking.ranked for row in place.entry.scored]
+    if all(row.left_out for row in rows):
+        return "subjects"
+    return "none" if any(row.left_out for row in rows) else None
 
 
 def _leaders(ranking: Ranking) -> list[str]:
@@ -182,17 +209,22 @@ def _references(ranking: Ranking, measures: Sequence[Measure]) -> list[str]:
 
 def spread_line(ranking: Ranking) -> str:
     """Where the training spread comes from."""
-    spread = ranking.spread
+    spread, measure = ranking.spread, ranking.measure
     if spread.kind == "none":
-        return "training spread: not measured, nor any sampling error; nothing is told apart"
-    shown = f"training spread: {ranking.measure.spread_text(spread.sd)} ({spread.source})"
+        return "training spread: none, nothing here is trained"
+    shown = f"training spread: {measure.spread_text(spread.sd)} ({spread.source})"
     if spread.kind == "assumed":
-        return shown
-    single = sum(len(place.entry.scores) == 1 for place in ranking.ranked)
-    lender = "the workload's" if spread.kind == "borrowed" else "this"
-    borrowed = f"; {single} entries with one seed borrow {lender} spread" if single else ""
-    apart = f"; {len(spread.outliers)} with a larger spread of their own" if spread.outliers else ""
-    return f"{shown}{borrowed}{apart}"
+        return f"{shown}; no ranks are given before entries were trained from two seeds"
+    cells = [spread.of(p.entry).variance ** 0.5 for p in ranking.ranked if p.entry.first.trained]
+    low, high = (measure.spread_text(sd) for sd in (min(cells), max(cells)))
+    parts = [shown, f"by cell, moderated, {low} to {high}" if low != high else ""]
+    if spread.block:
+        parts.append(f"beside {measure.spread_text(spread.block**0.5)} that all have from a seed")
+    unknown = sum(not spread.of(p.entry).replicated for p in ranking.ranked)
+    parts.append(
+        f"assumed for {unknown} entries of cells that were trained once" if unknown else ""
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def _optimism(ranking: Ranking) -> list[str]:

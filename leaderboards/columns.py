@@ -74,10 +74,19 @@ def with_error(value: float | None, error: float | None, decimals: int | None) -
 
 def rank_interval(place: Ranked | None) -> str:
     """'1-7', or '3' where the rank is known."""
-    if place is None:
+    if place is None or place.rank_low is None:
         return NONE
     low, high = place.rank_low, place.rank_high
     return str(low) if low == high else f"{low}-{high}"
+
+
+def _behind(place: Ranked | None, measure: Measure | None) -> str:
+    """How far behind the best it is at most: '12%', or in the score's unit."""
+    if place is None or measure is None or place.behind is None:
+        return NONE
+    if measure.scale == "ratio":
+        return f"{place.behind:.0%}" if place.behind < 10 else f"x{number(1 + place.behind, 2)}"
+    return number(place.behind, 2)
 
 
 def seeds(entry: Entry) -> str:
@@ -119,6 +128,7 @@ def _axis(axis: str) -> Column:
 def columns(board: Board, places: Sequence[Ranked]) -> tuple[Column, ...]:
     """The columns of a table of these entries: place, cell, score, and the board's measures of
     which one of them has a value."""
+    of_score = places[0].entry.first.score_measure if places else None
     digits = decimals_for([place.entry.score_se for place in places])
     shown = [m for m in board.measures if any(p.entry.mean(m.key) is not None for p in places)]
     return (
@@ -131,6 +141,8 @@ def columns(board: Board, places: Sequence[Ranked]) -> tuple[Column, ...]:
             header="score ± sampling", cell=lambda e, p: with_error(e.score, e.score_se, digits)
         ),
         Column(header="± seed", cell=lambda e, p: _training(p), drop=2),
+        Column(header="behind ≤", cell=lambda e, p: _behind(p, of_score), drop=3),
+        Column(header="is best", cell=lambda e, p: f"{p.chance:.0%}" if p else NONE, drop=13),
         *map(_measured, shown),
         Column(header="seeds", cell=lambda e, p: seeds(e), drop=1),
     )
@@ -153,9 +165,11 @@ def fitting(board: Board, places: Sequence[Ranked], width: int) -> list[tuple[Co
 
 LEGEND = (
     "score: measured once, on the report part; nothing was chosen by it. "
-    "rank: every rank that fits what was seen (95 %, all pairs, Holm). Entries of one block (tier) "
-    "are not told apart: their order is not known. ± sampling: drawing samples again. "
-    "± seed: training again, in brackets where borrowed or assumed."
+    "rank: every rank that fits what was seen (95 %, all pairs, Holm); none before entries were "
+    "trained from two seeds. Entries of one block (tier) are not told apart: their order is not "
+    "known. ± sampling: drawing samples or cases again. ± seed: training again, in brackets where "
+    "borrowed from its cell or assumed. behind ≤: of those that may be best, so far behind it at "
+    "most (95 %)."
 )
 
 

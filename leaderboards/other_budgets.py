@@ -104,8 +104,8 @@ def _sd(ranking: Ranking, ranked: Ranked) -> float:
     sampling = [
         se / (abs(value) if relative else 1.0) for se, value in errors if value or not relative
     ]
-    training, _ = ranking.spread.of(entry)
-    return math.hypot(training, max(sampling, default=0.0)) / math.sqrt(len(entry.scored))
+    training = math.sqrt(ranking.spread.of(entry).variance)
+    return max(training, max(sampling, default=0.0)) / math.sqrt(len(entry.scored))
 
 
 def _curve(ranked: Ranked, kind: str) -> Curve:

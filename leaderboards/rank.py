@@ -1,13 +1,12 @@
-"""Ranks with their uncertainty: who may be best, and how far each entry's rank is known.
+"""Ranks with their uncertainty: who may be best, how far behind others are, and in which order.
 
-Entries are compared in pairs on the mean score over seeds (estimand: the expected score of a new
-training of that configuration, sampled anew). Variance of a mean = training variance / seeds +
-sampling variance; t tests, two-sided, corrected by Holm (1979) over all pairs, so that with 95 %
-confidence no pair is called different by chance or ordered the wrong way round. From the pairs
-follow simultaneous rank intervals [1 + significantly better, n - significantly worse], as in
-Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies). Scores on the ratio scale
-are compared as logarithms, where a relative spread is an absolute one, if all are positive; scores
-on the difference scale as they are. Which way is better is the score's own (contract 7).
+The estimand is an entry's expected score: of a new training of that configuration, sampled anew,
+on the population that the report part's subjects were drawn from. Who may be best is a comparison
+with the best (leaderboards.best). A whole order is claimed only pair by pair: t tests, two-sided,
+corrected by Holm (1979) over all pairs, so that with 95 % confidence no pair is ordered the wrong
+way round; from the pairs follow simultaneous rank intervals [1 + significantly better, n -
+significantly worse], as in Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies).
+Before anything was trained twice there are no rank intervals.
 """
 
 from __future__ import annotations
@@ -20,31 +19,39 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
+from leaderboards.best import ALPHA, Errors, WithBest, with_best
 from leaderboards.entries import Entry, gather
+from leaderboards.estimates import errors_of
 from leaderboards.measures import Measure
 from leaderboards.rows import OUTCOMES, Row
-from leaderboards.spread import SeedSpread, seed_spread
+from leaderboards.spread import SeedSpread, sampling_variance, seed_spread
 
-ALPHA = 0.05
 OPTIMISM_DRAWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
-    """An entry with its place: ranks rank_low..rank_high are all compatible with what was seen.
+    """An entry with its place: ranks rank_low..rank_high are all compatible with what was seen;
+    None before anything was trained twice.
 
-    `training_sd` is the spread of one training (score units), `total_se` the standard error of
-    the score with both spreads in it. Entries of one `tier` are not told apart.
+    behind: of one that may be best, with 95 % confidence and for all of those at once: it is no
+    further behind the best than this (a share of the best's score on the ratio scale, else in the
+    score's unit). chance: that it
+    is the best, by drawing all errors again. `training_sd` is the spread of one training (score
+    units), `total_se` the standard error of the score with everything in it. Entries of one `tier`
+    are not told apart.
     """
 
     entry: Entry
     score: float
-    rank_low: int
-    rank_high: int
+    rank_low: int | None
+    rank_high: int | None
     tier: str
     may_be_best: bool
+    behind: float | None
+    chance: float
     training_sd: float | None
-    training_source: str  # "own", "pooled", "borrowed", "assumed" or "none"
+    training_source: str  # "measured" here, "borrowed" from its cell, "assumed" or "none"
     total_se: float | None
 
 
@@ -89,16 +96,21 @@ def rank(rows: Sequence[Row]) -> Ranking:
     measure = rows[0].score_measure
     sign = measure.sign
     spread = seed_spread(done)
-    estimates = estimate(done, spread)
-    better = significantly_better(estimates, sign)
-    tiers = _tiers(better)
-    ranked = [_place(entry, estimates, better, spread, tiers[i], i) for i, entry in enumerate(done)]
-    order = sorted(
-        range(len(done)), key=lambda i: (tiers[i], sign * ranked[i].score, done[i].entry_id)
-    )
-    placed = tuple(ranked[i] for i in order)
-    best = [place for place in placed if place.may_be_best]
-    alone = len(best) == 1 and len(placed) > 1
+    ranked: list[Ranked] = []
+    if done:
+        errors = errors_of(done, spread)
+        best = with_best(errors)
+        better = significantly_better(errors)
+        tiers = (
+            _tiers(better) if spread.kind != "assumed" else [int(not b) for b in best.may_be_best]
+        )
+        ranked = [
+            _place(entry, errors, best, better, spread, tiers[i], i) for i, entry in enumerate(done)
+        ]
+    order = sorted(ranked, key=lambda p: (_level(p.tier), sign * p.score, p.entry.entry_id))
+    placed = tuple(order)
+    chosen = [place for place in placed if place.may_be_best]
+    alone = len(chosen) == 1 and len(placed) > 1
     return Ranking(
         workload=rows[0].workload,
         scale=rows[0].scale,
@@ -107,67 +119,24 @@ def rank(rows: Sequence[Row]) -> Ranking:
         ranked=placed,
         unranked=tuple(sorted(unscored, key=lambda entry: _unscored_order(entry, sign))),
         spread=spread,
-        winner=best[0] if alone and best[0].entry.confirmed else None,
-        optimism=_optimism(placed, measure),
+        winner=chosen[0] if alone and chosen[0].entry.confirmed else None,
+        optimism=_optimism(done, errors, measure, spread.relative) if done else None,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimates:
-    """Scores of n entries on the scale they are compared on, float64 [n] each.
-
-    `x` is the score or its logarithm; `training` the training error of the mean in multiples of
-    `unit` (|score| where spreads are relative and x is the score, else 1); `sampling` the sampling
-    error of x; both infinite where neither spread is known. `df` are degrees of freedom of the
-    error.
-    """
-
-    x: NDArray[np.float64]
-    training: NDArray[np.float64]
-    sampling: NDArray[np.float64]
-    unit: NDArray[np.float64]
-    df: NDArray[np.float64]
-
-
-def estimate(entries: Sequence[Entry], spread: SeedSpread) -> Estimates:
-    """Estimates of entries that each have a score."""
-    scores = np.array([entry.score for entry in entries], float)
-    logarithmic = spread.relative and bool((scores > 0).all())
-    spreads = [spread.of(entry) for entry in entries]
-    seeds = np.array([len(entry.scores) for entry in entries], float)
-    unknown = math.inf if spread.kind == "none" else 0.0
-    errors = [entry.score_se for entry in entries]
-    sampling = np.array([unknown if error is None else error for error in errors], float)
-    return Estimates(
-        x=np.log(scores) if logarithmic else scores,
-        training=np.array([sd for sd, _ in spreads], float) / np.sqrt(seeds),
-        sampling=sampling / scores if logarithmic else sampling,
-        unit=np.abs(scores) if spread.relative and not logarithmic else np.ones_like(scores),
-        df=np.array([df for _, df in spreads], float),
-    )
-
-
-def significantly_better(
-    estimates: Estimates, sign: float = 1.0, alpha: float = ALPHA
-) -> NDArray[np.bool_]:
-    """[n, n] bool: [i, j] where entry i is better than entry j (lower, for sign 1), by Holm.
-
-    A pair's training variance is taken at the mean of their two units: under the hypothesis that
-    they are equal both have it.
-    """
-    n = len(estimates.x)
+def significantly_better(errors: Errors, alpha: float = ALPHA) -> NDArray[np.bool_]:
+    """[n, n] bool: [i, j] where entry i is better than entry j, by Holm over all pairs."""
+    n = len(errors.x)
     better = np.zeros((n, n), bool)
     if n < 2:
         return better
     i, j = np.triu_indices(n, 1)
-    unit = (estimates.unit[i] + estimates.unit[j]) / 2
-    training = np.hypot(estimates.training[i], estimates.training[j]) * unit
-    error = np.hypot(training, np.hypot(estimates.sampling[i], estimates.sampling[j]))
-    gap = sign * (estimates.x[j] - estimates.x[i])  # positive: i is better
+    error = np.sqrt(errors.pair_variance()[i, j])
+    gap = errors.x[j] - errors.x[i]  # positive: i is better
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(gap) / error
     t = np.where(np.isnan(t), 0.0, t)  # equal scores without any error: a tie
-    p = 2 * _upper_tail(t, np.minimum(estimates.df[i], estimates.df[j]))
+    p = 2 * _upper_tail(t, errors.pair_df()[i, j])
     order = np.argsort(p, kind="stable")
     passed = p[order] <= alpha / (len(p) - np.arange(len(p)))
     stop = len(p) if passed.all() else int(np.argmin(passed))
@@ -186,62 +155,66 @@ def _upper_tail(t: NDArray[np.float64], df: NDArray[np.float64]) -> NDArray[np.f
 
 def _place(
     entry: Entry,
-    estimates: Estimates,
+    errors: Errors,
+    best: WithBest,
     better: NDArray[np.bool_],
     spread: SeedSpread,
     tier: int,
     index: int,
 ) -> Ranked:
-    """The entry with its rank interval and its two spreads in score units."""
+    """The entry with its rank interval and its errors in score units."""
     score = entry.score
     assert score is not None
-    known = spread.kind != "none"
-    training = spread.in_units(entry, score) if known else None
-    total = math.hypot((training or 0.0) / math.sqrt(len(entry.scores)), entry.score_se or 0.0)
-    low = 1 + int(better[:, index].sum())
+    unit = abs(score) if spread.relative else 1.0
+    trained = entry.first.trained
+    measured = spread.kind != "assumed"
+    one = spread.of(entry).variance + spread.block * trained
+    training = math.sqrt(max(0.0, one - sampling_variance(entry, spread.relative)))
+    behind = float(best.behind[index])
+    if spread.relative:
+        sign = entry.first.score_measure.sign
+        behind = sign * math.expm1(sign * min(behind, 700.0))
     return Ranked(
         entry=entry,
         score=score,
-        rank_low=low,
-        rank_high=len(better) - int(better[index].sum()),
+        rank_low=1 + int(better[:, index].sum()) if measured else None,
+        rank_high=len(better) - int(better[index].sum()) if measured else None,
         tier=tier_letters(tier),
-        may_be_best=low == 1,
-        training_sd=training,
+        may_be_best=bool(best.may_be_best[index]),
+        behind=behind if best.may_be_best[index] else None,
+        chance=float(best.chance[index]),
+        training_sd=training * unit if trained else None,
         training_source=_source(entry, spread),
-        total_se=total if known or entry.score_se is not None else None,
+        total_se=float(errors.standard_errors()[index]) * unit,
     )
 
 
 def _source(entry: Entry, spread: SeedSpread) -> str:
     """Where the entry's training spread comes from."""
-    if spread.kind in ("none", "assumed"):
-        return spread.kind
-    if entry.entry_id in spread.outliers:
-        return "own"
-    return "pooled" if len(entry.scores) >= 2 else "borrowed"
+    if not entry.first.trained:
+        return "none"
+    if not spread.of(entry).replicated:
+        return "assumed"
+    return "measured" if len(entry.scores) >= 2 else "borrowed"
 
 
-def _optimism(placed: Sequence[Ranked], measure: Measure) -> float | None:
+def _optimism(
+    entries: Sequence[Entry], errors: Errors, measure: Measure, relative: bool
+) -> float | None:
     """How much the best of these noisy scores flatters, in score units; None where confirmed.
 
     Parametric bootstrap of the best: take the scores seen as the truth, draw their noise again
     OPTIMISM_DRAWS times (fixed seed, each with its mirror image, each score's draws with the score
     as their mean), and average how far the best draw lies beyond its own truth: never below zero.
+    What entries share in an error does not choose between them, and is drawn for all alike.
     """
     sign = measure.sign
-    if len(placed) < 2 or min(placed, key=lambda p: sign * p.score).entry.confirmed:
+    truth = np.array([entry.score for entry in entries], float)
+    if len(entries) < 2 or entries[int((sign * truth).argmin())].confirmed:
         return None
-    errors = [place.total_se for place in placed]
-    if any(error is None for error in errors):
-        return None
-    truth = np.array([place.score for place in placed])
-    half = np.random.default_rng(0).standard_normal((OPTIMISM_DRAWS // 2, len(placed)))
-    noise = np.array(errors, float) * np.concatenate([half, -half])
-    if measure.scale == "ratio" and (truth > 0).all():
-        rel = noise / truth
-        seen = truth * np.exp(rel) / np.exp(rel).mean(axis=0)
-    else:
-        seen = truth + noise
+    half = errors.draws(OPTIMISM_DRAWS // 2, np.random.default_rng(0))
+    noise = np.concatenate([half, -half])
+    seen = truth * np.exp(noise) / np.exp(noise).mean(axis=0) if relative else truth + noise
     best = (sign * seen).argmin(axis=1)
     return max(0.0, float(np.mean(sign * (truth[best] - seen[np.arange(len(seen)), best]))))
 
@@ -265,6 +238,14 @@ def _tiers(better: NDArray[np.bool_]) -> list[int]:
         left &= ~top
         level += 1
     return tiers
+
+
+def _level(letters: str) -> int:
+    """The level of a tier's letters."""
+    level = 0
+    for letter in letters:
+        level = level * 26 + ord(letter) - ord("A") + 1
+    return level - 1
 
 
 def tier_letters(level: int) -> str:

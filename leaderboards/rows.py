@@ -44,9 +44,8 @@ class Row:
         ("eval/denoise_error", "cost/kimg"); a standard error has the key of its value and "_se".
     rungs: {"fraction", "nimg", "value"}, value on `select`, with "se" and "train_sec" (device
         seconds of training so far) where they are known.
-    seed_spread: the workload's measured spread of the score between training seeds, in the scale's
-        own terms: `{"sd": float, "source": str}`, relative to the score on the ratio scale (where
-        it may be called "rel_sd"), in the score's unit on the difference scale; "df" where known.
+    left_out: the score without each group of the subjects it was measured on, by what its standard
+        error is of: "cases" (choosing them) or "subjects" (then it is of drawing samples).
     notes: what went otherwise than planned in a trial that went on. Texts name no places.
 
     Raises ValueError when a value breaks these rules.
@@ -76,7 +75,7 @@ class Row:
     select: float | None = None
     values: dict[str, float] = field(default_factory=dict)
     rungs: list[dict[str, Any]] = field(default_factory=list)
-    seed_spread: dict[str, Any] | None = None
+    left_out: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -103,12 +102,12 @@ class Row:
             if not (_is_finite(rung.get("fraction")) and _is_finite(rung.get("value"))):
                 raise ValueError(f"{where}: a rung needs a finite fraction and value, got {rung}")
         try:
-            scale = self.score_measure.scale
+            Measure.of_score(self.protocol)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-        if self.seed_spread is not None and not (self.seed_sd is not None and self.seed_sd >= 0):
-            names = "sd or rel_sd" if scale == "ratio" else f"sd (the score's scale is {scale})"
-            raise ValueError(f"{where}: seed_spread needs {names} >= 0, got {self.seed_spread}")
+        for of, values in self.left_out.items():
+            if not isinstance(values, list) or not all(map(_is_finite, values)):
+                raise ValueError(f"{where}: left_out of {of} must be finite numbers")
 
     @property
     def trained(self) -> bool:
@@ -120,14 +119,6 @@ class Row:
     def score_measure(self) -> Measure:
         """What the score is: its name, which way is better, how two are compared, its unit."""
         return Measure.of_score(self.protocol)
-
-    @property
-    def seed_sd(self) -> float | None:
-        """The spread in `seed_spread`, on the score's scale; None where there is none."""
-        spread = self.seed_spread or {}
-        relative = spread.get("rel_sd") if self.score_measure.scale == "ratio" else None
-        sd = spread.get("sd", relative)
-        return None if sd is None else float(sd)
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON-able values, in field order."""

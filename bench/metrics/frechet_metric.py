@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+import numpy as np
+
 from bench.metrics.feature_metric import FeatureMetric
 from bench.metrics.frechet import FrechetReference, frechet_distance
+from bench.metrics.leaving_out import groups_of
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData, extractor_named
 from leaderboards.measures import Measure
@@ -49,6 +52,14 @@ class FrechetMetric(FeatureMetric):
             estimates[f"{judge.metric}_train"] = to_train.value
         return estimates
 
+    def left_out(self, evidence: Evidence) -> Mapping[str, list[float]]:
+        """The distance to the part without each group of its subjects."""
+        name, count = self.settings["extractor"], self.settings["n_reference"]
+        references = references_without(str(evidence.real.folder), name, evidence.part, count)
+        features = self.features(evidence)
+        values = [frechet_distance(real_side, features, blocks=0).value for real_side in references]
+        return {"subjects": values} if values else {}
+
     def _matched(self, real: RealData) -> int:
         """As many pictures of `train` as `report` has."""
         return min(int(self.settings["n_reference"]), len(real.data.parts["report"]))
@@ -57,6 +68,23 @@ class FrechetMetric(FeatureMetric):
 def reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
     """The real side of the distance, of at most `count` pictures of a part."""
     return _reference_in(str(real.folder), extractor, part, count)
+
+
+@lru_cache(maxsize=4)
+def references_without(
+    folder: str, extractor: str, part: str, count: int
+) -> tuple[FrechetReference, ...]:
+    """The real side without each group of the part's subjects; none where there is one group."""
+    real = RealData(folder)
+    groups = groups_of(real.data.subject[real.rows(part, count)].astype(np.int64))
+    features = real.features(extractor, part, count)
+    sizes = np.bincount(groups)
+    if len(sizes) < 2 or len(features) - sizes.max() < 2:
+        return ()
+    return tuple(
+        FrechetReference.of_features(features[groups != group], digest="")
+        for group in range(len(sizes))
+    )
 
 
 @lru_cache(maxsize=16)

@@ -36,6 +36,7 @@ class Evidence:
     targets: what each prediction should have been, in the same form and order.
     denoise: D of a diffusion method. reconstruct: images through what a method codes them in, and
         back. Not every method has these (FROM_METHOD).
+    subjects: the subject of each prediction by number, where it was made from somebody's image.
     real_condition: the conditions of real images, by their rows in the data.
     shared: what metrics make for each other; ask through `once`.
     """
@@ -46,6 +47,7 @@ class Evidence:
     targets: NDArray[Any] | None = None
     denoise: Denoise | None = None
     reconstruct: Reconstruct | None = None
+    subjects: NDArray[np.int64] | None = None
     real_condition: Callable[[NDArray[np.int64]], Condition] | None = None
     shared: dict[str, Any] = field(default_factory=dict)
 
@@ -99,6 +101,12 @@ class Metric(ABC):
         Raises:
             NonFiniteError: what was measured is not finite.
         """
+
+    def left_out(self, evidence: Evidence) -> Mapping[str, list[float]]:
+        """The metric without each group of the subjects it was measured on, where it can say so:
+        under "cases" if its standard error is that of choosing them, else under "subjects". See
+        bench.metrics.leaving_out."""
+        return {}
 
     def protocol(self) -> Mapping[str, Any]:
         """What must match, beside data and counts, before two of its values are compared."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics.leaving_out import groups_of, means_without
 from bench.metrics.metric import Estimates, Evidence, Metric
 from leaderboards.measures import Measure
 
@@ -87,6 +88,17 @@ class PSNRMetric(Metric):
             f"psnr_below_{POOR_DB:.0f}": float((values < POOR_DB).mean()),
         }
         return {**estimates, **standard_error("psnr", values)}
+
+    def left_out(self, evidence: Evidence) -> Mapping[str, list[float]]:
+        return cases_left_out(psnr_of(evidence), evidence)
+
+
+def cases_left_out(values: NDArray[np.float64], evidence: Evidence) -> Mapping[str, list[float]]:
+    """Of a mean over cases [n]."""
+    if evidence.subjects is None:
+        return {}
+    without = means_without(values, groups_of(evidence.subjects))
+    return {"cases": without} if without else {}
 
 
 def psnr_of(evidence: Evidence) -> NDArray[np.float64]:

@@ -161,6 +161,9 @@ class RestoreTask(Task):
     def targets(self, part: str) -> NDArray[np.float32]:
         return self.real.images_at(self.rows(part)).numpy()
 
+    def subjects(self, part: str) -> NDArray[np.int64]:
+        return self.real.data.subject[self.rows(part)].astype(np.int64)
+
     def noisy(self, part: str) -> NDArray[np.float32]:
         """What the cases of a part are made from, in the form of their targets."""
         return self._noisy(part, self.rows(part))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -57,6 +57,7 @@ class Evaluation:
 
     metrics: dict[str, float]
     value: float
+    left_out: dict[str, list[float]] = field(default_factory=dict)  # of the score, on `report`
     pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted
     files: tuple[ResultFile, ...] = ()
 
@@ -110,6 +111,10 @@ class Task(ABC):
         """What the predictions of `cases` should be, in their form and order, where it is known."""
         return None
 
+    def subjects(self, part: str) -> np.ndarray[Any, Any] | None:
+        """Whose image each prediction of `cases` is made from, as a number, where it is one."""
+        return None
+
     def evidence(self, predictor: Predictor, part: str, predictions: Predictions) -> Evidence:
         """What metrics are given."""
         return Evidence(
@@ -118,6 +123,7 @@ class Task(ABC):
             predictions=predictions,
             targets=self.targets(part),
             denoise=predictor.denoise,
+            subjects=self.subjects(part),
             reconstruct=getattr(predictor, "reconstruct", None),
         )
 
@@ -159,9 +165,11 @@ class Task(ABC):
                 metrics |= {} if lacking else metric.estimate(evidence)
             value = metrics[self.score.key]
             require_finite(np.asarray(value), f"the score {self.score.key}")
+            left_out = self.metrics[0].left_out(evidence) if evidence.final else {}
             return Evaluation(
                 metrics=metrics,
                 value=value,
+                left_out=dict(left_out),
                 pictures=self.pictures(predictions),
                 files=self.files(predictions) if evidence.final else (),
             )
@@ -170,6 +178,12 @@ class Task(ABC):
     def score(self) -> Measure:
         """The measure that trials are compared by."""
         return self.metrics[0].measures[0]
+
+    def look_error(self, evaluation: Evaluation) -> float | None:
+        """The error between two looks; none where each is at the same cases, drawn alike."""
+        if "targets" in self.metrics[0].needs:
+            return None
+        return evaluation.metrics.get(self.score.se_key)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

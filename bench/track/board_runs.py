@@ -19,7 +19,10 @@ from leaderboards.facts import SweepFacts
 from leaderboards.measures import Measure
 from leaderboards.rows import Row
 
-PLACE = ("score_se", "training_sd", "total_se", "rank_low", "rank_high", "n_seeds")  # of an entry
+PLACE = (  # of an entry
+    *("score_se", "training_sd", "total_se", "rank_low", "rank_high", "n_seeds"),
+    *("behind_at_most", "chance_best"),
+)
 
 
 def project_entries(
@@ -67,9 +70,12 @@ def project_entries(
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """'1-7 ddpmpp-edm adam 2e-3 b32', or the outcome in place of a rank."""
+    """'1-7 ddpmpp-edm adam 2e-3 b32', or the outcome of what has no score."""
     low, high = entry["rank_low"], entry["rank_high"]
-    rank = entry["outcome"] if low is None else str(low) if low == high else f"{low}-{high}"
+    if low is None:
+        rank = "unranked" if entry["outcome"] == "completed" else entry["outcome"]
+    else:
+        rank = str(low) if low == high else f"{low}-{high}"
     return f"{rank} {entry['label']}"
 
 

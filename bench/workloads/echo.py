@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.data.opening import Simulation
-from bench.workloads.workload import Scale, SeedSpread, Workload
+from bench.workloads.workload import Scale, Workload
 from search_spaces import Choices
 
 PRECONDITIONINGS = ("edm", "vp", "ve")
@@ -90,12 +90,6 @@ LAPTOP = Scale(
     measure={"n_reference": 1024, "n_denoise": 32},
     choices=_choices((2e-4, 1e-2), (8, 16, 32)),
     defaults={**DEFAULTS, "batch_size": 8},
-    seed_spread=SeedSpread(
-        rel_sd=0.034,
-        df=12,
-        source="3 new seeds of each of the 6 best on simulated data, all ddpmpp edm, sampling "
-        "included (tests.measure.seed_spread)",
-    ),
     notes=("laptop scale: small networks and short runs; verdicts need not transfer to larger",),
 )
 

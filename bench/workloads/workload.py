@@ -6,7 +6,6 @@ A workload names its task and its reader; what the task is and how it is judged 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,29 +29,6 @@ WORKLOADS = Family(
         "echo": "bench.workloads.echo:WORKLOAD",
     },
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedSpread:
-    """How far another training seed moves the score: the standard deviation, on how many degrees
-    of freedom it was measured, and by what.
-
-    rel_sd: as a share of the score, for a score compared by ratio. sd: in the score's unit, for one
-    compared by difference. One of the two.
-    """
-
-    rel_sd: float | None = None
-    sd: float | None = None
-    df: float
-    source: str
-
-    def __post_init__(self) -> None:
-        if (self.rel_sd is None) == (self.sd is None):
-            raise BenchError(f"a SeedSpread ({self.source}) has either rel_sd or sd")
-
-    def record(self) -> dict[str, Any]:
-        """Plain values for a sweep's record, without the one that is not there."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +57,6 @@ class Scale:
     choices: Choices
     defaults: Mapping[str, Any]  # parameters of every default configuration
     sizes: Mapping[str, Size] = field(default_factory=dict)  # in place of an architecture's own
-    seed_spread: SeedSpread | None = None
     notes: tuple[str, ...] = ()
 
     def size(self, architecture: str) -> Size:

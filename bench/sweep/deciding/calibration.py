@@ -38,7 +38,7 @@ SHARES = tuple(round(0.25 + 0.05 * i, 2) for i in range(16))  # never fewer than
 ESTABLISHED = 0.4  # low end of Spearman's interval: below it too few survive, by simulation
 DRAWS = 1000
 MIN_TRIALS = 8
-REL_ERROR = 0.05  # of a last value, where no spread between seeds was measured
+REL_ERROR = 0.05  # of a last value: some two standard deviations between seeds
 
 Values = NDArray[np.float64]
 
@@ -136,12 +136,9 @@ def measure(history: History) -> Calibration:
 
 
 def _error(plan: Plan) -> float:
-    """Within which two last values are not told apart: two standard deviations between training
-    seeds where they were measured; else a share of the value, or on a difference scale nothing."""
-    spread = plan.seed_spread or {}
-    if plan.score.scale == "ratio":
-        return 2 * float(spread.get("rel_sd", REL_ERROR / 2))
-    return 2 * float(spread.get("sd", 0.0))
+    """Within which two last values are not told apart: a share of the value, or on a difference
+    scale nothing."""
+    return REL_ERROR if plan.score.scale == "ratio" else 0.0
 
 
 def judge(

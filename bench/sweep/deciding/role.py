@@ -1,10 +1,12 @@
 """Where a trial comes from, read off the journal: defaults, protected trials of a cell, then TPE.
 
 Contract 11: the authors' configurations come first, one for each cell (architecture x
-preconditioning, or what else a workload's verdicts are about), and two trials of every cell run to
-their end whatever they report, so that a verdict on a cell never rests on trials that were stopped
-early. Then the search leads, within the values of the plan's even axes in turn: rivals of another
-kind (a network, an estimator) are tuned with equally many trials.
+preconditioning, or what else a workload's verdicts are about), then each from a second seed: so the
+spread between a cell's seeds is measured, not borrowed. Both run to their end whatever they
+report, so that a verdict on a cell never rests on trials that were stopped early. Where a default
+came to nothing, or there is nothing in it to train, another of its cell is drawn. Then the search
+leads, within the values of the plan's even axes in turn: rivals of another kind (a network, an
+estimator) are tuned with equally many trials.
 """
 
 from __future__ import annotations
@@ -35,9 +37,12 @@ def role(plan: Plan, history: History, number: int) -> Role:
         return Role("random")
     if number < len(plan.cells):
         return Role("default", plan.defaults[number], plan.prune)
-    for cell in plan.cells:
+    for place, cell in enumerate(plan.cells):
         sure, tried = history.cell_counts(cell)
         if sure < PROTECTED and tried < TRIES:
+            first = history.trials.get(place)
+            if first and first.trained and (first.open or first.outcome == "completed"):
+                return Role("default", plan.defaults[place], plan.prune)
             given = {axis: value for axis, value in cell.items() if value != ABSENT}
             return Role("cell", given, plan.prune)
     return Role("tpe", _least_tried(plan, history))

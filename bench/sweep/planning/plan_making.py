@@ -173,7 +173,6 @@ def make_plan(
         pack=machine.gpus if machine.pack else None,
         storage=wish.storage,
         address=wish.address,
-        seed_spread=scale.seed_spread.record() if scale.seed_spread else None,
     )
 
 

@@ -79,7 +79,7 @@ def _row(plan: Plan, facts: SweepFacts, trial: Trial) -> Row:
             }
             for i, value in sorted(trial.rungs.items())
         ],
-        "seed_spread": plan.seed_spread,
+        "left_out": trial.left_out,
         "notes": trial.notes,
     }
     try:

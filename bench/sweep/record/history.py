@@ -43,6 +43,7 @@ class Trial:
     rung_metrics: dict[int, dict[str, float]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
     seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
+    left_out: dict[str, list[float]] = field(default_factory=dict)  # of the score
     notes: list[str] = field(default_factory=list)
     artifacts: list[Record] = field(default_factory=list)
     outcome: str | None = None  # None: waiting or running
@@ -187,6 +188,7 @@ class History:
         trial.metrics |= report.metrics
         trial.seconds = report.seconds
         trial.notes = report.notes
+        trial.left_out = report.left_out or trial.left_out
         known = {artifact["path"] for artifact in trial.artifacts}  # a rung may be said again
         trial.artifacts += [a for a in report.artifacts if a["path"] not in known]
         if report.phase == "rung":

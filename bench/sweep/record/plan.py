@@ -14,7 +14,7 @@ from bench.config import DataConfig, TaskConfig, from_dict, part_of
 from bench.errors import BenchError
 from leaderboards.measures import Measure
 
-VERSION = 2  # of the journal's records
+VERSION = 3  # of the journal's records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +50,6 @@ class _DataNamed:
     digest: str
     simulated: bool
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Spread:
-    """Of scores between training seeds."""
-
-    df: float
-    source: str
-    rel_sd: float | None = None
-    sd: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +126,6 @@ class Plan:
     pack: int | None = None  # GPUs that trials are packed on; None: they are not
     storage: str | None = None
     address: str | None = None
-    seed_spread: dict[str, Any] | None = None
     even_axes: tuple[str, ...] = ()  # of cell_axes: each combination of values gets equally many
     forecast: dict[str, Any] = field(default_factory=dict)
     t: float = 0.0
@@ -146,8 +135,6 @@ class Plan:
         part_of(_DeviceNamed, self.device, "plan.device")
         for asked in self.confirm:
             part_of(_Confirmed, asked, "plan.confirm")
-        if self.seed_spread is not None:
-            part_of(_Spread, self.seed_spread, "plan.seed_spread")
         score = self.score
         compared_by = {"metric": score.key, "direction": score.direction}
         compared_by |= {"scale": score.scale, "unit": score.unit}

@@ -76,7 +76,6 @@ def plan(seed: int, trials: int, concurrency: int) -> Plan:
         },
         protocol_digest="0" * 16,
         data={"name": "none", "digest": "0" * 16, "simulated": True},
-        seed_spread=None,
     )
 
 

@@ -61,7 +61,6 @@ def sweep_rows(
     seeds: int = 1,
     rel_sd: float = 0.1,
     rel_se: float = 0.02,
-    spread: dict[str, Any] | None = None,
     normal: bool = False,
     origin: str = "tpe",
 ) -> list[Row]:
@@ -78,7 +77,6 @@ def sweep_rows(
                     entry_id=f"e{entry:03d}",
                     seed=seed,
                     score_se=float(trained * rel_se),
-                    seed_spread=spread,
                     origin=origin,
                 )
             )

@@ -20,11 +20,10 @@ from leaderboards.cells import cells
 from leaderboards.draw import Drawing
 from leaderboards.facts import SweepFacts
 from leaderboards.measures import Measure
+from leaderboards.rank import rank
 from leaderboards.rows import Row
 from leaderboards.text import to_csv, to_json, to_markdown
 from tests.unit.leaderboards.synthetic import row
-
-SPREAD = {"rel_sd": 0.12, "source": "8 seeds of ddpmpp-edm"}
 
 
 def many(n: int = 40) -> list[Row]:
@@ -46,7 +45,6 @@ def many(n: int = 40) -> list[Row]:
                 cell={"architecture": architecture, "preconditioning": setup},
                 label=f"{architecture}-{setup} adamw {1e-3 * (k + 1):.1e} b32 w32",
                 rungs=[{"fraction": 0.2, "nimg": 2400, "value": score * 2}],
-                seed_spread=SPREAD,
                 values={
                     "eval/denoise_error": 0.9,
                     "eval/denoise_error_se": 0.01,
@@ -94,16 +92,24 @@ def draw(
 
 
 def test_json_has_what_a_reader_needs() -> None:
-    content = json.loads(to_json(build(many(), [FACTS])))
+    rows = many()
+    assert rows[0].score is not None
+    again = replace(rows[0], trial=40, trial_id="t040", seed=40, score=1.02 * rows[0].score)
+    content = json.loads(to_json(build([*rows, again], [FACTS])))
     first = content["entries"][0]
     assert first["cell"].keys() == {"architecture", "preconditioning"}
     for key in ("score", "score_se", "rank_low", "rank_high", "tier", "outcome", "seeds"):
         assert first[key] is not None
+    assert first["may_be_best"]
+    assert first["behind_at_most"] > 0
+    chances = [e["chance_best"] for e in content["entries"] if e["chance_best"] is not None]
+    assert sum(chances) == pytest.approx(1)
+    assert len(chances) == 25
     assert first["values"]["stability/loss_rel_spread"] == 0.11
     assert first["values"]["throughput/train_img_per_sec"] == 212.0
     assert [measure["key"] for measure in content["measures"]] == [m.key for m in MEASURES]
     assert len(content["entries"]) == 40
-    assert content["outcomes"] == {"completed": 25, "pruned": 5, "diverged": 5, "out-of-memory": 5}
+    assert content["outcomes"] == {"completed": 26, "pruned": 5, "diverged": 5, "out-of-memory": 5}
     assert content["data_simulated"] is True
     claims = "\n".join(content["claims"])
     assert "device: kind cpu, cores 2" in claims
@@ -246,7 +252,9 @@ def test_two_training_budgets_are_two_rankings_and_said() -> None:
         + [row(9, 10.0, protocol=large, protocol_digest="p16")]
     )
     assert [len(ranking.ranked) for ranking in board.rankings] == [2, 1]
-    assert {place.rank_low for r in board.rankings for place in r.ranked} == {1}
+    assert {place.tier for r in board.rankings for place in r.ranked} == {"A"}
+    together = rank([row(0), row(1), row(9, 10.0)])  # it would have led
+    assert [place.tier for place in together.ranked] == ["A", "B", "B"]
     claims = "\n".join(board.claims)
     assert "0.8 training TFLOP a trial" in claims
     assert "16 training TFLOP a trial" in claims
@@ -257,12 +265,16 @@ def test_an_assumed_spread_is_called_assumed() -> None:
     board = build([row(0), row(1)])
     claims = "\n".join(board.claims)
     assert (
-        "(assumed: 3 x sampling error (arXiv 2606.20536); measure it with bench confirm)" in claims
+        "training spread: 20.0% of the score (assumed: nothing was trained twice); no ranks are "
+        "given before entries were trained from two seeds" in claims
     )
+    assert {e["rank_low"] for e in board.to_dict()["entries"]} == {None}
+    assert {e["tier"] for e in board.to_dict()["entries"]} == {"A"}
     assert board.to_dict()["verdicts"][0]["training_spread"]["kind"] == "assumed"
-    assert "(3.0)" in to_markdown(board)  # 6 % of 50, in brackets
-    nothing = build([row(k, score_se=None) for k in range(2)])
-    assert "nothing is told apart" in "\n".join(nothing.claims)
+    assert "(10)" in to_markdown(board)  # 20 % of 50, in brackets
+    replicated = build([row(0), row(1), row(2, 52.0, entry_id="e000")])
+    assert {e["rank_low"] for e in replicated.to_dict()["entries"]} == {1}
+    assert "no ranks" not in "\n".join(replicated.claims)
 
 
 def test_the_verdict_says_what_confirm_retrains() -> None:

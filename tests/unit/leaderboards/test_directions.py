@@ -6,6 +6,7 @@ or add a constant, and every rank, spread, gap and claim about budgets must stay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,16 +24,15 @@ from leaderboards.spread import seed_spread
 from tests.unit.leaderboards.synthetic import row
 
 PSNR = {"metric": "psnr", "direction": "higher", "scale": "difference", "unit": "dB"}
-SPREAD = {"sd": 0.4, "source": "8 seeds", "df": 1e6}
 
 
-def cases(seed: int, *, spread: dict[str, Any] | None = None) -> list[Row]:
+def cases(seed: int, *, replicated: bool) -> list[Row]:
     """A sweep around 0 dB: some negative, several seeds, some pruned, rungs on the way."""
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
     for entry in range(9):
         truth, gflops = float(rng.normal(0, 3)), float(rng.uniform(0.5, 3))
-        for k in range(int(rng.integers(1, 4))):
+        for k in range(int(rng.integers(1, 4)) if replicated else 1):
             score = truth + 0.4 * float(rng.normal())
             ends = [score - 2 * (1 - f) + 0.3 * float(rng.normal()) for f in (0.25, 0.5, 1.0)]
             done = rng.random() > 0.2
@@ -49,7 +49,6 @@ def cases(seed: int, *, spread: dict[str, Any] | None = None) -> list[Row]:
                     origin="confirm" if k else "tpe",
                     cell={"method": ("direct", "diffusion")[entry % 2]},
                     values={other_budgets.FORWARD_GFLOPS: gflops},
-                    seed_spread=spread,
                     rungs=[
                         {
                             "fraction": f,
@@ -102,12 +101,12 @@ def outline(board: Board) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("spread", [None, SPREAD])
+@pytest.mark.parametrize("replicated", [True, False])
 @pytest.mark.parametrize(("sign", "shift"), [(-1.0, 0.0), (1.0, 30.0), (-1.0, -30.0)])
 def test_negated_or_moved_scores_rank_alike(
-    seed: int, spread: dict[str, Any] | None, sign: float, shift: float
+    seed: int, replicated: bool, sign: float, shift: float
 ) -> None:
-    rows = cases(seed, spread=spread)
+    rows = cases(seed, replicated=replicated)
     board, mirrored = build(rows), build([changed(item, sign, shift) for item in rows])
     assert outline(board) == outline(mirrored)
     ours, theirs = board.rankings[0], mirrored.rankings[0]
@@ -116,6 +115,8 @@ def test_negated_or_moved_scores_rank_alike(
         assert other.score == pytest.approx(sign * place.score + shift)
         assert other.training_sd == pytest.approx(place.training_sd)
         assert other.total_se == pytest.approx(place.total_se)
+        assert other.chance == pytest.approx(place.chance)
+        assert other.behind == pytest.approx(place.behind)
     # rel: sums of floats in another order; abs: a leader that never flatters gives exactly 0
     assert (ours.optimism is None) == (theirs.optimism is None)
     if ours.optimism is not None:
@@ -124,36 +125,52 @@ def test_negated_or_moved_scores_rank_alike(
 
 
 def psnr(trial: int, score: float, **changes: Any) -> Row:
-    return row(trial, score, score_se=0.1, protocol=PSNR, seed_spread=SPREAD, **changes)
+    return row(trial, score, score_se=0.1, protocol=PSNR, **changes)
+
+
+def replicated(scores: Sequence[float]) -> list[Row]:
+    """Each score from three seeds of its own, .3 dB apart, in a cell of its own."""
+    return [
+        psnr(
+            10 * k + i,
+            s + step,
+            entry_id=f"e{k:03d}",
+            seed=10 * k + i,
+            cell={"method": f"m{k}"},
+        )
+        for k, s in enumerate(scores)
+        for i, step in enumerate((0.0, 0.3, -0.3))
+    ]
 
 
 def test_decibels_rank_from_the_top_and_may_be_negative() -> None:
-    ranking = rank([psnr(k, s) for k, s in enumerate((-3.0, 30.0, 0.0, 29.8, 24.0))])
+    ranking = rank(replicated((-9.0, 30.0, 0.0, 29.8, 20.0)))
     assert [p.entry.entry_id for p in ranking.ranked] == ["e001", "e003", "e004", "e002", "e000"]
     assert [(p.rank_low, p.rank_high, p.tier) for p in ranking.ranked] == [
         *((1, 2, "A"), (1, 2, "A")),
         *((3, 3, "B"), (4, 4, "C"), (5, 5, "D")),
     ]
-    # 0.4 dB whatever the score is: at 0 dB a relative spread would be none
-    assert {p.training_sd for p in ranking.ranked} == {0.4}
-    assert ranking.ranked[0].total_se == pytest.approx(np.hypot(0.4, 0.1))
+    # the same whatever the score is: at 0 dB a relative spread would be none
+    (spread,) = {p.training_sd for p in ranking.ranked}
+    assert spread == pytest.approx(np.sqrt(0.3**2 - 0.1**2))  # without sampling
+    assert ranking.ranked[0].total_se == pytest.approx(np.hypot(spread, 0.1) / np.sqrt(3))
 
 
 def test_a_step_in_decibels_counts_alike_wherever_it_is() -> None:
-    """1.5 dB are 3.6 standard errors of a difference at 20 dB and at 400; in logarithms they would
-    be 20 times as much at 20 dB."""
-    for base in (20.0, 400.0):
-        ranking = rank([psnr(0, base), psnr(1, base + 1.5), psnr(2, base - 1.5)])
-        assert [p.tier for p in ranking.ranked] == ["A", "B", "C"]
-    near = rank([psnr(0, 1.0), psnr(1, 1.5), psnr(2, 2.0)])
-    assert {p.tier for p in near.ranked} == {"A"}  # .86 standard errors, though a third higher
+    """With enough cells to need no stated prior, which would be 8 dB at 400."""
+
+    def ranks(base: float) -> list[tuple[int | None, ...]]:
+        ranking = rank(replicated([base, base + 1.5, base - 1.5, base + 9]))
+        return [(p.rank_low, p.rank_high) for p in ranking.ranked]
+
+    assert ranks(20.0) == ranks(400.0) == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
 def test_seeds_give_their_spread_in_decibels() -> None:
     """Against a slow sum: pooled variance of two entries less the sampling variance."""
     scores = {"a": (20.0, 21.0, 22.5), "b": (-1.0, 1.0)}
     rows = [
-        row(10 * i + k, s, entry_id=name, seed=k, score_se=0.2, protocol=PSNR)
+        row(10 * i + k, s, entry_id=name, seed=10 * i + k, score_se=0.2, protocol=PSNR)
         for i, (name, values) in enumerate(scores.items())
         for k, s in enumerate(values)
     ]
@@ -164,23 +181,41 @@ def test_seeds_give_their_spread_in_decibels() -> None:
     assert not spread.relative
 
 
-def test_an_assumed_spread_is_three_sampling_errors_in_decibels() -> None:
-    rows = [row(k, s, score_se=0.2, protocol=PSNR) for k, s in enumerate((0.0, 30.0))]
-    ranking = rank(rows)
-    assert (ranking.spread.kind, ranking.spread.sd) == ("assumed", pytest.approx(0.6))
+def test_an_assumed_spread_is_what_lies_between_entries_in_decibels() -> None:
+    """The interquartile range over 1.349, or 2 % of the mean if that is more."""
+    scores = (20.0, 22.0, 23.0, 30.0)
+    ranking = rank([row(k, s, score_se=0.2, protocol=PSNR) for k, s in enumerate(scores)])
+    between = float(np.subtract(*np.percentile(scores, [75, 25]))) / 1.349
+    assert (ranking.spread.kind, ranking.spread.sd) == ("assumed", pytest.approx(between))
     claims = "\n".join(verdict(ranking))
-    assert "training spread: 0.6 dB (assumed: 3 x sampling error" in claims
+    assert "training spread: 2.4 dB (assumed: nothing was trained twice); no ranks" in claims
+    close = rank([row(k, 30 + 0.01 * k, score_se=0.2, protocol=PSNR) for k in range(4)])
+    assert close.spread.sd == pytest.approx(0.02 * 30.015)
 
 
 def test_the_best_of_many_reads_too_high_where_higher_is_better() -> None:
     ranking = rank([psnr(k, 30.0 + 0.01 * k) for k in range(32)])
     # the largest of 32 standard normals is 2.07 on average (tables of order statistics)
-    assert ranking.optimism == pytest.approx(2.07 * np.hypot(0.4, 0.1), rel=0.15)
+    error = np.hypot(ranking.spread.sd, 0.1)
+    assert ranking.optimism == pytest.approx(2.07 * error, rel=0.15)
     assert (
         "the leading score on report, 30.31, is the best of 32 noisy values and flatters by "
         in ("\n".join(verdict(ranking)))
     )
     assert " dB; only new seeds tell" in "\n".join(verdict(ranking))
+
+
+def test_an_error_that_all_share_does_not_flatter_the_best() -> None:
+    """The same, with cases that move all by 5 dB: what was picked is no luckier for it."""
+    moves = 5 * np.random.default_rng(0).normal(size=20) / np.sqrt(19)
+    rows = [
+        psnr(k, 30.0 + 0.01 * k, left_out={"cases": list(30.0 + 0.01 * k + moves)})
+        for k in range(32)
+    ]
+    ranking = rank(rows)
+    # no sampling error beside that of the cases
+    assert ranking.optimism == pytest.approx(2.07 * ranking.spread.sd, rel=0.15)
+    assert ranking.ranked[0].total_se > 3 * ranking.spread.sd
 
 
 def test_a_confirmed_winner_is_the_highest() -> None:
@@ -223,12 +258,11 @@ def on_the_way(trial: int, points: list[tuple[int, float]], se: float = 0.0) -> 
         {"fraction": (k + 1) / len(points), "nimg": nimg, "value": value, "se": se}
         for k, (nimg, value) in enumerate(points)
     ]
-    spread = {"sd": 0.1, "source": "made up"}
-    return row(trial, points[-1][1], score_se=0.1, protocol=PSNR, seed_spread=spread, rungs=rungs)
+    return row(trial, points[-1][1], score_se=0.1, protocol=PSNR, rungs=rungs)
 
 
 # At 1000 images the first reads 30 dB (halfway from 20 to 40 in the logarithm; a power law would
-# read 28.3), the second 29, or 31 dB.
+# read 28.3), the second 29, or 39 dB.
 FIRST = [(500, 20.0), (2000, 40.0)]
 
 
@@ -237,7 +271,7 @@ def test_the_leader_at_another_budget_is_the_highest_there() -> None:
         rank([on_the_way(0, FIRST), on_the_way(1, [(500, 10.0), (1000, 29.0)])]), "nimg"
     )
     ahead = other_budgets.at_equal(
-        rank([on_the_way(0, FIRST), on_the_way(1, [(500, 10.0), (1000, 31.0)])]), "nimg"
+        rank([on_the_way(0, FIRST), on_the_way(1, [(500, 10.0), (1000, 39.0)])]), "nimg"
     )
     assert behind is not None
     assert ahead is not None
@@ -245,10 +279,12 @@ def test_the_leader_at_another_budget_is_the_highest_there() -> None:
     assert (ahead.leader_id, ahead.usual_id, ahead.sure) == ("e001", "e000", True)
 
 
-def test_a_lead_at_another_budget_is_weighed_in_decibels() -> None:
-    """1 dB against 1.96 sqrt(2 (.5^2 + .1^2)) = 1.41; as shares of 30 dB errors are .02."""
-    pair = [on_the_way(0, FIRST, 0.5), on_the_way(1, [(500, 10.0), (1000, 31.0)], 0.5)]
+@pytest.mark.parametrize(("se", "sure"), [(0.5, True), (4.0, False)])
+def test_a_lead_at_another_budget_is_weighed_in_decibels(se: float, sure: bool) -> None:
+    """9 dB against 1.96 sqrt(2) 4 = 11.1, or 1.96 sqrt(2) .80 = 2.2 with 2 % of 39.5 dB assumed
+    between seeds; as shares of 30 both errors are below .2."""
+    pair = [on_the_way(0, FIRST, se), on_the_way(1, [(500, 10.0), (1000, 39.0)], se)]
     other = other_budgets.at_equal(rank(pair), "nimg")
     assert other is not None
     assert other.changes
-    assert not other.sure
+    assert other.sure == sure

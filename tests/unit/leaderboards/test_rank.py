@@ -8,50 +8,46 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leaderboards.best import Errors
 from leaderboards.board import build
-from leaderboards.entries import distinct, gather
-from leaderboards.rank import (
-    Estimates,
-    estimate,
-    rank,
-    rankings,
-    significantly_better,
-    tier_letters,
-)
+from leaderboards.entries import distinct
+from leaderboards.rank import rank, rankings, significantly_better, tier_letters
 from leaderboards.rows import Row
-from leaderboards.spread import seed_spread
+from leaderboards.spread import PRIOR_DF, PRIOR_SD
 from tests.unit.leaderboards.synthetic import row, sweep_rows
 
-SPREAD = {"rel_sd": 0.2, "source": "8 seeds", "df": 1e6}  # as good as exact
 
-
-@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("seeds", [2, 3])
 @pytest.mark.parametrize("normal", [False, True])
 @pytest.mark.parametrize("ties", [False, True])
 def test_the_truth_is_covered(seeds: int, normal: bool, ties: bool) -> None:
-    """200 sweeps each: the true best may be best, and all true ranks lie in their intervals.
+    """200 sweeps each: the true best may be best, no one that may be is further behind it than
+    said, and all true ranks lie in their intervals.
 
     Nominal 95 % for all pairs of a sweep at once; 0.95 - 3 sqrt(0.95 * 0.05 / 200) = 0.904.
     """
     rng = np.random.default_rng(11)
-    best = ranks = 0
+    best = ranks = within = 0
     for _ in range(200):
         truths = np.exp(rng.normal(4, 0.6, 12))
         if ties:
             truths[1:5] = truths.min()  # five share the first place
-        spread = SPREAD if seeds == 1 else None
-        ranking = rank(
-            sweep_rows(truths, rng, seeds=seeds, rel_sd=0.2, spread=spread, normal=normal)
-        )
-        first = {f"e{k:03d}" for k in np.flatnonzero(truths == truths.min())}
-        best += first <= {place.entry.entry_id for place in ranking.may_be_best}
-        inside = []
+        ranking = rank(sweep_rows(truths, rng, seeds=seeds, rel_sd=0.2, normal=normal))
+        # the hypothesis is of one best: where several tie, of the first
+        best += f"e{int(truths.argmin()):03d}" in {p.entry.entry_id for p in ranking.may_be_best}
+        inside, near = [], []
         for place in ranking.ranked:
             truth = truths[int(place.entry.entry_id[1:])]
             low, high = 1 + (truths < truth).sum(), (truths <= truth).sum()
             inside.append(place.rank_low <= low and high <= place.rank_high)
+            if place.may_be_best:
+                near.append(truth / truths.min() - 1 <= place.behind + 1e-12)
+            else:
+                assert place.behind is None
         ranks += all(inside)
+        within += all(near)
     assert best / 200 >= 0.904
+    assert within / 200 >= 0.904
     assert ranks / 200 >= 0.904
 
 
@@ -59,7 +55,7 @@ def test_intervals_tighten_with_the_evidence() -> None:
     """Not only covered: with little noise the true order is ranking."""
     truths = np.array([10.0, 20.0, 40.0, 80.0])
     rng = np.random.default_rng(0)
-    ranking = rank(sweep_rows(truths, rng, rel_sd=0.01, spread={"rel_sd": 0.01, "source": "s"}))
+    ranking = rank(sweep_rows(truths, rng, seeds=3, rel_sd=0.01))
     assert [(p.rank_low, p.rank_high, p.tier) for p in ranking.ranked] == [
         (1, 1, "A"),
         (2, 2, "B"),
@@ -73,12 +69,19 @@ def test_pairs_agree_with_a_slow_holm_by_scipy() -> None:
     n = 9
     x, se = rng.normal(0, 3, n), rng.uniform(0.3, 1.0, n)
     df = rng.integers(5, 40, n).astype(float)
-    better = significantly_better(
-        Estimates(x=x, training=np.zeros(n), sampling=se, unit=np.ones(n), df=df)
-    )
+    better = significantly_better(Errors(x=x, own=se**2, df=df, seeds=np.zeros((n, 1))))
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     p = [
-        2 * stats.t.sf(abs(x[i] - x[j]) / np.sqrt(se[i] ** 2 + se[j] ** 2), min(df[i], df[j]))
+        # Welch's test from summaries, of samples of df + 1 with these standard errors
+        stats.ttest_ind_from_stats(
+            x[i],
+            se[i] * np.sqrt(df[i] + 1),
+            df[i] + 1,
+            x[j],
+            se[j] * np.sqrt(df[j] + 1),
+            df[j] + 1,
+            equal_var=False,
+        ).pvalue
         for i, j in pairs
     ]
     slow = np.zeros((n, n), bool)
@@ -95,65 +98,85 @@ def test_pairs_agree_with_a_slow_holm_by_scipy() -> None:
 def test_entries_of_a_tier_share_it_and_are_not_told_apart() -> None:
     rng = np.random.default_rng(2)
     truths = np.array([10.0, 10.2, 10.4, 60.0, 61.0])
-    ranking = rank(sweep_rows(truths, rng, rel_sd=0.05, spread={"rel_sd": 0.05, "source": "s"}))
+    ranking = rank(sweep_rows(truths, rng, seeds=3, rel_sd=0.05))
     assert [place.tier for place in ranking.ranked] == ["A", "A", "A", "B", "B"]
     assert {(p.rank_low, p.rank_high) for p in ranking.ranked[:3]} == {(1, 3)}
     assert ranking.winner is None
 
 
-def test_one_seed_borrows_the_workloads_spread_and_says_so() -> None:
-    ranking = rank([row(k, 50.0 + k, seed_spread=SPREAD) for k in range(4)])
-    assert ranking.spread.kind == "borrowed"
-    assert ranking.spread.source == "8 seeds"
-    assert {place.training_source for place in ranking.ranked} == {"borrowed"}
-    assert ranking.ranked[0].training_sd == pytest.approx(0.2 * 50)
-    assert ranking.ranked[0].total_se == pytest.approx(np.hypot(10, 1))
-    assert len(ranking.may_be_best) == 4
-
-
-def test_without_any_measured_spread_three_sampling_errors_are_assumed() -> None:
-    rows = [row(0, 50.0, score_se=1.0), row(1, 55.0, score_se=0.0), row(2, 99.0, score_se=1.98)]
+def test_before_replicates_a_prior_is_stated_and_there_are_no_ranks() -> None:
+    """Tier A holds those that may be best, B the others; by the prior and each one's sampling."""
+    rows = [row(0, 50.0, score_se=1.0), row(1, 55.0, score_se=0.0), row(2, 9000.0, score_se=1.98)]
     ranking = rank(rows)
-    rel_sd = 3 * np.sqrt((0.02**2 + 0.0 + 0.02**2) / 3)
-    assert (ranking.spread.kind, ranking.spread.df) == ("assumed", 10)
-    assert ranking.spread.sd == pytest.approx(rel_sd, rel=1e-12)
+    assert (ranking.spread.kind, ranking.spread.df) == ("assumed", PRIOR_DF)
+    assert ranking.spread.sd == PRIOR_SD
     assert {place.training_source for place in ranking.ranked} == {"assumed"}
-    assert ranking.ranked[0].training_sd == pytest.approx(rel_sd * 50, rel=1e-12)
-    # 10 % apart: 3.4 sampling errors, but 0.9 of what another seed would do
-    assert [(p.rank_low, p.rank_high) for p in ranking.ranked] == [(1, 2), (1, 2), (3, 3)]
+    assert ranking.ranked[0].training_sd == pytest.approx(PRIOR_SD * 50, rel=1e-12)
+    assert ranking.ranked[0].total_se == pytest.approx(np.hypot(PRIOR_SD * 50, 1.0), rel=1e-12)
+    assert {(p.rank_low, p.rank_high) for p in ranking.ranked} == {(None, None)}
+    assert [(p.tier, p.may_be_best) for p in ranking.ranked] == [
+        *(("A", True), ("A", True), ("B", False))
+    ]
     assert ranking.winner is None
+    # one pair trained twice: then there are ranks
+    ranked = rank([*rows, row(3, 52.0, entry_id="e000", seed=9)]).ranked
+    assert all(p.rank_low is not None and p.rank_high is not None for p in ranked)
 
 
-def test_the_truth_is_covered_where_the_spread_is_assumed() -> None:
-    """200 sweeps whose training spread is what is assumed; bound as in the test above."""
+@pytest.mark.parametrize("rel_sd", [0.05, 0.2])
+def test_the_best_is_covered_where_the_spread_is_assumed(rel_sd: float) -> None:
+    """200 sweeps whose training spread is the prior's or less; bound as in the test above."""
     rng = np.random.default_rng(12)
-    covered = 0
+    covered = within = 0
     for _ in range(200):
         truths = np.exp(rng.normal(4, 0.6, 12))
-        ranking = rank(sweep_rows(truths, rng, rel_sd=0.15, rel_se=0.05))
+        ranking = rank(sweep_rows(truths, rng, rel_sd=rel_sd, rel_se=0.05))
         assert ranking.spread.kind == "assumed"
-        order = np.argsort(np.argsort(truths)) + 1
-        covered += all(
-            p.rank_low <= order[int(p.entry.entry_id[1:])] <= p.rank_high for p in ranking.ranked
+        first = f"e{int(truths.argmin()):03d}"
+        covered += first in {p.entry.entry_id for p in ranking.may_be_best}
+        within += all(
+            truths[int(p.entry.entry_id[1:])] / truths.min() - 1 <= p.behind + 1e-12
+            for p in ranking.may_be_best
         )
     assert covered / 200 >= 0.904
+    assert within / 200 >= 0.904
 
 
-def test_with_nothing_known_nothing_is_told_apart() -> None:
-    ranking = rank([row(0, 1.0, score_se=None), row(1, 1000.0, score_se=None)])
-    assert [(p.rank_low, p.rank_high) for p in ranking.ranked] == [(1, 2), (1, 2)]
-    assert ranking.ranked[0].total_se is None
+def test_with_nothing_known_of_sampling_the_prior_stands_alone() -> None:
+    near = rank([row(0, 1.0, score_se=None), row(1, 1.2, score_se=None)])
+    assert len(near.may_be_best) == 2
+    assert near.ranked[0].total_se == pytest.approx(PRIOR_SD)
+    far = rank([row(0, 1.0, score_se=None), row(1, 1000.0, score_se=None)])
+    assert len(far.may_be_best) == 1
+    assert far.winner is None
 
 
-def test_replicates_give_their_own_spread_without_the_sampling_error() -> None:
-    rng = np.random.default_rng(4)
-    rows = sweep_rows(np.full(60, 50.0), rng, seeds=4, rel_sd=0.2, rel_se=0.2)
-    spread_here = seed_spread(gather(rows))
-    # total variance 0.08 from 180 degrees of freedom: sd 0.0084, so 0.04 +- 0.0084 is training;
-    # two of those are 20 % of its root. Left in, sampling would make it 0.28.
-    assert spread_here.sd == pytest.approx(0.2, rel=0.2)
-    assert spread_here.df == 180
-    assert spread_here.kind == "measured"
+def test_how_far_behind_at_most_and_the_chance_of_two_by_students_t() -> None:
+    """Two of one seed: variance .2^2 each on 3 df, so 6 of Welch-Satterthwaite for the pair.
+
+    Tolerances: of the critical value's level 3 sqrt(.05 * .95 / 4000), and of a share of 4000.
+    """
+    ranking = rank([row(0, 50.0, score_se=0.0), row(1, 60.0, score_se=0.0)])
+    first, second = ranking.ranked
+    error = np.sqrt(2) * PRIOR_SD
+    for place, gap in ((first, -np.log(1.2)), (second, np.log(1.2))):
+        reach = np.log1p(place.behind) - gap
+        assert stats.t.sf(reach / error, 6) == pytest.approx(0.05, abs=0.0104)
+    rng = np.random.default_rng(0)
+    draws = np.log([50.0, 60.0]) + PRIOR_SD * rng.standard_t(3, size=(100_000, 2))
+    assert first.chance == pytest.approx((draws[:, 0] < draws[:, 1]).mean(), abs=0.03)
+    assert first.chance + second.chance == pytest.approx(1.0)
+
+
+def test_behind_is_a_share_of_the_bests_score_whichever_way_is_better() -> None:
+    """Reciprocals, where higher is better: a bound of b above is b / (1 + b) below."""
+    up = {**row(0).protocol, "direction": "higher"}
+    scores = [50.0, 60.0, 55.0]
+    low = rank([row(k, s, score_se=0.0) for k, s in enumerate(scores)])
+    high = rank([row(k, 1 / s, score_se=0.0, protocol=up) for k, s in enumerate(scores)])
+    for place, other in zip(low.ranked, high.ranked, strict=True):
+        assert place.entry.entry_id == other.entry.entry_id
+        assert other.behind == pytest.approx(place.behind / (1 + place.behind))
 
 
 def test_the_error_of_a_mean_falls_with_its_seeds() -> None:
@@ -163,40 +186,14 @@ def test_the_error_of_a_mean_falls_with_its_seeds() -> None:
     assert place.training_sd is not None
     assert place.total_se is not None
     assert place.entry.score_se == pytest.approx(0.1 * place.score / 2, rel=0.2)
-    assert place.total_se == pytest.approx(
-        np.hypot(place.training_sd / 2, place.entry.score_se), rel=1e-12
-    )
-    known = estimate([place.entry], ranking.spread)
-    assert known.training[0] == pytest.approx(ranking.spread.sd / 2, rel=1e-12)
-
-
-def test_few_replicates_are_weighed_with_the_workloads_measure() -> None:
-    spread = {"rel_sd": 0.2, "source": "8 seeds", "df": 7}
-    pair = [
-        row(0, 45.0, entry_id="a", seed=0, score_se=0.0, seed_spread=spread),
-        row(1, 55.0, entry_id="a", seed=1, score_se=0.0, seed_spread=spread),
-    ]
-    spread_here = seed_spread(gather(pair))
-    relative = 2 * 5.0**2 / 50.0**2  # sample variance of 45, 55 over the squared mean
-    assert spread_here.sd == pytest.approx(np.sqrt((relative + 7 * 0.04) / 8))
-    assert spread_here.df == 8
-
-
-def test_an_entry_that_varies_far_more_keeps_its_own_spread() -> None:
-    rng = np.random.default_rng(6)
-    rows = sweep_rows(np.full(20, 50.0), rng, seeds=3, rel_sd=0.02, rel_se=0.001)
-    wild = [
-        row(900 + k, s, entry_id="wild", seed=k, score_se=0.1) for k, s in enumerate([20, 50, 90])
-    ]
-    spread_here = seed_spread(gather([*rows, *wild]))
-    assert list(spread_here.outliers) == ["wild"]
-    assert spread_here.outliers["wild"][0] > 0.5
-    assert spread_here.outliers["wild"][1] == 2
+    # of one training, what it shares with its seed in it; a quarter of that variance
+    sampled = np.mean([(r.score_se / r.score) ** 2 for r in place.entry.rows])
+    one = np.sqrt((place.training_sd / place.score) ** 2 + sampled)
+    assert place.total_se == pytest.approx(one * place.score / 2, rel=1e-9)
 
 
 def _confirmed(lead: float, seeds: int) -> list[Row]:
-    spread = {"rel_sd": 0.02, "source": "s"}
-    rows = [row(k, score, seed_spread=spread) for k, score in enumerate([lead, 90.0, 95.0])]
+    rows = [row(k, score) for k, score in enumerate([lead, 90.0, 95.0])]
     return rows + [
         replace(
             rows[0], trial=10 + k, trial_id=f"c{k}", seed=100 + k, origin="confirm", score=40.0 + k
@@ -219,7 +216,7 @@ def test_the_run_that_was_picked_is_not_in_a_confirmed_score() -> None:
 
 
 def test_a_confirmed_leader_that_is_not_alone_is_no_winner() -> None:
-    rows = [*_confirmed(30.0, 3), row(5, 41.5, seed_spread={"rel_sd": 0.02, "source": "s"})]
+    rows = [*_confirmed(30.0, 3), row(5, 41.5)]
     ranking = rank(rows)
     assert len(ranking.may_be_best) == 2
     assert ranking.winner is None
@@ -229,8 +226,8 @@ def test_the_best_of_many_noisy_values_is_called_optimistic() -> None:
     """64 equal entries with 20 % noise: the best reads low by about what is said."""
     rng = np.random.default_rng(8)
     claimed, real = [], []
-    for _ in range(30):
-        ranking = rank(sweep_rows(np.full(64, 50.0), rng, rel_sd=0.2, rel_se=0.0, spread=SPREAD))
+    for _ in range(15):
+        ranking = rank(sweep_rows(np.full(64, 50.0), rng, rel_sd=0.2, rel_se=0.0))
         assert ranking.optimism is not None
         claimed.append(ranking.optimism)
         real.append(50.0 - ranking.ranked[0].score)
@@ -241,8 +238,7 @@ def test_the_best_of_many_noisy_values_is_called_optimistic() -> None:
 
 def test_a_leader_far_ahead_does_not_flatter() -> None:
     """Whatever is drawn again, it leads: the mean of its draws is its score."""
-    spread = {"rel_sd": 0.1, "source": "s"}
-    rows = [row(k, score, seed_spread=spread) for k, score in enumerate((1.0, 40.0, 50.0))]
+    rows = [row(k, score) for k, score in enumerate((1.0, 40.0, 50.0))]
     ranking = rank(rows)
     assert ranking.optimism == pytest.approx(0.0, abs=1e-12)
     assert "flatters by next to nothing" in "\n".join(build(rows).claims)
@@ -250,15 +246,22 @@ def test_a_leader_far_ahead_does_not_flatter() -> None:
 
 def test_higher_is_better_when_the_protocol_says_so() -> None:
     up = {**row(0).protocol, "direction": "higher"}
-    ranking = rank([row(k, 10.0 * (k + 1), protocol=up) for k in range(3)])
+    rows = [row(k, 10.0**k, protocol=up) for k in range(3)]
+    rows.append(row(3, 101.0, entry_id="e002", protocol=up))
+    ranking = rank(rows)
     assert [place.entry.entry_id for place in ranking.ranked] == ["e002", "e001", "e000"]
     assert ranking.ranked[0].rank_high == 1
 
 
 def test_scores_that_are_not_positive_are_compared_as_they_are() -> None:
-    spread = {"rel_sd": 0.05, "source": "s"}
     scores = [-0.5, 0.0, 40.0]
-    ranking = rank([row(k, s, score_se=0.5, seed_spread=spread) for k, s in enumerate(scores)])
+    rows = [
+        row(10 * k + seed, s + 0.3 * seed, score_se=0.1, entry_id=f"e{k}", seed=10 * k + seed)
+        for k, s in enumerate(scores)
+        for seed in range(3)
+    ]
+    ranking = rank(rows)
+    assert not ranking.spread.relative
     assert [place.tier for place in ranking.ranked] == ["A", "A", "B"]
 
 

@@ -17,6 +17,7 @@ def test_a_row_survives_json_to_the_last_bit() -> None:
         10.0 / 3,
         rungs=[{"fraction": 0.2, "nimg": 100, "value": 1 / 7}],
         values={"eval/x": 1 / 3},
+        left_out={"cases": [10 / 7, 10 / 9]},
     )
     assert Row.from_dict(json.loads(json.dumps(first.to_dict()))) == first
 
@@ -40,8 +41,10 @@ def test_whole_numbers_become_floats_where_floats_are_due() -> None:
         ({"score_se": -1.0}, "standard error is >= 0"),
         ({"outcome": "done"}, "outcome 'done' is none of completed, pruned"),
         ({"origin": "luck"}, "origin 'luck' is none of default"),
-        ({"seed_spread": {"source": "x"}}, "seed_spread needs sd or rel_sd"),
-        ({"seed_spread": {"sd": -1.0}}, "seed_spread needs sd or rel_sd >= 0"),
+        ({"seed_spread": None}, "unknown key 'seed_spread'"),
+        ({"left_out": {"cases": [1.0, float("nan")]}}, "left_out of cases must be finite numbers"),
+        ({"left_out": {"cases": 1.0}}, "left_out of cases must be finite numbers"),
+        ({"left_out": [1.0, 2.0]}, "left_out .* must be dict"),
         ({"protocol": {"direction": "up"}}, "direction 'up' is neither 'lower' nor 'higher'"),
         ({"protocol": {}}, "direction None is neither"),
         ({"protocol": {"direction": "lower", "scale": "log"}}, "scale 'log' is none of"),
@@ -69,15 +72,9 @@ def test_a_row_shares_nothing_with_its_record() -> None:
     back = Row.from_dict(record)
     record["params"]["lr"] = 99
     record["values"]["cost/kimg"] = 99.0
+    record["left_out"]["cases"] = [1.0]
     assert back.params["lr"] != 99
     assert "cost/kimg" not in back.values
+    assert back.left_out == {}
     back.to_dict()["protocol"].clear()
     assert back.protocol
-
-
-def test_a_spread_in_the_scores_unit_is_no_share_of_it() -> None:
-    decibel = {**row(1).protocol, "metric": "psnr", "direction": "higher", "scale": "difference"}
-    assert row(1, protocol=decibel, seed_spread={"sd": 0.3, "source": "x"}).seed_sd == 0.3
-    with pytest.raises(ValueError, match=r"seed_spread needs sd \(the score's scale is difference"):
-        row(1, protocol=decibel, seed_spread={"rel_sd": 0.01, "source": "x"})
-    assert row(1, seed_spread={"rel_sd": 0.03, "source": "x"}).seed_sd == 0.03

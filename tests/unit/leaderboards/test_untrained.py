@@ -11,7 +11,7 @@ from leaderboards.entries import gather
 from leaderboards.other_budgets import others
 from leaderboards.rank import rank
 from leaderboards.rows import Row
-from leaderboards.spread import seed_spread
+from leaderboards.spread import CellSpread, seed_spread
 from tests.unit.leaderboards.synthetic import row
 
 
@@ -42,8 +42,10 @@ def test_its_replicates_say_nothing_of_networks() -> None:
     assert spread.kind == "assumed"  # not the 0 of two equal runs without a seed in them
     assert spread.sd > 0
     of = {entry.entry_id: spread.of(entry) for entry in gather(rows)}
-    assert of["still"] == (0.0, math.inf)
-    assert of["e2"] == of["e3"] == (spread.sd, spread.df)
+    # drawing its samples again, 2 % of each score, is all its error
+    assert of["still"] == CellSpread(variance=0.02**2, df=math.inf, replicated=True)
+    network = CellSpread(variance=spread.sd**2 + 0.02**2, df=spread.df, replicated=False)
+    assert of["e2"] == of["e3"] == network
     replicated = [*rows, trained(4, 36.0, 45.0, "e3")]
     measured = seed_spread(gather(replicated))
     assert (measured.kind, measured.source) == ("measured", "1 replicated entry here")
@@ -84,3 +86,22 @@ def test_of_estimators_alone_more_cases_are_asked_for_and_not_new_seeds() -> Non
     with_a_network = verdict(rank([*alike, trained(5, 20.0, 21.0)]))[0]
     assert "3 of 3 entries may be best" in with_a_network
     assert "`bench confirm calm-otter --top K`" in with_a_network
+
+
+def test_two_of_them_are_told_apart_by_their_sampling_alone() -> None:
+    """2 % each: 2 % apart is nothing, 20 % is seven standard errors; nothing has to be trained."""
+    near, far = (rank([still(0, 50.0, "a"), still(1, s, "b")]) for s in (51.0, 60.0))
+    assert near.spread.kind == far.spread.kind == "none"
+    assert [(p.rank_low, p.rank_high) for p in near.ranked] == [(1, 2), (1, 2)]
+    assert near.winner is None
+    assert [(p.rank_low, p.rank_high) for p in far.ranked] == [(1, 1), (2, 2)]
+    assert far.winner is not None
+
+
+def test_it_lends_no_spread_to_networks_and_takes_none() -> None:
+    """Its distance from a network has the network's training spread alone in it."""
+    rows = [trained(k, s, 50.0, f"n{k % 2}") for k, s in enumerate((30.0, 40.0, 32.0, 38.0))]
+    alone, beside = rank(rows), rank([*rows, still(9, 35.0)])
+    spreads = {p.entry.entry_id: p.training_sd for p in beside.ranked}
+    assert spreads.pop("still") is None
+    assert spreads == {p.entry.entry_id: p.training_sd for p in alone.ranked}

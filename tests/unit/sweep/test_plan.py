@@ -53,7 +53,6 @@ WHOLE = plan(  # every field away from its default
     pack=2,
     storage="s3://bucket/bench",
     address="head:6379",
-    seed_spread={"rel_sd": 0.03, "df": 12.0, "source": "measured"},
     forecast={"core_seconds": 1.0, "between": [0.5, 2.0]},
     versions={"torch": "2"},
 )
@@ -136,7 +135,6 @@ def test_a_missing_field_is_refused_by_its_name(name: str) -> None:
         ({"data": {"name": "x", "digest": "y"}}, "plan.data.simulated is missing"),
         ({"device": {}}, "plan.device.text is missing"),
         ({"confirm": ({"number": 3},)}, "plan.confirm.of is missing"),
-        ({"seed_spread": {"rel_sd": 0.1}}, "plan.seed_spread.df is missing"),
     ],
 )
 def test_a_plan_that_contradicts_itself_is_none(changes: dict[str, Any], message: str) -> None:

@@ -38,7 +38,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         trials=3,
         score=Measure(key="fd_formula", title="fd_formula", direction="lower"),
         data={"name": "none", "digest": "0" * 16, "simulated": True},
-        seed_spread=None,
     )
     engine.journal.close()
     return tmp_path / "home"

@@ -1,0 +1,152 @@
+"""Multiple comparisons with the best (Hsu 1981): who may be it, how far behind others are.
+
+For each entry the hypothesis "it is the best" is tested against all others at once, one-sided, at
+ALPHA: the critical value is that of a comparison with a control (Dunnett), since only the true
+best has to pass. So with 95 % confidence the best is in the set, however many there are, and
+nothing is paid for the order of the rest. From the same event follow bounds that hold for every
+entry at once: none is further behind the best than its bound says.
+
+Errors: each entry's own (with its degrees of freedom), a block for each training seed, and what
+the measurement shares between entries (the same cases and noise), which all cancel where two
+entries share them. The joint normal critical values come from draws with a fixed seed; each pair's
+own degrees of freedom (Welch-Satterthwaite) enter through Student's t at the same level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
+
+ALPHA = 0.05
+DRAWS = 4000
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Errors of n compared scores; lower is better.
+
+    x: scores on the compared scale, [n]. own: variance of each one's own error, [n], with df, [n].
+    seeds: share of each training seed in an entry's mean, [n, seeds]; block: variance of one
+    seed's part. common: covariance of what the measurement shares, [n, n], on common_df degrees of
+    freedom; None: nothing.
+    """
+
+    x: Array
+    own: Array
+    df: Array
+    seeds: Array
+    block: float = 0.0
+    common: Array | None = None
+    common_df: float = np.inf
+
+    def pair_variance(self) -> Array:
+        """Variance of x[i] - x[j], [n, n]."""
+        alone = (self.own[:, None] + self.own[None]) * (1 - np.eye(len(self.x)))
+        return alone + _of_differences(self._shared())
+
+    def pair_df(self) -> Array:
+        """Welch-Satterthwaite's degrees of freedom of a pair, [n, n]; the block's part is known."""
+        variance = self.pair_variance()
+        parts = np.where(np.isinf(self.df), 0.0, self.own**2 / self.df)
+        uncertain = parts[:, None] + parts[None]
+        if self.common is not None and self.common_df > 0:
+            uncertain = uncertain + _of_differences(self.common) ** 2 / self.common_df
+        with np.errstate(divide="ignore", invalid="ignore"):
+            df = variance**2 / uncertain
+        return np.where(np.isnan(df), np.inf, np.maximum(df, 1.0))
+
+    def _shared(self) -> Array:
+        shared: Array = self.block * (self.seeds @ self.seeds.T)
+        return shared if self.common is None else shared + self.common
+
+    def standard_errors(self) -> Array:
+        """Of each x alone, everything in it, [n]."""
+        errors: Array = np.sqrt(self.own + np.diag(self._shared()))
+        return errors
+
+    def draws(self, count: int, rng: np.random.Generator, own_scale: Array | float = 1.0) -> Array:
+        """Errors of x, [count, n]; each one's own times `own_scale`."""
+        n = len(self.x)
+        drawn: Array = rng.standard_normal((count, n)) * np.sqrt(self.own) * own_scale
+        if self.block:
+            drawn += np.sqrt(self.block) * (
+                rng.standard_normal((count, self.seeds.shape[1])) @ self.seeds.T
+            )
+        if self.common is not None:
+            values, vectors = np.linalg.eigh(self.common)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            drawn += rng.standard_normal((count, n)) @ root.T
+        return drawn
+
+
+def _of_differences(covariance: Array) -> Array:
+    """Variance of the difference of each two, [n, n]."""
+    diagonal = np.diag(covariance)
+    both: Array = np.maximum(diagonal[:, None] + diagonal[None] - 2 * covariance, 0.0)
+    return both
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithBest:
+    """What the comparison says of each of n entries.
+
+    may_be_best: [n] bool. behind: with 95 % confidence, for all that may be best at once, none is
+    further from the best than this on the compared scale, [n]. chance: share of draws in which
+    each is the best, [n].
+    """
+
+    may_be_best: NDArray[np.bool_]
+    behind: Array
+    chance: Array
+
+
+def with_best(errors: Errors, alpha: float = ALPHA) -> WithBest:
+    """Compare every entry with the best. One entry: it is the best."""
+    n = len(errors.x)
+    if n == 1:
+        return WithBest(may_be_best=np.ones(1, bool), behind=np.zeros(1), chance=np.ones(1))
+    error = np.sqrt(errors.pair_variance())
+    allowance = critical(errors, alpha) * error  # [i, j]: of control i against j
+    gap = errors.x[:, None] - errors.x[None]  # positive: i is worse
+    may_be_best = np.all(gap <= allowance, axis=1)
+    # if i is the best, nobody is further behind it than seen and allowed for
+    reach = np.where(may_be_best[:, None], allowance - gap, -np.inf)
+    np.fill_diagonal(reach, 0.0)
+    behind = np.maximum(reach[may_be_best].max(axis=0), 0.0)
+    return WithBest(may_be_best=may_be_best, behind=behind, chance=chances(errors))
+
+
+def critical(errors: Errors, alpha: float = ALPHA) -> Array:
+    """Critical values of control i against j, [n, n]: normal ones of all j at once, then
+    Student's t at their level."""
+    n = len(errors.x)
+    error = np.sqrt(errors.pair_variance())
+    error[error == 0] = np.inf  # equal in every error: no test
+    rng = np.random.default_rng(0)
+    half = errors.draws(DRAWS // 2, rng)
+    drawn = np.concatenate([half, -half])
+    normal = np.empty(n)
+    for i in range(n):
+        largest = ((drawn[:, [i]] - drawn) / error[i]).max(axis=1)
+        normal[i] = np.quantile(largest, 1 - alpha)
+    level = ndtr(-np.maximum(normal, 1e-3))[:, None]
+    df = errors.pair_df()
+    exact: Array = np.where(
+        np.isinf(df), normal[:, None], -stdtrit(np.where(np.isinf(df), 1.0, df), level)
+    )
+    return exact
+
+
+def chances(errors: Errors) -> Array:
+    """How often each entry is the best when its error is drawn again around what was seen."""
+    rng = np.random.default_rng(1)
+    finite = np.where(np.isinf(errors.df), 1e9, errors.df)
+    scale = np.sqrt(finite / rng.chisquare(finite, size=(DRAWS, len(finite))))
+    best = (errors.x + errors.draws(DRAWS, rng, own_scale=scale)).argmin(axis=1)
+    chance: Array = np.bincount(best, minlength=len(errors.x)) / DRAWS
+    return chance
