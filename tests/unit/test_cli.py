@@ -140,6 +140,8 @@ def test_a_mistyped_command_is_said_in_one_line(
         (("--backbone", "missing.py:build"), "missing.py does not exist"),
         (("--set", "lr"), "--set 'lr' is not KEY=VALUE"),
         (("--set", "samplr=euler"), "did you mean 'sampler'?"),
+        (("--set", "guidance_wight=2"), "did you mean 'guidance_weight'?"),
+        (("--early-stop", "14", "--looks", "5"), "a trial takes 7 looks before its end"),
         (("--set", "lr=fast"), "train.lr must be float, got 'fast'"),
         (("--set", "n_reference=abc"), "n_reference must be int, got 'abc'"),
         (("--set", "extractor=a", "--extractor", "b"), "--set extractor is given twice"),
@@ -462,3 +464,8 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert run("--help").stdout.startswith("Usage: bench ")
     wrong = run("swep")
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_rate_that_diverges_does_not_stop_the_forecast(bench: Bench, no_store: None) -> None:
+    said = bench("sweep", "chexpert", *SMOKE, "--set", "lr=5", "--dry-run")
+    assert (said.code, said.err) == (0, "")

@@ -157,6 +157,9 @@ def _pass(training: Training, config: TrialConfig, drawn: int) -> Tensor:
     return answer
 
 
+HARMLESS_LR = 1e-8  # a step costs the same whatever its size, and one too large would diverge
+
+
 def _trainings(config: TrialConfig, batch: int, places: int) -> list[Training]:
     """One for each of the processes that will work at once; on a GPU one, and of networks so
     large that they are timed in part."""
@@ -178,6 +181,7 @@ def _training(config: TrialConfig, batch: int) -> Training:
         micro_batch=batch,
         workers=1,
         schedule="constant",
+        lr=HARMLESS_LR,
     )
     return Training(train, build_method(config), _Blank(config), config.seed, "timing")
 

@@ -200,7 +200,9 @@ def _sorted_out(
         elif key in noise_keys:
             sections.noise[key] = value
         elif not _of_another_choice(frame, key):
-            known = (*BUILT_OF, *TRAIN_KEYS, *SAMPLE_KEYS, *task_keys, *network_keys, *noise_keys)
+            known = {*BUILT_OF, *TRAIN_KEYS, *SAMPLE_KEYS, *task_keys, *network_keys, *noise_keys}
+            known |= {*prepared_keys, *measure_keys, *_guidances_keys()}
+            known -= {"guidance_args"}  # given by its fields
             if key in judged:
                 raise BenchError(
                     f"{key} is part of how trials are judged, so it is the same for all: give it "
@@ -249,6 +251,11 @@ def _guidance_keys(given: Mapping[str, Any]) -> dict[str, str]:
     """The parameters that are fields of the chosen guidance: guidance_weight -> weight."""
     part = guidance.GUIDANCES.load(given.get("guidance", SampleConfig().guidance))
     return {f"guidance_{f.name}": f.name for f in dataclasses.fields(part)}
+
+
+def _guidances_keys() -> set[str]:
+    """Those of every guidance there is."""
+    return {key for name in guidance.GUIDANCES.table for key in _guidance_keys({"guidance": name})}
 
 
 def _read(sampling: Mapping[str, Any], asked: Mapping[str, Any] = EMPTY) -> dict[str, Any]:
@@ -325,7 +332,7 @@ def _train(
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     rungs = _rungs(frame, task, method, batch)
-    given, look_nimg = _looks(method, given, rungs[-1], batch)
+    given, look_nimg = _looks(method, given, rungs[-1], len(rungs), batch)
     widths = {0.05, 0.1, *(sample.ema for sample in judged_by if sample and sample.ema > 0)}
     body = {
         "budget_nimg": rungs[-1],
@@ -346,7 +353,7 @@ def _train(
 
 
 def _looks(
-    method: MethodConfig, given: dict[str, Any], budget_nimg: int, batch: int
+    method: MethodConfig, given: dict[str, Any], budget_nimg: int, rungs: int, batch: int
 ) -> tuple[dict[str, Any], int]:
     """The settings of training without `looks`, and the images between two of them; only a method
     that trains stops early."""
@@ -354,6 +361,13 @@ def _looks(
     if not isinstance(looks, int) or isinstance(looks, bool) or looks < 0:
         raise BenchError(f"looks must be a whole number of at least 0, got {looks!r}")
     rest = {k: v for k, v in given.items() if k != "looks"}
+    taken = looks + rungs - 1
+    if taken < given.get("patience", 0):
+        raise BenchError(
+            f"early stopping after {given['patience']} looks without improvement can never come: "
+            f"a trial takes {taken} looks before its end; ask for more --looks or a smaller "
+            "--early-stop"
+        )
     if not load_method(method.kind).trains:
         rest.pop("patience", None)
     return rest, max(budget_nimg // looks // batch, 1) * batch if looks else 0
