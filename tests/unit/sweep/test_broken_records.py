@@ -132,7 +132,7 @@ BROKEN: dict[str, tuple[Callable[[Records], Records], str]] = {
         lambda records: [*records[:3], records[2], *records[3:]],
         "record 3: records before it are missing, or out of order",
     ),
-    "of format 1": (put("plan", "version", 1), "written in format 1 (this one is 2) by an older"),
+    "of format 1": (put("plan", "version", 1), "written in format 1 (this one is 3) by an older"),
     "of format 99": (put("plan", "version", 99), "by a newer bench; upgrade bench"),
     "of format x": (put("session", "version", "x"), "written in format 'x'"),
 }
@@ -238,7 +238,7 @@ def test_the_first_format_is_refused_in_one_line_and_is_a_row(
         "data": {"simulated": True},
     }
     write_journal(home.journal("broken-1"), [first])
-    message = "written in format 1 (this one is 2) by an older bench; go on with that one"
+    message = "written in format 1 (this one is 3) by an older bench; go on with that one"
     check_both_commands(home, capsys, message)
 
 

@@ -143,7 +143,7 @@ def test_no_more_trials_run_than_the_plan_says(tmp_path: Path, together: int) ->
     assert len(engine.history.trials) == 20
 
 
-def test_the_default_of_each_cell_comes_first_then_one_more_of_each(tmp_path: Path) -> None:
+def test_the_default_of_each_cell_comes_first_then_each_from_a_second_seed(tmp_path: Path) -> None:
     engine = finished(tmp_path, World(smooth), trials=26)
     trials = list(engine.history.trials.values())
     assert [t.cell for t in trials[:12]] == CELLS
@@ -153,7 +153,14 @@ def test_the_default_of_each_cell_comes_first_then_one_more_of_each(tmp_path: Pa
         shared = trial.suggestion.params.items() & default.items()
         assert {k for k, _ in shared} == set(trial.suggestion.params)
     assert [t.cell for t in trials[12:24]] == CELLS
-    assert {t.suggestion.origin for t in trials[12:24]} == {"cell"}
+    for first, second in zip(trials[:12], trials[12:24], strict=True):
+        assert second.suggestion.origin == "default"
+        assert second.suggestion.params == first.suggestion.params
+        assert second.suggestion.entry_id == first.suggestion.entry_id
+        assert second.suggestion.trial_id != first.suggestion.trial_id
+        configs = [TrialConfig.from_dict(t.suggestion.config) for t in (first, second)]
+        assert configs[0].seed == first.suggestion.seed != second.suggestion.seed
+        assert configs[1].seed == second.suggestion.seed
     assert all(t.protected for t in trials[:24])
     assert all(t.outcome == "completed" for t in trials[:24])  # however bad
     assert {t.suggestion.origin for t in trials[24:]} == {"tpe"}
@@ -224,7 +231,7 @@ def test_without_pruning_all_complete_and_none_is_protected_for_it(tmp_path: Pat
     assert engine.history.counts() == {"completed": 26}
     origins = [t.suggestion.origin for t in engine.history.trials.values()]
     # Running trials count as sure: one more a cell, not TRIES of them.
-    assert origins == ["default"] * 12 + ["cell"] * 12 + ["tpe"] * 2
+    assert origins == ["default"] * 24 + ["tpe"] * 2
 
 
 def test_random_is_random_from_the_first_trial(tmp_path: Path) -> None:

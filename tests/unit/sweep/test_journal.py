@@ -102,8 +102,9 @@ def test_damage_before_the_end_is_refused(path: Path, record: int) -> None:
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        (1, "was written in format 1 (this one is 2) by an older bench; go on with that one"),
-        (99, "was written in format 99 (this one is 2) by a newer bench; upgrade bench"),
+        (1, "was written in format 1 (this one is 3) by an older bench; go on with that one"),
+        (2, "was written in format 2 (this one is 3) by an older bench; go on with that one"),
+        (99, "was written in format 99 (this one is 3) by a newer bench; upgrade bench"),
     ],
 )
 def test_another_format_is_refused_with_the_remedy(
