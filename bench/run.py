@@ -128,7 +128,6 @@ class _Trial:
         self.config, self.folder, self.world = config, folder, world
         self.clock = Stopwatch()  # of the device once it runs, where errors have a row
         self.notes: list[str] = []  # what is to be known of this run
-        self.left_out: dict[str, list[float]] = {}  # once the score is known
         self.metrics: dict[str, float] = {}  # measured since the last report
         self.album: Album | None = None
         self.predictor: Predictor
@@ -216,7 +215,6 @@ class _Trial:
     def _finish(self) -> Report:
         """The one look at `report`, then the end."""
         evaluation = self._evaluate("report", early=False)
-        self.left_out = evaluation.left_out
         self._draw(evaluation, "report")
         self.metrics |= {f"eval/{k}": v for k, v in evaluation.metrics.items()}
         chosen = self.config.own_sample
@@ -228,7 +226,7 @@ class _Trial:
                 self.notes.append(f"its own sampling could not be measured: {error}")
         self.metrics |= {**self._throughput(), **self._alone()}
         self.world.share(self._keep)
-        return self.end("completed", "")
+        return dataclasses.replace(self.end("completed", ""), left_out=evaluation.left_out)
 
     def _keep(self) -> None:
         """What a finished trial leaves beside its pictures."""
@@ -260,7 +258,6 @@ class _Trial:
             value=value,
             notes=self._all_notes(),
             artifacts=self.album.taken() if self.album else [],
-            left_out=self.left_out,
         )
 
     def _all_notes(self) -> list[str]:
