@@ -146,10 +146,27 @@ def test_leaderboard_runs_are_flat_with_the_best_last_to_start(projected: Store)
     assert len(entries) == 6
     assert all(run["parent"] is None for run in entries.values())
     latest = max(entries.items(), key=lambda item: item[1]["start"])
-    assert latest[0] == "echo-leaderboard/1-2 ddpmpp-edm adam 0e-4 b32"
-    assert latest[1]["metrics"]["rank_high"][0][2] == 2.0
+    # nothing was trained twice: no ranks, and a tier of those that may be best
+    assert latest[0] == "echo-leaderboard/completed ddpmpp-edm adam 0e-4 b32"
+    assert "rank_high" not in latest[1]["metrics"]
+    assert latest[1]["tags"]["bench.tier"] == "A"
+    assert latest[1]["tags"]["bench.may_be_best"] == "true"
     pruned = entries["echo-leaderboard/pruned ddpmpp-edm adam 1e-4 b32"]
     assert pruned["status"] == "FINISHED"
+
+
+def test_leaderboard_runs_have_ranks_once_an_entry_was_trained_twice(store: Store) -> None:
+    records = journal()
+    again = trial_records(6, "completed")
+    again[-1]["row"] = replace(final_rows()[0], trial=6, trial_id="t006", seed=6).to_dict()
+    Projector(store).project([*records[:-1], *again, records[-1]])
+    runs = dump(store)
+    latest = max(
+        (item for item in runs.items() if item[0].startswith("echo-leaderboard/")),
+        key=lambda item: item[1]["start"],
+    )
+    assert latest[0] == "echo-leaderboard/1-2 ddpmpp-edm adam 0e-4 b32"
+    assert latest[1]["metrics"]["rank_high"][0][2] == 2.0
 
 
 def test_two_sweeps_of_one_name_do_not_mix(store: Store) -> None:
