@@ -69,9 +69,7 @@ class Errors:
         errors: Array = np.sqrt(self.own + np.diag(self._shared()))
         return errors
 
-    def draws(
-        self, count: int, rng: np.random.Generator, own_scale: Array | float = 1.0
-    ) -> Array:
+    def draws(self, count: int, rng: np.random.Generator, own_scale: Array | float = 1.0) -> Array:
         """Errors of x, [count, n]; each one's own times `own_scale`."""
         n = len(self.x)
         drawn: Array = rng.standard_normal((count, n)) * np.sqrt(self.own) * own_scale

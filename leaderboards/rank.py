@@ -214,10 +214,7 @@ def _optimism(
         return None
     half = errors.draws(OPTIMISM_DRAWS // 2, np.random.default_rng(0))
     noise = np.concatenate([half, -half])
-    if relative:
-        seen = truth * np.exp(noise) / np.exp(noise).mean(axis=0)
-    else:
-        seen = truth + noise
+    seen = truth * np.exp(noise) / np.exp(noise).mean(axis=0) if relative else truth + noise
     best = (sign * seen).argmin(axis=1)
     return max(0.0, float(np.mean(sign * (truth[best] - seen[np.arange(len(seen)), best]))))
 

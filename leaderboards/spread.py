@@ -68,7 +68,6 @@ class SeedSpread:
         return self.by_entry[entry.entry_id]
 
 
-
 def is_relative(entries: Sequence[Entry]) -> bool:
     """Whether scores are compared as logarithms: on the ratio scale, if all are positive."""
     if not entries or entries[0].first.score_measure.scale != "ratio":
