@@ -131,7 +131,7 @@ def seed_spread(entries: Sequence[Entry]) -> SeedSpread:
         np.array([df for _, df, _ in known.values()]),
         np.array([level for _, _, level in known.values()]),
         sign=networks[0].first.score_measure.sign,
-        stated=stated**2 + noise,
+        stated=stated**2 + noise if relative else None,
     )
     for entry in networks:
         floor = sampling_variance(entry, relative)
@@ -259,17 +259,19 @@ def _fit_prior(
     df: NDArray[np.float64],
     levels: NDArray[np.float64],
     sign: float,
-    stated: float,
+    stated: float | None,
 ) -> _Prior:
     """Smyth's moments of log variances; with enough cells, on a line that rises with the score;
-    with too few, the stated variance and what they say."""
+    with too few, what they say and, where there is one, the stated variance."""
     total = float(df.sum())
     pooled = float((variances * df).sum() / total)
     if len(variances) < FIT_CELLS:
-        both = (PRIOR_DF * stated + total * pooled) / (PRIOR_DF + total)
+        # without one, what lies between entries says little of what lies between seeds
+        prior, more = (pooled, 0.0) if stated is None else (stated, PRIOR_DF)
+        both = (PRIOR_DF * prior + total * pooled) / (PRIOR_DF + total)
         return _Prior(
-            log_variance=math.log(both), slope=0.0, mean_level=0.0, low=0.0, high=0.0,
-            df=PRIOR_DF, total_df=PRIOR_DF + total,
+            log_variance=math.log(max(both, 1e-300)), slope=0.0, mean_level=0.0, low=0.0, high=0.0,
+            df=PRIOR_DF, total_df=total + more,
         )  # fmt: skip
     floor = max(pooled * 1e-4, 1e-300)
     z = np.log(np.maximum(variances, floor)) - digamma(df / 2) + np.log(df / 2)

@@ -6,89 +6,21 @@ import csv
 import io
 import json
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 from scipy import stats
 
 from leaderboards.agreement import agreements, spearman
 from leaderboards.board import build
 from leaderboards.cells import cells
-from leaderboards.draw import Drawing
-from leaderboards.facts import SweepFacts
 from leaderboards.measures import Measure
 from leaderboards.rank import rank
 from leaderboards.rows import Row
 from leaderboards.text import to_csv, to_json, to_markdown
+from tests.unit.leaderboards.boards import FACTS, MEASURES, draw, many
 from tests.unit.leaderboards.synthetic import row
-
-
-def many(n: int = 40) -> list[Row]:
-    """A sweep with every outcome, in four architectures and three setups."""
-    rng = np.random.default_rng(1)
-    outcomes = ["completed"] * 5 + ["pruned", "diverged", "out-of-memory"]
-    rows = []
-    for k in range(n):
-        outcome = outcomes[k % 8]
-        score = float(60 * np.exp(0.5 * rng.normal()))
-        architecture = ("adm", "ddpmpp", "ncsnpp", "small_unet")[k % 4]
-        setup = ("edm", "vp", "ve")[k // 4 % 3]
-        rows.append(
-            row(
-                k,
-                score if outcome == "completed" else None,
-                outcome=outcome,
-                cause="" if outcome == "completed" else "at 20% of the budget",
-                cell={"architecture": architecture, "preconditioning": setup},
-                label=f"{architecture}-{setup} adamw {1e-3 * (k + 1):.1e} b32 w32",
-                rungs=[{"fraction": 0.2, "nimg": 2400, "value": score * 2}],
-                values={
-                    "eval/denoise_error": 0.9,
-                    "eval/denoise_error_se": 0.01,
-                    "stability/loss_rel_spread": 0.11,
-                    "stability/spikes_per_1k": 2.0,
-                    "throughput/train_img_per_sec": 212.0,
-                    "throughput/sample_img_per_sec": 19.5,
-                    "throughput/peak_mem_gb": 0.8,
-                    "size/params_m": 0.31,
-                    "size/gflops_per_img": 0.042,
-                    "cost/kimg": 12.0,
-                    "cost/busy_sec": 12.0,
-                    "eval/to_train": score,
-                },
-            )
-        )
-    return rows
-
-
-MEASURES = (
-    Measure(
-        key="eval/denoise_error",
-        title="denoising error",
-        direction="lower",
-        drop=5,
-        reference=1.0,
-        reference_text="the best linear denoiser of the data",
-        reference_verdict="nothing here has learned more than means and covariances",
-    ),
-    Measure(key="stability/loss_rel_spread", title="loss spread", digits=2, drop=6),
-    Measure(key="throughput/train_img_per_sec", title="train img/s", direction="higher", drop=3),
-    Measure(key="cost/busy_sec", title="busy s", drop=4, meaning="work of one trial"),
-)
-FACTS = SweepFacts(
-    sweep="calm-otter", device="kind cpu, cores 2", data_simulated=True, measures=MEASURES
-)
-
-
-def draw(
-    rows: list[Row], width: int, top: int | None = 15, facts: Sequence[SweepFacts] = (FACTS,)
-) -> str:
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(Drawing(board=build(rows, facts), top=top))
-    return console.export_text()
 
 
 def test_json_has_what_a_reader_needs() -> None:
@@ -176,18 +108,6 @@ def test_an_entrys_values_are_means_over_its_completed_seeds() -> None:
     assert entries["e009"]["values"] == {"own/x": 7.0}
 
 
-def test_notes_on_trials_are_told() -> None:
-    note = "the batch did not fit: micro-batches of 8"
-    rows = [row(0), row(3, notes=[note, "began anew"]), row(4, None, notes=[note])]
-    line = f"notes on trials: 3 ({note}; began anew), 4 ({note})"
-    assert line in build(rows).claims
-    assert note in draw(rows, 200)
-    entries = build(rows).to_dict()["entries"]
-    assert [e["seeds"][0]["notes"] for e in entries] == [[], [note, "began anew"], [note]]
-    assert not any("notes on trials" in claim for claim in build([row(0)]).claims)
-    assert "and 3 more" in "\n".join(build([row(k, notes=[note]) for k in range(9)]).claims)
-
-
 def test_csv_has_one_line_an_entry() -> None:
     lines = list(csv.DictReader(io.StringIO(to_csv(build(many())))))
     assert len(lines) == 40
@@ -261,28 +181,6 @@ def test_two_training_budgets_are_two_rankings_and_said() -> None:
     assert "2 protocols or scales" in claims
 
 
-def test_an_assumed_spread_is_called_assumed() -> None:
-    board = build([row(0), row(1)])
-    claims = "\n".join(board.claims)
-    assert (
-        "training spread: 20.0% of the score (assumed: nothing was trained twice); no ranks are "
-        "given before entries were trained from two seeds" in claims
-    )
-    assert {e["rank_low"] for e in board.to_dict()["entries"]} == {None}
-    assert {e["tier"] for e in board.to_dict()["entries"]} == {"A"}
-    assert board.to_dict()["verdicts"][0]["training_spread"]["kind"] == "assumed"
-    assert "(10)" in to_markdown(board)  # 20 % of 50, in brackets
-    replicated = build([row(0), row(1), row(2, 52.0, entry_id="e000")])
-    assert {e["rank_low"] for e in replicated.to_dict()["entries"]} == {1}
-    assert "no ranks" not in "\n".join(replicated.claims)
-
-
-def test_the_verdict_says_what_confirm_retrains() -> None:
-    retrain = "`bench confirm calm-otter --top K` retrains the K best on select from new seeds"
-    assert retrain in "\n".join(build([row(0), row(1)]).claims)
-    assert retrain in "\n".join(build([row(0), row(1, 5000.0)]).claims)
-
-
 def test_mixed_protocols_are_said_and_kept_apart() -> None:
     board = build([row(0), row(1), row(2, protocol_digest="p1")])
     assert any("2 protocols or scales" in line for line in board.claims)
@@ -309,102 +207,6 @@ def test_a_seed_that_failed_is_shown_beside_those_that_did_not() -> None:
     assert "1/2" in draw(rows, 100)
     seeds = json.loads(to_json(build(rows)))["entries"][0]["seeds"]
     assert [seed["outcome"] for seed in seeds] == ["completed", "diverged"]
-
-
-NOTES = ("3 of 40 files were skipped", "subjects are guessed [from names]")
-
-
-def test_the_datas_problems_are_on_every_form_of_the_board() -> None:
-    facts = replace(FACTS, data_notes=NOTES)
-    board = build(many(), [facts])
-    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
-    assert {line["data_notes"] for line in lines} == {"; ".join(NOTES)}
-    assert json.loads(to_json(board))["data_notes"] == list(NOTES)
-    for note in NOTES:
-        assert f"data: {note}" in board.claims
-        assert f"- data: {note}" in to_markdown(board)
-        assert note in draw(many(), 100, facts=[facts])
-    assert f"data: {NOTES[0]}" in build([], [facts]).claims  # before any trial, too
-
-
-def test_problems_of_different_data_are_told_apart() -> None:
-    first = replace(FACTS, data_notes=("few subjects",))
-    other = replace(FACTS, sweep="brave-newt", data_notes=("files skipped",))
-    rows = [row(0), row(1, sweep="brave-newt")]
-    board = build(rows, [first, other])
-    assert board.to_dict()["data_notes"] == [
-        "calm-otter: few subjects",
-        "brave-newt: files skipped",
-    ]
-    by_trial = {line["seeds"]: line for line in csv.DictReader(io.StringIO(to_csv(board)))}
-    assert [by_trial[seed]["data_notes"] for seed in "01"] == ["few subjects", "files skipped"]
-    alike = build(rows, [first, replace(first, sweep="brave-newt")])
-    assert alike.to_dict()["data_notes"] == ["few subjects"]
-
-
-def test_what_held_for_all_trials_is_said() -> None:
-    facts = replace(FACTS, conditions=("every trial stops early",))
-    assert "note: every trial stops early" in build([row(0)], [facts]).claims
-
-
-LEARNED = (
-    "nothing here has learned more than means and covariances: every entry's denoising error is "
-    "above 1, the best linear denoiser of the data"
-)
-
-
-@pytest.mark.parametrize(
-    ("errors", "all_worse", "marked"),
-    [
-        ((1.2, 1.01), True, 2),
-        ((1.2, 0.99), False, 1),
-        ((1.2, 1.0), False, 1),
-        ((0.9, 0.8), False, 0),
-    ],
-)
-def test_errors_worse_than_the_reference_are_marked_and_said_if_all_are(
-    errors: tuple[float, float], all_worse: bool, marked: int
-) -> None:
-    rows = [row(k, values={"eval/denoise_error": error}) for k, error in enumerate(errors)]
-    rows.append(
-        row(2, None, outcome="pruned", values={"eval/denoise_error": 3.0})
-    )  # did not finish
-    board = build(rows, [FACTS])
-    assert (LEARNED in board.claims) == all_worse
-    text = to_markdown(board)
-    assert text.count("| *") == marked
-    assert ("* denoising error: worse than 1, the best linear denoiser" in text) == (marked > 0)
-
-
-def test_an_entry_without_the_measure_makes_no_claim_about_all() -> None:
-    rows = [row(0, values={"eval/denoise_error": 2.0}), row(1, values={})]
-    assert LEARNED not in build(rows, [FACTS]).claims
-
-
-def test_a_score_can_have_a_reference_of_its_own_the_other_way_round() -> None:
-    protocol = {"metric": "psnr", "direction": "higher", "scale": "difference", "unit": "dB"}
-    psnr = Measure(
-        key="eval/psnr",
-        title="psnr",
-        direction="higher",
-        reference=20.0,
-        reference_text="the noisy picture itself",
-    )
-    line = "every entry's psnr is below 20, the noisy picture itself"
-    facts = replace(FACTS, measures=(psnr,))
-    assert line in build([row(0, 19.0, protocol=protocol)], [facts]).claims
-    assert line not in build([row(0, 21.0, protocol=protocol)], [facts]).claims
-
-
-def test_who_leads_on_select_is_said_where_it_is_another_trial() -> None:
-    rows = [row(0, 50.0, select=49.0), row(1, 51.0, select=40.0), row(2, None, select=1.0)]
-    (line,) = [claim for claim in build(rows).claims if claim.startswith("leaders:")]
-    assert "on the report part, is trial 0 (ddpmpp-edm adam 0e-4 b32)" in line
-    assert "first on select, which" in line
-    assert line.endswith("is trial 1 (ddpmpp-edm adam 1e-4 b32)")
-    agreed = build([row(0, 50.0, select=40.0), row(1, 51.0, select=49.0)]).claims
-    assert not any(claim.startswith("leaders:") for claim in agreed)
-    assert "score: measured once, on the report part" in to_markdown(build(rows))
 
 
 def test_brackets_in_names_are_text_and_no_markup() -> None:

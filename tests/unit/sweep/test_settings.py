@@ -129,11 +129,19 @@ EVERYTHING = [
 
 
 def test_all_trials_of_a_sweep_have_what_was_set(tmp_path: Path) -> None:
-    """Defaults, one more a cell, and what TPE suggests; the space would draw some of them."""
+    """Defaults, others of a cell whose default diverges, and what TPE suggests; the space would
+    draw some of them."""
+
+    def one_diverges(config: TrialConfig, rung: int) -> float | str:
+        first = plan().defaults[0]
+        cell = (config.method.backbone, config.method.preconditioning)
+        lost = cell == (first["architecture"], first["preconditioning"])
+        return "diverged" if lost and config.train.lr == first["lr"] else smooth(config, rung)
+
     fixed = given_parameters(EVERYTHING)
     body = plan(trials=10, fixed=fixed, cells=plan().cells[:2], defaults=plan().defaults[:2])
     engine = open_engine(tmp_path, body, frame=frame(fixed=fixed))
-    drive(engine, World(smooth))
+    drive(engine, World(one_diverges))
     configs = [TrialConfig.from_dict(t.suggestion.config) for t in engine.history.trials.values()]
     origins = {t.suggestion.origin for t in engine.history.trials.values()}
     assert origins == {"default", "tpe"}
