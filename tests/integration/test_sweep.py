@@ -15,6 +15,7 @@ import pytest
 
 from bench.sweep.record import journal
 from bench.sweep.record.history import History
+from bench.sweep.running import session
 from leaderboards.scrubbing import base_name
 from tests.fakes.smoke_workloads import CASES, EVERY, SmokeWorkload, by_turns
 
@@ -123,19 +124,25 @@ def test_list_and_status_tell_that_it_is_complete(swept: Swept) -> None:
     assert f"sweep {name} is complete" in again.stdout
 
 
-def test_confirming_trains_the_best_entry_on_new_seeds(swept: Swept) -> None:
-    n = swept.workload.trials
-    best = swept.history.best()
-    said = bench(swept.home, "confirm", "--seeds", "2")
+def test_confirming_trains_the_best_of_each_choice_on_new_seeds(swept: Swept) -> None:
+    """Of those that train; where all choices are of one kind, the best of all."""
+    n, axis = swept.workload.trials, swept.history.plan.cell_axes[0]
+    each = ("--each", axis) if axis == "method" else ()
+    best = session.best_entries(swept.history, 1, axis if each else None)
+    trained = [trial.suggestion for trial in best if trial.trained]
+    assert trained
+    said = bench(swept.home, "confirm", *each, "--seeds", "2")
     assert (said.returncode, said.stderr) == (0, "")
+    assert ("nothing in it is trained" in said.stdout) == (len(trained) < len(best))
     history = swept.history
     assert history.ended is not None
-    assert len(history.trials) == n + 2
-    new = [history.trials[k].suggestion for k in (n, n + 1)]
-    assert best is not None
-    assert {s.entry_id for s in new} == {best.suggestion.entry_id}
-    assert len({s.seed for s in (*new, best.suggestion)}) == 3
-    assert history.counts() == {"completed": n + 2}
+    assert len(history.trials) == n + 2 * len(trained)
+    seeds = {s.entry_id: {s.seed} for s in trained}
+    for number in range(n, len(history.trials)):
+        new = history.trials[number].suggestion
+        seeds[new.entry_id].add(new.seed)
+    assert {len(drawn) for drawn in seeds.values()} == {3}
+    assert history.counts() == {"completed": len(history.trials)}
     board = swept.board()
     assert len(board["entries"]) == n
     assert board == swept.board("--from", "mlflow")

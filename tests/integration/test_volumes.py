@@ -217,4 +217,5 @@ def test_confirming_trains_the_highest_psnr_on_a_new_seed(swept: tuple[Path, Any
     ours = board(home)
     assert ours == board(home, "--from", "mlflow")
     (entry,) = [e for e in ours["entries"] if e["entry_id"] == best.suggestion.entry_id]
-    assert len(entry["seeds"]) == 2
+    trained = [t for t in after.trials.values() if t.suggestion.entry_id == entry["entry_id"]]
+    assert len(entry["seeds"]) == len(trained) >= 2
