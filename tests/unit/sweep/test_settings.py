@@ -144,7 +144,7 @@ def test_all_trials_of_a_sweep_have_what_was_set(tmp_path: Path) -> None:
     drive(engine, World(one_diverges))
     configs = [TrialConfig.from_dict(t.suggestion.config) for t in engine.history.trials.values()]
     origins = {t.suggestion.origin for t in engine.history.trials.values()}
-    assert origins == {"default", "tpe"}
+    assert origins == {"default", "cell", "tpe"}
     assert len({c.train.lr for c in configs}) > 5  # what was not set varies
     expected = SampleConfig(**{**SMOKE.sample, "sampler": "euler", "steps": 7})
     for config, trial in zip(configs, engine.history.trials.values(), strict=True):
