@@ -10,6 +10,9 @@ Errors: each entry's own (with its degrees of freedom), a block for each trainin
 the measurement shares between entries (the same cases and noise), which all cancel where two
 entries share them. The joint normal critical values come from draws with a fixed seed; each pair's
 own degrees of freedom (Welch-Satterthwaite) enter through Student's t at the same level.
+
+Products are numpy's own (einsum without BLAS): a sweep's end draws its board in two threads, right
+after Ray forked, and OpenBLAS then starts its threads again, which two callers at once can block.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ class Errors:
 
     x: scores on the compared scale, [n]. own: variance of each one's own error, [n], with df, [n].
     seeds: share of each training seed in an entry's mean, [n, seeds]; block: variance of one
-    seed's part. common: covariance of what the measurement shares, [n, n], on common_df degrees of
+    seed's part. common: how each score moves with each of what the measurement shares, [n, shared],
+    in standard deviations, so that common @ common.T is a covariance, on common_df degrees of
     freedom; None: nothing.
     """
 
@@ -55,14 +59,14 @@ class Errors:
         parts = np.where(np.isinf(self.df), 0.0, self.own**2 / self.df)
         uncertain = parts[:, None] + parts[None]
         if self.common is not None and self.common_df > 0:
-            uncertain = uncertain + _of_differences(self.common) ** 2 / self.common_df
+            uncertain = uncertain + _of_differences(_outer(self.common)) ** 2 / self.common_df
         with np.errstate(divide="ignore", invalid="ignore"):
             df = variance**2 / uncertain
         return np.where(np.isnan(df), np.inf, np.maximum(df, 1.0))
 
     def _shared(self) -> Array:
-        shared: Array = self.block * (self.seeds @ self.seeds.T)
-        return shared if self.common is None else shared + self.common
+        shared = self.block * _outer(self.seeds)
+        return shared if self.common is None else shared + _outer(self.common)
 
     def standard_errors(self) -> Array:
         """Of each x alone, everything in it, [n]."""
@@ -74,14 +78,22 @@ class Errors:
         n = len(self.x)
         drawn: Array = rng.standard_normal((count, n)) * np.sqrt(self.own) * own_scale
         if self.block:
-            drawn += np.sqrt(self.block) * (
-                rng.standard_normal((count, self.seeds.shape[1])) @ self.seeds.T
-            )
+            drawn += np.sqrt(self.block) * _moved(self.seeds, count, rng)
         if self.common is not None:
-            values, vectors = np.linalg.eigh(self.common)
-            root = vectors * np.sqrt(np.maximum(values, 0.0))
-            drawn += rng.standard_normal((count, n)) @ root.T
+            drawn += _moved(self.common, count, rng)
         return drawn
+
+
+def _outer(moves: Array) -> Array:
+    """moves @ moves.T"""
+    product: Array = np.einsum("is,js->ij", moves, moves)
+    return product
+
+
+def _moved(moves: Array, count: int, rng: np.random.Generator) -> Array:
+    """Draws [count, n] of what moves each of n entries by `moves` [n, shared]."""
+    drawn: Array = np.einsum("cs,ns->cn", rng.standard_normal((count, moves.shape[1])), moves)
+    return drawn
 
 
 def _of_differences(covariance: Array) -> Array:

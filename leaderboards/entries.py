@@ -62,10 +62,13 @@ class Entry:
 
     @property
     def score_se(self) -> float | None:
-        """Sampling standard error of `score`; None where a seed's is unknown."""
+        """Standard error of `score` from drawing samples again or, where it is a mean over cases,
+        choosing others; None where a seed's is unknown."""
         errors = [row.score_se for row in self.scored if row.score_se is not None]
         if not errors or len(errors) < len(self.scored):
             return None
+        if any("cases" in row.left_out for row in self.scored):
+            return math.fsum(errors) / len(errors)  # the same cases for every seed
         return math.sqrt(math.fsum(e * e for e in errors)) / len(errors)
 
     @property

@@ -24,7 +24,7 @@ def errors_of(entries: Sequence[Entry], spread: SeedSpread) -> Errors:
     counts = np.array([len(entry.scores) for entry in entries], float)
     known = [spread.of(entry) for entry in entries]
     sign = entries[0].first.score_measure.sign
-    common, groups = common_covariance(entries, spread.relative)
+    common = moves_by_subjects(entries, spread.relative)
     return Errors(
         x=sign * np.array([compared(entry, spread.relative).mean() for entry in entries]),
         own=np.array([each.variance for each in known]) / counts,
@@ -32,7 +32,7 @@ def errors_of(entries: Sequence[Entry], spread: SeedSpread) -> Errors:
         seeds=_seed_shares(entries),
         block=spread.block,
         common=common,
-        common_df=groups - 1.0,
+        common_df=np.inf if common is None else common.shape[1] - 1.0,
     )
 
 
@@ -47,27 +47,27 @@ def _seed_shares(entries: Sequence[Entry]) -> NDArray[np.float64]:
     return shares
 
 
-def common_covariance(
-    entries: Sequence[Entry], relative: bool
-) -> tuple[NDArray[np.float64] | None, int]:
-    """Covariance of the scores over choices of subjects [n, n], by the delete-group jackknife, and
-    the number of groups; None where a trial does not say how it does without some."""
+def moves_by_subjects(entries: Sequence[Entry], relative: bool) -> NDArray[np.float64] | None:
+    """How each score moves with each group of subjects, [n, groups], so that the product with its
+    transpose is the scores' covariance over choices of subjects, by the delete-group jackknife;
+    None where a trial does not say how it does without some."""
     means = []
     for entry in entries:
         vectors = [without(values) for row in entry.scored if (values := row.left_out)]
         if len(vectors) < len(entry.scored) or len({len(v) for v in vectors}) != 1:
-            return None, 0
+            return None
         stacked = np.array(vectors, float)
         if relative and (stacked <= 0).any():
-            return None, 0
+            return None
         means.append((np.log(stacked) if relative else stacked).mean(axis=0))
     groups = {len(mean) for mean in means}
     if len(groups) != 1 or groups == {0} or groups == {1}:
-        return None, 0
+        return None
     table = np.array(means)
-    table -= table.mean(axis=1, keepdims=True)
     count = table.shape[1]
-    return (count - 1) / count * table @ table.T, count
+    moves: NDArray[np.float64] = table - table.mean(axis=1, keepdims=True)
+    moves *= np.sqrt((count - 1) / count)
+    return moves
 
 
 def without(left_out: dict[str, list[float]]) -> list[float]:

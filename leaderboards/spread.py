@@ -221,10 +221,9 @@ def _without_blocks(replicated: Sequence[Entry], relative: bool) -> _Residuals:
         columns = np.array([[float(seed == s) for s in shared] for seed in every])
         for k in range(len(values)):  # entries have effects of their own
             columns[of_entry == k] -= columns[of_entry == k].mean(axis=0)
-        u, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-        basis = u[:, sizes > 1e-9 * max(1.0, sizes[0])]
+        basis = orthonormal(columns)
         if within_df - basis.shape[1] >= 1:
-            residual = y - basis @ (basis.T @ y)
+            residual = y - np.einsum("rs,s->r", basis, np.einsum("rs,r->s", basis, y))
             used = (basis**2).sum(axis=1)
             df = within_df - basis.shape[1]
     sums = []
@@ -235,6 +234,16 @@ def _without_blocks(replicated: Sequence[Entry], relative: bool) -> _Residuals:
     squares = float(residual @ residual)
     block = max(0.0, within / within_df - squares / df) if df < within_df else 0.0
     return _Residuals(by_entry=tuple(sums), squares=squares, df=df, block=block)
+
+
+def orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A basis of what some columns [rows, k] span; products without BLAS, see leaderboards.best."""
+    sizes, vectors = np.linalg.eigh(np.einsum("ri,rj->ij", columns, columns))
+    kept = sizes > 1e-12 * max(1.0, float(sizes.max()))
+    basis: NDArray[np.float64] = np.einsum(
+        "ri,ik->rk", columns, vectors[:, kept] / np.sqrt(sizes[kept])
+    )
+    return basis
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ class BandPSNRMetric(Metric):
         for name, error in in_bands(power(values.astype(np.float64) - targets)).items():
             decibels = _decibels(error)
             estimates[f"psnr_{name}"] = float(decibels.mean())
-            estimates |= standard_error(f"psnr_{name}", decibels)
+            estimates |= standard_error(f"psnr_{name}", decibels, evidence.subjects)
         there = float(in_bands(power(targets))["high"].sum())
         if there > 0:
             estimates["detail_power"] = float(in_bands(power(values))["high"].sum()) / there

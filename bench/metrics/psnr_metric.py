@@ -87,7 +87,7 @@ class PSNRMetric(Metric):
             f"psnr_above_{GOOD_DB:.0f}": float((values > GOOD_DB).mean()),
             f"psnr_below_{POOR_DB:.0f}": float((values < POOR_DB).mean()),
         }
-        return {**estimates, **standard_error("psnr", values)}
+        return {**estimates, **standard_error("psnr", values, evidence.subjects)}
 
     def left_out(self, evidence: Evidence) -> Mapping[str, list[float]]:
         return cases_left_out(psnr_of(evidence), evidence)
@@ -125,11 +125,18 @@ def psnr(values: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(decibels.clamp(max=MOST_DB).numpy())
 
 
-def standard_error(key: str, values: NDArray[np.float64]) -> dict[str, float]:
-    """Of the mean over cases, where there are two or more."""
-    if len(values) < 2:
+def standard_error(
+    key: str, values: NDArray[np.float64], subjects: NDArray[np.int64] | None
+) -> dict[str, float]:
+    """Of the mean over cases [n], where there are two subjects or more: those of one subject are
+    one draw together. Without subjects each case is one by itself."""
+    _, of = np.unique(np.arange(len(values)) if subjects is None else subjects, return_inverse=True)
+    apart = np.bincount(of, weights=values - values.mean())
+    count = len(apart)
+    if count < 2:
         return {}
-    return {f"{key}_se": float(values.std(ddof=1) / np.sqrt(len(values)))}
+    spread = float(np.sqrt(count / (count - 1) * (apart**2).sum()))
+    return {f"{key}_se": spread / len(values)}
 
 
 def require_floats(values: NDArray[Any]) -> None:

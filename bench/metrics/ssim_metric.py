@@ -48,7 +48,7 @@ class SSIMMetric(Metric):
 
     def estimate(self, evidence: Evidence) -> Estimates:
         values = ssim_of(evidence)
-        return {"ssim": float(values.mean()), **standard_error("ssim", values)}
+        return {"ssim": float(values.mean()), **standard_error("ssim", values, evidence.subjects)}
 
 
 def ssim_of(evidence: Evidence) -> NDArray[np.float64]:

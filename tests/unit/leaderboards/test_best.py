@@ -56,7 +56,7 @@ def test_unequal_correlated_errors_agree_with_the_multivariate_normal() -> None:
     root = rng.normal(size=(n, n))
     common, own = root @ root.T, rng.uniform(0.1, 4.0, n)
     seeds = np.kron(np.ones((n, 1)), np.full((1, 2), 0.5)) * (np.arange(n) > 1)[:, None]
-    errors = errors_of(np.zeros(n), own, common=common, block=2.0, seeds=seeds, common_df=np.inf)
+    errors = errors_of(np.zeros(n), own, common=root, block=2.0, seeds=seeds, common_df=np.inf)
     covariance = np.diag(own) + common + 2.0 * seeds @ seeds.T
     values = critical(errors)
     for i in range(n):
@@ -79,9 +79,10 @@ def test_few_degrees_of_freedom_are_students_t_at_the_same_level() -> None:
     rng = np.random.default_rng(4)
     own, df = rng.uniform(0.2, 2.0, 6), rng.integers(2, 30, 6).astype(float)
     common = np.full((6, 6), 0.5) + np.diag(rng.uniform(0.1, 1.0, 6))
-    errors = errors_of(np.zeros(6), own, df, common=common, common_df=19.0)
+    root = np.linalg.cholesky(common)
+    errors = errors_of(np.zeros(6), own, df, common=root, common_df=19.0)
     exact = critical(errors)
-    normal = critical(errors_of(np.zeros(6), own, common=common, common_df=np.inf))
+    normal = critical(errors_of(np.zeros(6), own, common=root, common_df=np.inf))
     for i in range(6):
         for j in set(range(6)) - {i}:
             paired = common[i, i] + common[j, j] - 2 * common[i, j]
@@ -166,7 +167,7 @@ def test_what_two_share_changes_no_chance_and_no_set() -> None:
     x, own = np.array([0.0, 4.0]), np.array([0.5, 0.5])
     for df in (np.inf, 5.0):
         for shared in (
-            {"common": np.full((2, 2), 1e4), "common_df": 19.0},
+            {"common": np.full((2, 1), 1e2), "common_df": 19.0},
             {"block": 1e4, "seeds": np.full((2, 2), 0.5)},
         ):
             got, alone = (

@@ -7,7 +7,7 @@ import pytest
 
 from leaderboards.claims import verdict
 from leaderboards.entries import gather
-from leaderboards.estimates import common_covariance, errors_of
+from leaderboards.estimates import errors_of, moves_by_subjects
 from leaderboards.rank import Ranking, rank
 from leaderboards.rows import Row
 from leaderboards.spread import seed_spread
@@ -52,9 +52,10 @@ def ranks(ranking: Ranking) -> dict[str, tuple[int | None, int | None]]:
 def test_the_jackknife_of_means_is_their_covariance() -> None:
     """Exactly: of a mean of independent cases it is the sample covariance over their number."""
     cases = np.random.default_rng(1).normal(30, 4, (3, GROUPS))
-    covariance, groups = common_covariance(gather(measured(cases)), relative=False)
-    assert groups == GROUPS
-    np.testing.assert_allclose(covariance, np.cov(cases) / GROUPS)
+    moves = moves_by_subjects(gather(measured(cases)), relative=False)
+    assert moves is not None
+    assert moves.shape == (3, GROUPS)
+    np.testing.assert_allclose(moves @ moves.T, np.cov(cases) / GROUPS)
 
 
 def test_of_logarithms_on_the_ratio_scale_and_the_mean_over_seeds() -> None:
@@ -65,7 +66,9 @@ def test_of_logarithms_on_the_ratio_scale_and_the_mean_over_seeds() -> None:
         for e, seeds in enumerate((first, second))
         for k, values in enumerate(seeds)
     ]
-    covariance, _ = common_covariance(gather(rows), relative=True)
+    moves = moves_by_subjects(gather(rows), relative=True)
+    assert moves is not None
+    covariance = moves @ moves.T
     logs = [np.log(v).mean(0) for v in (first, second)]
     for i in range(2):
         for j in range(2):
@@ -152,5 +155,5 @@ def test_the_degrees_of_freedom_are_those_of_the_groups() -> None:
 )
 def test_nothing_is_common_unless_all_say_the_same_groups(left_out: dict[str, list[float]]) -> None:
     rows = [row(0, left_out={"cases": [50.0, 51.0]}), row(1, left_out=left_out)]
-    assert common_covariance(gather(rows), relative=True) == (None, 0)
+    assert moves_by_subjects(gather(rows), relative=True) is None
     assert len(rank(rows).ranked) == 2
