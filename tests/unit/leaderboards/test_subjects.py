@@ -157,3 +157,12 @@ def test_nothing_is_common_unless_all_say_the_same_groups(left_out: dict[str, li
     rows = [row(0, left_out={"cases": [50.0, 51.0]}), row(1, left_out=left_out)]
     assert moves_by_subjects(gather(rows), relative=True) is None
     assert len(rank(rows).ranked) == 2
+
+
+def test_more_seeds_do_not_choose_more_cases() -> None:
+    """The error of choosing cases stays; that of drawing samples falls with every seed."""
+    said = {"left_out": {"cases": [50.0, 51.0]}, "score_se": 2.0, "entry_id": "e"}
+    of_cases = [row(k, 50.0, seed=k, **said) for k in range(4)]
+    of_samples = [row(k, 50.0, seed=k, **{**said, "left_out": {}}) for k in range(4)]
+    (cases,), (samples,) = gather(of_cases), gather(of_samples)
+    assert (cases.score_se, samples.score_se) == (2.0, 1.0)

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bench.errors import BenchError
 from bench.metrics.metric import Evidence
-from bench.metrics.psnr_metric import MOST_DB, PSNRMetric, psnr
+from bench.metrics.psnr_metric import MOST_DB, PSNRMetric, psnr, standard_error
 from bench.metrics.real import RealData
 from bench.metrics.ssim_metric import SSIMMetric, ssim, window_sigma
 from bench.predictions import Predictions
@@ -72,6 +73,19 @@ def test_the_summary_is_of_the_cases() -> None:
     assert 0 < found["psnr_above_30"] < 1  # else nothing was shown
     assert 0 < found["psnr_below_25"] < 1
     assert SSIMMetric({}).estimate(evidence(noisy, clean))["ssim"] == ssim(noisy, clean).mean()
+
+
+def test_cases_of_one_subject_are_one_draw() -> None:
+    """4000 draws of 12 subjects of 8 cases, 2 between subjects and 1 within: the stated error is
+    that of their means to a tenth; cases taken one by one would give a third of it."""
+    rng = np.random.default_rng(5)
+    subjects = np.repeat(np.arange(12), 8)
+    draws = 2 * rng.normal(size=(4000, 12))[:, subjects] + rng.normal(size=(4000, 96))
+    stated = [standard_error("x", values, subjects)["x_se"] for values in draws]
+    true = draws.mean(axis=1).std()
+    assert np.sqrt(np.mean(np.square(stated))) == pytest.approx(true, rel=0.1)
+    assert standard_error("x", draws[0], None)["x_se"] == pytest.approx(stats.sem(draws[0]))
+    assert standard_error("x", draws[0], np.zeros(96, np.int64)) == {}
 
 
 def test_equal_pictures_have_the_highest_and_one_case_has_no_error() -> None:
