@@ -22,7 +22,8 @@ from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding.resolve import LOOKS, SAMPLE_KEYS, Frame, default_params, resolve
+from bench.sweep.deciding.parameters import SAMPLE_KEYS
+from bench.sweep.deciding.resolve import LOOKS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
 from bench.sweep.planning.preparing import methods_drawn, notes_of_methods
 from bench.sweep.planning.wish import Wish

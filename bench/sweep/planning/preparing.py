@@ -11,7 +11,8 @@ from bench.config import Args
 from bench.errors import BenchError
 from bench.methods import load_method
 from bench.metrics.metric import FROM_METHOD
-from bench.sweep.deciding.resolve import DIFFUSION, Frame
+from bench.sweep.deciding.parameters import DIFFUSION
+from bench.sweep.deciding.resolve import Frame
 from bench.sweep.deciding.suggest import Offer, describe
 from bench.tasks.task import Task
 from leaderboards.scrubbing import base_name

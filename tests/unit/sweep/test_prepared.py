@@ -133,6 +133,13 @@ def test_guidance_is_an_entrys_own_choice_and_its_weight_a_parameter(cache: Path
     assert (config.sample.guidance_args, config.own_sample) == ({"weight": 2.5}, None)
 
 
+def test_settings_of_the_autoencoder_are_among_the_known_parameters(cache: Path) -> None:
+    with pytest.raises(BenchError, match="did you mean 'autoencoder_kimg'") as refusal:
+        resolve(frame(cache, autoencoder_king=2.0), PIXELS, 0)
+    for key in ("autoencoder", "latent_factor", "latent_channels", "autoencoder_width"):
+        assert f" {key}," in str(refusal.value)
+
+
 def test_pictures_of_any_kind_cannot_be_guided_and_the_remedy_is_said(cache: Path) -> None:
     made = frame(cache, condition="none", method="diffusion")
     with pytest.raises(BenchError, match="condition=class gives them"):
