@@ -101,6 +101,23 @@ class Method(ABC):
         return Prepared(settings={})
 
     @classmethod
+    def rehearse(
+        cls,
+        task: TaskConfig,
+        data: DataConfig,
+        given: Mapping[str, Any],
+        device: str,
+        say: Callable[[str], None],
+    ) -> Prepared:
+        """What `prepare` would make, where that takes long: settings that a trial is checked and
+        priced by as by the real ones, at once and without writing anything.
+
+        Raises:
+            BenchError: as `prepare`.
+        """
+        return cls.prepare(task, data, given, device, say)
+
+    @classmethod
     def frozen_parts(cls, task: TaskConfig, settings: Mapping[str, Any]) -> Sequence[FrozenPart]:
         """The networks that run beside the trained one."""
         return ()

@@ -249,7 +249,7 @@ def _notes_of_tuning(even_axes: Sequence[str]) -> list[str]:
 
 def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:
     """The frame with what its trials have to spend; timed here for device-seconds."""
-    if wish.equal == "flops":
+    if wish.equal == "flops" or frame.equal is not None:
         return frame
     trained = [resolve(frame, params, wish.seed) for params in defaults]
     trained = [config for config in trained if load_method(config.method.kind).trains]
