@@ -297,7 +297,7 @@ def _train(
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     rungs = _rungs(frame, task, method, batch)
-    given, look_nimg = _looks(method, given, rungs[-1], len(rungs), batch)
+    given, look_nimg = _looks(method, given, rungs[-1], batch)
     widths = {0.05, 0.1, *(sample.ema for sample in judged_by if sample and sample.ema > 0)}
     body = {
         "budget_nimg": rungs[-1],
@@ -318,7 +318,7 @@ def _train(
 
 
 def _looks(
-    method: MethodConfig, given: dict[str, Any], budget_nimg: int, rungs: int, batch: int
+    method: MethodConfig, given: dict[str, Any], budget_nimg: int, batch: int
 ) -> tuple[dict[str, Any], int]:
     """The settings of training without `looks`, and the images between two of them; only a method
     that trains stops early."""
@@ -326,13 +326,6 @@ def _looks(
     if not isinstance(looks, int) or isinstance(looks, bool) or looks < 0:
         raise BenchError(f"looks must be a whole number of at least 0, got {looks!r}")
     rest = {k: v for k, v in given.items() if k != "looks"}
-    taken = looks + rungs - 1
-    if taken < given.get("patience", 0):
-        raise BenchError(
-            f"early stopping after {given['patience']} looks without improvement can never come: "
-            f"a trial takes {taken} looks before its end; ask for more --looks or a smaller "
-            "--early-stop"
-        )
     if not load_method(method.kind).trains:
         rest.pop("patience", None)
     return rest, max(budget_nimg // looks // batch, 1) * batch if looks else 0

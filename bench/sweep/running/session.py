@@ -152,7 +152,7 @@ def prepare(
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     if wish.equal != "flops":
         frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
-    distributions = planning.check_space(plan, frame, space, scale.choices)
+    distributions = planning.check_space(plan, frame, space, scale.choices, wish.fixed)
     _need_memory(plan, frame)
     _need_workers(plan, frame)
     if frame.prepared and not dry:
