@@ -133,6 +133,7 @@ class Workload:
             workload_reader=self.reader,
             home=home,
             simulated=self.simulation(**scale.simulated) if self.simulation else None,
+            official_parts=given.get("parts") == "official",
         )
 
 
