@@ -93,7 +93,10 @@ def refused(said: Said, home: Path, *parts: str) -> None:
     [
         (("sweep", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--scale", "smok"), ("unknown scale", "did you mean 'smoke'?")),
-        (("sweep", "echo", "--task", "restor"), ("unknown task of echo 'restor'", "(generate)")),
+        (
+            ("sweep", "echo", "--task", "restor"),
+            ("unknown task of echo 'restor'", "has generate ("),
+        ),
         (("smoke", "ecko"), ("unknown workload 'ecko'", "did you mean 'echo'?")),
         (("sweep", "echo", "--search", "tpo"), ("unknown search", "did you mean 'tpe'?")),
         (("sweep", "echo", "--trals", "3"), ("--trals", "--trials")),
@@ -236,7 +239,7 @@ def test_another_task_on_the_data_is_a_workload_of_its_own(
     refused(
         bench(*sweep, "--task", "othr"),
         with_data,
-        "unknown task of echo 'othr'; did you mean 'other'? (generate, other)",
+        "unknown task of echo 'othr'; did you mean 'other'? it has generate (",
     )
 
 
