@@ -105,7 +105,7 @@ def _run(
     asked = Wish(prune=False, reading=reading, **wished(wish))
     session.check_names(asked, home, name)
     tracker = open_tracker(DEFAULT, tracking_uri, home, check=not dry)
-    prepared = session.prepare(asked, home, name, lambda text: say(console, f"{text} ..."))
+    prepared = session.prepare(asked, home, name, lambda text: say(console, f"{text} ..."), dry=dry)
     # until so many have ended TPE draws at random: what is resampled must be drawn alike
     assert asked.trials is not None
     plan = dataclasses.replace(prepared.plan, startup_trials=asked.trials)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import LocalPath, home_option, make_console
+from bench.commands.options import LocalPath, home_option, make_console, task_option
 
 
 @click.group()
@@ -51,12 +51,14 @@ def backbone(
 
 @show.command()
 @click.argument("name")
+@task_option
 @click.option("--scale", default="laptop", show_default=True)
-def space(name: str, scale: str) -> None:
+def space(name: str, task: str | None, scale: str) -> None:
     """The parameters of a workload's search space."""
     from bench.console import tables
+    from bench.workloads.workload import for_task
 
-    make_console().print(tables.space(name, scale))
+    make_console().print(tables.space(for_task(name, task), scale))
 
 
 @show.command()

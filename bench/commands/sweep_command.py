@@ -105,7 +105,9 @@ def sweep(
     opened = open_tracker(tracker, tracking_uri, where, check=check, share_real=real)
     for other in where.unfinished(workload) if where.sweeps.is_dir() else []:
         say(console, f"note: sweep {other} is unfinished; bench resume {other} goes on with it")
-    prepared = session.prepare(asked, where, name, lambda text: say(console, f"{text} ..."))
+    prepared = session.prepare(
+        asked, where, name, lambda text: say(console, f"{text} ..."), dry=dry
+    )
     print_opening(console, prepared)
     if dry:
         print_forecast(console, prepared, where)

@@ -64,12 +64,13 @@ def open_data(
     home: Path,
     simulated: Simulation | None,
     progress: Progress | None = None,
+    official_parts: bool = False,
 ) -> CachedImages:
     """The cache of the images in `path` (None: of the simulated set), under home/cache.
 
     workload_reader: the workload's official layout, tried first and used for the simulated set,
-    which also states its own `every`. progress(done, total) counts sources. A cache that is damaged
-    is built anew, and the notes say so.
+    which also states its own `every`. progress(done, total) counts sources. official_parts: the
+    user asks for the layout's own. A cache that is damaged is built anew, and the notes say so.
     Raises BenchError for every mistake in these and for data that cannot be used.
     """
     root = home / "cache"
@@ -90,6 +91,11 @@ def open_data(
         reader_name, reader, others = readers.choose(folder, workload_reader, reading.reader)
     reading = dataclasses.replace(reading, reader=reader_name)
     plan = _plan(folder, reader, reading, others, root)
+    if official_parts and all(source.part is None for source in plan.sources):
+        raise BenchError(
+            f"--parts official: these data (read as {reader_name}) have no parts of their own; "
+            "leave it out, and all subjects are dealt 60/20/20"
+        )
     final = root / plan.digest
     damage: tuple[str, ...] = ()
     if final.exists() or final.is_symlink():

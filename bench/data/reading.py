@@ -14,7 +14,7 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 PartsFrom = Literal["official", "dealt"]
 PARTS_FROM: tuple[PartsFrom, ...] = get_args(PartsFrom)
 BOX_PADDING = 0.1
-MOST_PADDING = 100.0
+MOST_PADDING = 2.0
 SMALLEST = 4  # pixels along an axis
 
 
@@ -33,7 +33,7 @@ class Reading:
     value_range: the pixel values that become -1 and 1; None: stated by the files, or measured.
     box_padding: where an object's box is known, pictures are cut to it with so much around it on
     each side, as a share of its longer side. The cut takes the wanted aspect and stays inside the
-    picture: with a large number it is as much of the picture as that allows.
+    picture: what is too large is as much of the picture as that allows.
     parts: "official" keeps those of the layout; "dealt" deals all subjects anew, 60/20/20.
     max_frames_per_subject: evenly spaced ones. max_subjects: drawn by hash, as many of each
     official part as its share, or a tenth of them where that is more and it has so many.
@@ -65,7 +65,7 @@ class Reading:
         if not 0 <= self.box_padding <= MOST_PADDING:
             raise BenchError(
                 f"box padding {self.box_padding:g}: give a share of the box's longer side, 0 to "
-                f"{MOST_PADDING:g}"
+                f"{MOST_PADDING:g}; 30 % is 0.3"
             )
         for name, value, least in (
             ("every", self.every, 1),

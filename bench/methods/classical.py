@@ -42,6 +42,7 @@ class Classical(Method):
     """An estimator by name; its settings are searched like a network's."""
 
     trains: ClassVar[bool] = False
+    samples: ClassVar[bool] = False
     built_of: ClassVar[str] = "estimator"
 
     @classmethod

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from bench.train.objective import Batch, Terms
 
 class Direct(Method):
     """Regression from condition images, classes and numbers to the target."""
+
+    samples: ClassVar[bool] = False
 
     def __init__(self, config: TrialConfig) -> None:
         super().__init__(config)

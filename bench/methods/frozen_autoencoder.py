@@ -33,6 +33,7 @@ NETWORKS = Family(
 )
 SETTINGS = "settings"  # in a file's metadata
 CODED_AT_ONCE = 64  # pictures
+UNMADE = ""  # digest of one that is only rehearsed
 
 
 class Network(Protocol):
@@ -145,6 +146,11 @@ def build(settings: Mapping[str, Any]) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net: nn.Module = NETWORKS.load(settings["kind"])(settings["network"])
     return net
+
+
+def unmade(settings: Args) -> FrozenAutoencoder:
+    """One of the same shape and cost, with weights of no meaning: to be timed."""
+    return FrozenAutoencoder(build(settings), torch.zeros(1), torch.ones(1), settings)
 
 
 def load(path: Path) -> FrozenAutoencoder:

@@ -36,9 +36,13 @@ class Latent(Diffusion):
         super().__init__(in_latents(config))
         settings = config.method.settings
         self.pictures = config.task
-        self.autoencoder = frozen_autoencoder.of_trial(
-            config.data.cache, settings["name"], settings["digest"], config.train.device
-        )
+        device, digest = config.train.device, settings["digest"]
+        if digest == frozen_autoencoder.UNMADE:
+            self.autoencoder = frozen_autoencoder.unmade(settings).to(device)
+        else:
+            self.autoencoder = frozen_autoencoder.of_trial(
+                config.data.cache, settings["name"], digest, device
+            )
 
     @classmethod
     def inputs(cls, task: TaskConfig) -> Inputs:
@@ -70,12 +74,18 @@ class Latent(Diffusion):
         device: str,
         say: Callable[[str], None],
     ) -> Prepared:
-        if task.args.get("standardise", "none") != "none":
-            raise BenchError(
-                "standardise is of pixels, and method latent's autoencoder takes pictures from -1 "
-                "to 1; give --set standardise=none, or another method"
-            )
-        return preparing_autoencoder.prepare(cls.inputs(task), data, given, device, say)
+        return preparing_autoencoder.prepare(_pictures(task), data, given, device, say)
+
+    @classmethod
+    def rehearse(
+        cls,
+        task: TaskConfig,
+        data: DataConfig,
+        given: Mapping[str, Any],
+        device: str,
+        say: Callable[[str], None],
+    ) -> Prepared:
+        return preparing_autoencoder.rehearse(_pictures(task), data, given, device, say)
 
     @classmethod
     def frozen_parts(cls, task: TaskConfig, settings: Mapping[str, Any]) -> Sequence[FrozenPart]:
@@ -116,6 +126,16 @@ class Decoded(Sampling):
 
     def finished(self, states: Tensor) -> Tensor:
         return self.autoencoder.decode(states, self.pictures.inputs.channels)
+
+
+def _pictures(task: TaskConfig) -> Inputs:
+    """What its autoencoder is to take."""
+    if task.args.get("standardise", "none") != "none":
+        raise BenchError(
+            "standardise is of pixels, and method latent's autoencoder takes pictures from -1 to "
+            "1; give --set standardise=none, or another method"
+        )
+    return Latent.inputs(task)
 
 
 def in_latents(config: TrialConfig) -> TrialConfig:

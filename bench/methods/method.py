@@ -50,6 +50,7 @@ class Method(ABC):
     """One trial's method. Owns its network; the training loop owns optimizer and averages.
 
     trains: whether there is anything to train; a classical method has no network.
+    samples: whether its predictor reads how to draw (sampler, steps, guidance ...).
     preconditioned: whether a preconditioning is part of its choice.
     built_of: the parameter that names its network, or its estimator.
     parameters: settings of its own with their defaults, given for all trials alike (`--set`, or the
@@ -58,6 +59,7 @@ class Method(ABC):
     """
 
     trains: ClassVar[bool] = True
+    samples: ClassVar[bool] = True
     preconditioned: ClassVar[bool] = False
     built_of: ClassVar[str] = "architecture"
     parameters: ClassVar[Mapping[str, Any]] = {}
@@ -99,6 +101,23 @@ class Method(ABC):
             BenchError: a setting that cannot be, or a task that it cannot answer.
         """
         return Prepared(settings={})
+
+    @classmethod
+    def rehearse(
+        cls,
+        task: TaskConfig,
+        data: DataConfig,
+        given: Mapping[str, Any],
+        device: str,
+        say: Callable[[str], None],
+    ) -> Prepared:
+        """What `prepare` would make, where that takes long: settings that a trial is checked and
+        priced by as by the real ones, at once and without writing anything.
+
+        Raises:
+            BenchError: as `prepare`.
+        """
+        return cls.prepare(task, data, given, device, say)
 
     @classmethod
     def frozen_parts(cls, task: TaskConfig, settings: Mapping[str, Any]) -> Sequence[FrozenPart]:

@@ -12,6 +12,7 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bench.config import Args, DataConfig, digest, like
 from bench.errors import BenchError, unknown
 from bench.methods import diffusers_autoencoder, own_autoencoder
 from bench.methods.frozen_autoencoder import (
+    UNMADE,
     FrozenAutoencoder,
     at_once,
     load,
@@ -46,6 +48,20 @@ HELD_OUT = 256  # pictures of the select part that are reconstructed, at most
 FEWEST = 4  # pixels a side of a latent
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Making:
+    """An autoencoder to be made. network: what it is built from, by its `kind`; work: what is to
+    be done for it."""
+
+    name: str
+    kind: str
+    network: Args
+    latent_channels: int
+    factor: int
+    work: str
+    make: Callable[[], FrozenAutoencoder]
+
+
 def prepare(
     inputs: Inputs,
     data: DataConfig,
@@ -58,6 +74,65 @@ def prepare(
     Raises:
         BenchError: a setting that cannot be, or a folder that cannot be used.
     """
+    making = _making(inputs, data, given, device, say)
+    path = place(data.cache, making.name)
+    with _alone(path, say):
+        if not path.is_file():
+            making.make().save(path)
+        return _found(path)
+
+
+def rehearse(
+    inputs: Inputs,
+    data: DataConfig,
+    given: Mapping[str, Any],
+    device: str,
+    say: Callable[[str], None],
+) -> Prepared:
+    """The autoencoder beside the cache where it is there; else settings that cost as much, of one
+    that is not made.
+
+    Raises:
+        BenchError: as `prepare`.
+    """
+    making = _making(inputs, data, given, device, say)
+    path = place(data.cache, making.name)
+    if path.is_file():
+        return _found(path)
+    settings: Args = {
+        "name": making.name,
+        "kind": making.kind,
+        "network": making.network,
+        "latent_channels": making.latent_channels,
+        "factor": making.factor,
+        "sigma_data": SIGMA_DATA,
+        "digest": UNMADE,
+    }
+    note = (
+        f"the autoencoder of method latent is not made in a dry run: the sweep {making.work} "
+        "before its trials; forecasts are those of its size"
+    )
+    return Prepared(settings=settings, notes=(note,))
+
+
+def _found(path: Path) -> Prepared:
+    settings = load(path).settings
+    notes = settings.pop("notes")
+    return Prepared(settings=settings, notes=tuple(notes))
+
+
+def _making(
+    inputs: Inputs,
+    data: DataConfig,
+    given: Mapping[str, Any],
+    device: str,
+    say: Callable[[str], None],
+) -> _Making:
+    """What is asked for, checked.
+
+    Raises:
+        BenchError: a setting that cannot be, or a folder that cannot be used.
+    """
     for key in given:
         if key not in PARAMETERS:
             raise unknown("setting of method latent", key, PARAMETERS)
@@ -65,23 +140,14 @@ def prepare(
         key: like(PARAMETERS[key], given.get(key, PARAMETERS[key]), key) for key in PARAMETERS
     }
     if settings["autoencoder"] == "own":
-        name, make = _own(inputs, data, settings, device, say)
-    else:
-        folder = Path(settings["autoencoder"]).expanduser()
-        name, make = _of_folder(folder, inputs, data, device, say)
-    path = place(data.cache, name)
-    with _alone(path, say):
-        if not path.is_file():
-            make().save(path)
-        made = load(path).settings
-    notes = made.pop("notes")
-    return Prepared(settings=made, notes=tuple(notes))
+        return _own(inputs, data, settings, device, say)
+    return _of_folder(Path(settings["autoencoder"]).expanduser(), inputs, data, device, say)
 
 
 def _own(
     inputs: Inputs, data: DataConfig, given: Args, device: str, say: Callable[[str], None]
-) -> tuple[str, Callable[[], FrozenAutoencoder]]:
-    """The name of the program's own for these settings, and how it is made."""
+) -> _Making:
+    """The program's own for these settings."""
     nimg = int(given["autoencoder_kimg"] * 1000)
     if nimg < own_autoencoder.BATCH:
         raise BenchError(
@@ -99,6 +165,7 @@ def _own(
         raise BenchError(f"the autoencoder of method latent: {error}") from error
     _check_sides(inputs, args.factor)
     recipe = own_autoencoder.Recipe(args=args, nimg=nimg)
+    tflop = own_autoencoder.training_flops(args, inputs.spatial) * nimg / 1e12
 
     def make() -> FrozenAutoencoder:
         say(f"training the autoencoder of method latent on {nimg / 1000:g} kimg, once for the data")
@@ -107,7 +174,6 @@ def _own(
         seconds = time.monotonic() - begin
         rough = FrozenAutoencoder(net, torch.zeros(1), torch.ones(1), {})
         mean, sd = _scale(rough.to(device), real)
-        tflop = own_autoencoder.training_flops(args, inputs.spatial) * nimg / 1e12
         what = (
             f"its own, trained once on {nimg / 1000:g} kimg ({tflop:.2g} TFLOP, {seconds:.0f} s), "
             "which no trial's budget is charged with"
@@ -125,13 +191,21 @@ def _own(
         )
 
     name = f"own-{digest({**recipe.body(), 'data': data.digest})}"
-    return name, make
+    return _Making(
+        name=name,
+        kind="own",
+        network=dataclasses.asdict(args),
+        latent_channels=args.latent_channels,
+        factor=args.factor,
+        work=f"trains it on {nimg / 1000:g} kimg ({tflop:.2g} TFLOP)",
+        make=make,
+    )
 
 
 def _of_folder(
     folder: Path, inputs: Inputs, data: DataConfig, device: str, say: Callable[[str], None]
-) -> tuple[str, Callable[[], FrozenAutoencoder]]:
-    """The name of the autoencoder in a diffusers folder, and how it is brought beside the data."""
+) -> _Making:
+    """The one in a diffusers folder, brought beside the data."""
     say(f"reading the autoencoder in {folder}")
     net, config = diffusers_autoencoder.from_folder(folder)
     if inputs.channels not in (1, net.channels):
@@ -168,7 +242,15 @@ def _of_folder(
             sigma_data=float(overall),
         )
 
-    return name, make
+    return _Making(
+        name=name,
+        kind="diffusers",
+        network=config,
+        latent_channels=net.latent_channels,
+        factor=net.factor,
+        work=f"measures its latents on up to {MEASURED} pictures",
+        make=make,
+    )
 
 
 def finished(

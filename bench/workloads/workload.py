@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ class Workload:
             workload_reader=self.reader,
             home=home,
             simulated=self.simulation(**scale.simulated) if self.simulation else None,
+            official_parts=given.get("parts") == "official",
         )
 
 
@@ -159,5 +161,12 @@ def for_task(name: str, task: str | None) -> str:
     if task is None or task == workload.task:
         return name
     if task not in workload.tasks:
-        raise unknown(f"task of {workload.name}", task, {workload.task, *workload.tasks})
+        near = get_close_matches(task, (workload.task, *workload.tasks), n=1, cutoff=0.6)
+        others = [f"{key} ({load(place).title})" for key, place in workload.tasks.items()]
+        own = f"{workload.task} ({workload.title}; the one without --task)"
+        raise BenchError(
+            f"unknown task of {workload.name} {task!r}; "
+            + (f"did you mean {near[0]!r}? " if near else "")
+            + f"it has {', '.join((own, *others))}"
+        )
     return workload.tasks[task]

@@ -14,6 +14,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Barrier
@@ -31,7 +32,7 @@ from bench.sweep.cost import host
 from bench.sweep.cost.price import cost
 from bench.sweep.cost.speed import Speed, fit
 from bench.tasks import build_task
-from bench.train.loop import Training
+from bench.train.loop import Diverged, Training
 from bench.train.objective import Batch
 
 if TYPE_CHECKING:
@@ -187,11 +188,13 @@ def _training(config: TrialConfig, batch: int) -> Training:
 
 
 def _step(trainings: Sequence[Training]) -> float:
-    """Seconds per image of a step."""
+    """Seconds per image of a step. One that is not finite, by the user's settings, lacks the
+    optimizer's part alone: whether trials diverge is for the trials to say."""
     batch = trainings[0].config.batch_size
 
     def work(training: Training) -> None:
-        training.advance(training.nimg + batch)
+        with suppress(Diverged):
+            training.advance(training.nimg + batch)
 
     return _mean(trainings[0].config, [partial(work, t) for t in trainings]) / batch
 

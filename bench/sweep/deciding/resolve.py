@@ -31,25 +31,21 @@ from bench.methods import load_method
 from bench.methods.method import Method
 from bench.sweep.cost.equal import Equal
 from bench.sweep.cost.price import cost
+from bench.sweep.deciding.parameters import (
+    BUILT_OF,
+    DIFFUSION,
+    SAMPLE_KEYS,
+    TRAIN_KEYS,
+    WIDTH,
+    guidance_keys,
+    noise_keys,
+    of_choices,
+    unknown_parameter,
+)
 from bench.tasks import TASKS
 from bench.tasks.task import known_settings
 from bench.train.optim import known_optimizers
 from bench.workloads.workload import Scale
-
-TRAIN_KEYS = (
-    "optimizer",
-    "lr",
-    "weight_decay",
-    "schedule",
-    "batch_size",
-    "warmup_fraction",
-    "grad_clip",
-    "patience",
-    "looks",
-)
-SAMPLE_KEYS = tuple(f.name for f in dataclasses.fields(SampleConfig) if f.name != "batch_size")
-BUILT_OF = ("method", "architecture", "estimator", "preconditioning")
-DIFFUSION = "diffusion"  # the method where none is named
 
 LOOKS = 10  # over the budget, of a trial that may stop early
 EMPTY: Mapping[str, Any] = {}
@@ -171,18 +167,18 @@ def _sorted_out(
         BenchError: nothing takes a parameter of that name.
     """
     sections = _Sections(sample=_sampling(params))
-    guidance_keys = _guidance_keys(sections.sample)
+    guidance_own = guidance_keys(sections.sample)
     task_class = TASKS.load(frame.task.kind)
-    task_keys = task_class.parameters
-    network_keys = method.argument_names(architecture)
-    noise_keys = _noise_keys(setup) if setup else []
-    measure_keys = known_settings(frame.metrics)
-    judged = {*measure_keys, *task_class.same_for_all}
-    prepared_keys = {key for one in _methods_offered(frame, method) for key in one.parameters}
+    task_own = task_class.parameters
+    network_own = method.argument_names(architecture)
+    noise_own = noise_keys(setup) if setup else []
+    measure_own = known_settings(frame.metrics)
+    judged = {*measure_own, *task_class.same_for_all}
+    prepared_own = {key for one in _methods_offered(frame, method) for key in one.parameters}
     for key, value in params.items():
-        if key in BUILT_OF or (key in (*measure_keys, *prepared_keys) and key in frame.fixed):
+        if key in BUILT_OF or (key in (*measure_own, *prepared_own) and key in frame.fixed):
             continue
-        if key == "width" and isinstance(value, str):
+        if key == WIDTH and isinstance(value, str):
             if not method.trains:
                 continue  # an estimator has none
             widths = frame.scale.size(architecture).widths
@@ -191,29 +187,27 @@ def _sorted_out(
             sections.network |= widths[value]
         elif key in TRAIN_KEYS:
             sections.train[key] = value
-        elif key in SAMPLE_KEYS or key in guidance_keys:
+        elif key in SAMPLE_KEYS or key in guidance_own:
             continue  # `_sampling` takes them together
-        elif key in task_keys and not (key in judged and key not in frame.fixed):
+        elif key in task_own and not (key in judged and key not in frame.fixed):
             sections.task[key] = value
-        elif key in network_keys:
+        elif key in network_own:
             sections.network[key] = value
-        elif key in noise_keys:
+        elif key in noise_own:
             sections.noise[key] = value
-        elif not _of_another_choice(frame, key):
-            known = {*BUILT_OF, *TRAIN_KEYS, *SAMPLE_KEYS, *task_keys, *network_keys, *noise_keys}
-            known |= {*prepared_keys, *measure_keys, *_guidances_keys()}
-            known -= {"guidance_args"}  # given by its fields
+        elif key not in (on_offer := of_choices(frame.scale.choices)) or key == WIDTH:
             if key in judged:
                 raise BenchError(
                     f"{key} is part of how trials are judged, so it is the same for all: give it "
                     f"with --set {key}=..., not in a space"
                 )
-            if key in prepared_keys:
+            if key in prepared_own:
                 raise BenchError(
                     f"{key} is prepared once, before the trials: give it with --set {key}=..., not "
                     "in a space"
                 )
-            raise unknown("parameter", key, known)
+            own = (*task_own, *network_own, *noise_own, *measure_own, *prepared_own)
+            raise unknown_parameter(key, {*own, *guidance_own, *on_offer})
     if method.trains:
         sections.network = {**frame.scale.size(architecture).args, **sections.network}
     return sections
@@ -243,19 +237,8 @@ def default_params(
 def _sampling(params: Mapping[str, Any]) -> Args:
     """The fields of SampleConfig among parameters; a guidance's own are given as guidance_NAME."""
     given = {key: value for key, value in params.items() if key in SAMPLE_KEYS}
-    own = {field: params[key] for key, field in _guidance_keys(given).items() if key in params}
+    own = {field: params[key] for key, field in guidance_keys(given).items() if key in params}
     return {**given, "guidance_args": {**given.get("guidance_args", {}), **own}} if own else given
-
-
-def _guidance_keys(given: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters that are fields of the chosen guidance: guidance_weight -> weight."""
-    part = guidance.GUIDANCES.load(given.get("guidance", SampleConfig().guidance))
-    return {f"guidance_{f.name}": f.name for f in dataclasses.fields(part)}
-
-
-def _guidances_keys() -> set[str]:
-    """Those of every guidance there is."""
-    return {key for name in guidance.GUIDANCES.table for key in _guidance_keys({"guidance": name})}
 
 
 def _read(sampling: Mapping[str, Any], asked: Mapping[str, Any] = EMPTY) -> dict[str, Any]:
@@ -282,7 +265,7 @@ def _whole_noise_args(frame: Frame, setup: str, given: dict[str, Any]) -> dict[s
     """Every field of the preconditioning but sigma_data, which is the task's."""
     built = preconditioning.build(setup, sigma_data=frame.task.sigma_data, **given)
     whole = dataclasses.asdict(built)
-    return {key: whole[key] for key in _noise_keys(setup)}
+    return {key: whole[key] for key in noise_keys(setup)}
 
 
 def _check_optimizer(frame: Frame, optimizer: str | None) -> None:
@@ -295,24 +278,6 @@ def _check_optimizer(frame: Frame, optimizer: str | None) -> None:
 def _methods_offered(frame: Frame, chosen: type[Method]) -> list[type[Method]]:
     """The methods that trials may be answered by."""
     return [chosen, *(load_method(name) for name in frame.scale.choices.methods or (DIFFUSION,))]
-
-
-def _of_another_choice(frame: Frame, key: str) -> bool:
-    """Whether another architecture or preconditioning on offer takes it (dropout, say)."""
-    choices = frame.scale.choices
-    takes = [
-        method.argument_names(name)
-        for method in (load_method(name) for name in choices.methods or (DIFFUSION,))
-        for name in (choices.architectures if method.trains else choices.estimators)
-    ]
-    setups = [_noise_keys(setup) for setup in choices.preconditionings]
-    setups += [list(_guidance_keys({"guidance": name})) for name in choices.guidances]
-    return any(key in names for names in (*takes, *setups))
-
-
-def _noise_keys(setup: str) -> list[str]:
-    names = [f.name for f in dataclasses.fields(preconditioning.load(setup))]
-    return [key for key in names if key != "sigma_data"]
 
 
 def _required(params: Mapping[str, Any], key: str) -> str:
@@ -332,7 +297,7 @@ def _train(
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise BenchError(f"batch_size must be a whole number of at least 1, got {batch!r}")
     rungs = _rungs(frame, task, method, batch)
-    given, look_nimg = _looks(method, given, rungs[-1], len(rungs), batch)
+    given, look_nimg = _looks(method, given, rungs[-1], batch)
     widths = {0.05, 0.1, *(sample.ema for sample in judged_by if sample and sample.ema > 0)}
     body = {
         "budget_nimg": rungs[-1],
@@ -353,7 +318,7 @@ def _train(
 
 
 def _looks(
-    method: MethodConfig, given: dict[str, Any], budget_nimg: int, rungs: int, batch: int
+    method: MethodConfig, given: dict[str, Any], budget_nimg: int, batch: int
 ) -> tuple[dict[str, Any], int]:
     """The settings of training without `looks`, and the images between two of them; only a method
     that trains stops early."""
@@ -361,13 +326,6 @@ def _looks(
     if not isinstance(looks, int) or isinstance(looks, bool) or looks < 0:
         raise BenchError(f"looks must be a whole number of at least 0, got {looks!r}")
     rest = {k: v for k, v in given.items() if k != "looks"}
-    taken = looks + rungs - 1
-    if taken < given.get("patience", 0):
-        raise BenchError(
-            f"early stopping after {given['patience']} looks without improvement can never come: "
-            f"a trial takes {taken} looks before its end; ask for more --looks or a smaller "
-            "--early-stop"
-        )
     if not load_method(method.kind).trains:
         rest.pop("patience", None)
     return rest, max(budget_nimg // looks // batch, 1) * batch if looks else 0

@@ -22,8 +22,10 @@ from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding.resolve import LOOKS, SAMPLE_KEYS, Frame, default_params, resolve
+from bench.sweep.deciding.parameters import SAMPLE_KEYS
+from bench.sweep.deciding.resolve import LOOKS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
+from bench.sweep.deciding.void_settings import refuse_void
 from bench.sweep.planning.preparing import methods_drawn, notes_of_methods
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
@@ -248,7 +250,7 @@ def _notes_of_tuning(even_axes: Sequence[str]) -> list[str]:
 
 def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[str, Any]]) -> Frame:
     """The frame with what its trials have to spend; timed here for device-seconds."""
-    if wish.equal == "flops":
+    if wish.equal == "flops" or frame.equal is not None:
         return frame
     trained = [resolve(frame, params, wish.seed) for params in defaults]
     trained = [config for config in trained if load_method(config.method.kind).trains]
@@ -357,21 +359,27 @@ def reopen(plan: Plan, cache: Path) -> tuple[Workload, Frame]:
     return workload, frame
 
 
-def check_space(plan: Plan, frame: Frame, space: Space, choices: Choices) -> dict[str, str]:
-    """Draw from a space and resolve it: its mistakes are found before anything is written.
+def check_space(
+    plan: Plan,
+    frame: Frame,
+    space: Space,
+    choices: Choices,
+    asked: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Draw from a space and resolve it: its mistakes are found before anything is written, and
+    those of what the user `asked` for all trials.
 
     Returns the distributions of every parameter that showed up.
 
     Raises:
-        BenchError: the space fails, or suggests a parameter that nothing takes.
+        BenchError: the space fails, or suggests a parameter that nothing takes; no trial reads
+            something that was asked.
     """
-    for params in plan.defaults:
-        resolve(frame, params, plan.seed)
     drawn: list[dict[str, Any]] = []
     offer = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
     distributions = offer.distributions(drawn)
-    for params in drawn:
-        resolve(frame, params, plan.seed)
+    configs = [resolve(frame, params, plan.seed) for params in (*plan.defaults, *drawn)]
+    refuse_void(asked or {}, configs)
     return distributions
 
 

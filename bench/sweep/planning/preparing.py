@@ -11,7 +11,8 @@ from bench.config import Args
 from bench.errors import BenchError
 from bench.methods import load_method
 from bench.metrics.metric import FROM_METHOD
-from bench.sweep.deciding.resolve import DIFFUSION, Frame
+from bench.sweep.deciding.parameters import DIFFUSION
+from bench.sweep.deciding.resolve import Frame
 from bench.sweep.deciding.suggest import Offer, describe
 from bench.tasks.task import Task
 from leaderboards.scrubbing import base_name
@@ -19,9 +20,15 @@ from search_spaces import Space
 
 
 def with_prepared(
-    frame: Frame, space: Space, space_name: str, say: Callable[[str], None]
+    frame: Frame,
+    space: Space,
+    space_name: str,
+    say: Callable[[str], None],
+    *,
+    rehearsed: bool = False,
 ) -> tuple[Frame, tuple[str, ...]]:
-    """The frame with what its methods make before the trials, and what is to be known of it.
+    """The frame with what its methods make before the trials, and what is to be known of it;
+    `rehearsed`: with what stands for it in checks and forecasts.
 
     Raises:
         BenchError: the space fails, or a method cannot be prepared for this task and data.
@@ -35,7 +42,8 @@ def with_prepared(
         method = load_method(kind)
         given = {k: v for k, v in frame.fixed.items() if k in method.parameters}
         given = {**scale.methods.get(kind, {}), **given}
-        made = method.prepare(frame.task, frame.data, given, device, say)
+        make = method.rehearse if rehearsed else method.prepare
+        made = make(frame.task, frame.data, given, device, say)
         prepared |= {kind: made.settings} if made.settings else {}
         notes += made.notes
     return dataclasses.replace(frame, prepared=prepared), tuple(notes)

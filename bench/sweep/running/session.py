@@ -124,8 +124,11 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
         raise BenchError(f"a sweep {name!r} exists; choose another --name, or bench resume {name}")
 
 
-def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]) -> Prepared:
-    """Decide and check all of a new sweep.
+def prepare(
+    wish: Wish, home: Home, name: str | None, say: Callable[[str], None], *, dry: bool = False
+) -> Prepared:
+    """Decide and check all of a new sweep, then let its methods prepare what they need; `dry`: not
+    that, so that what is answered can be looked at and not begun.
 
     Raises:
         BenchError: any mistake in the wish, its data, space or budget.
@@ -142,16 +145,20 @@ def prepare(wish: Wish, home: Home, name: str | None, say: Callable[[str], None]
     say("reading the data" if wish.data else "drawing the simulated data")
     data = workload.open_data(wish.data, scale, home.path, wish.reading)
     frame = planning.make_frame(workload, scale, data, wish, machine)
-    frame, of_methods = with_prepared(frame, space, wish.space or workload.space, say)
+    space_name = wish.space or workload.space
+    frame, of_methods = with_prepared(frame, space, space_name, say, rehearsed=True)
     if wish.equal == "gpu-seconds":
         say("timing the networks")
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     if wish.equal != "flops":
         frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
-    plan = calibration.applied(home, plan)
-    distributions = planning.check_space(plan, frame, space, scale.choices)
+    distributions = planning.check_space(plan, frame, space, scale.choices, wish.fixed)
     _need_memory(plan, frame)
     _need_workers(plan, frame)
+    if frame.prepared and not dry:
+        frame, of_methods = with_prepared(frame, space, space_name, say)
+        plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
+    plan = calibration.applied(home, plan)
     build_task(resolve(frame, plan.defaults[0], wish.seed)).prepare()
     expected = forecast(plan, frame)
     verdicts = tuple(VERDICTS.values())  # on the user's own parts

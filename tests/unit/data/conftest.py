@@ -20,10 +20,11 @@ Open = Callable[..., CachedImages]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Open:
-    """opened(path, field=value...): the fields are those of Reading, and progress."""
+    """opened(path, field=value...): the fields are those of Reading, and open_data's own."""
 
     def call(path: Path | None, **fields: Any) -> CachedImages:
         progress = fields.pop("progress", None)
+        official_parts = fields.pop("official_parts", False)
         return open_data(
             path,
             Reading(**{"size": (16, 16), "every": 1, **fields}),
@@ -31,6 +32,7 @@ def opened(tmp_path: Path) -> Open:
             home=tmp_path / "home",
             simulated=SimulationSize(),
             progress=progress,
+            official_parts=official_parts,
         )
 
     return call

@@ -15,6 +15,7 @@ from bench.data.boxes import cut_to_box
 from bench.data.readers.cub import write_tables
 from bench.data.readers.reader import Box, Frame, UnreadableError
 from bench.data.reading import Reading
+from bench.errors import BenchError
 from tests.unit.data.conftest import Open, grey_pictures, write_images
 
 
@@ -41,7 +42,7 @@ def test_by_hand() -> None:
     # at the rim the cut is moved inwards
     assert _corners(_cut(Box(x=0, y=0, width=10, height=10), box_padding=0.5)) == (0, 0, 20, 20)
     # too much padding shrinks to the largest square; a box of another aspect is kept whole
-    assert _corners(_cut(Box(x=30, y=10, width=20, height=20), box_padding=100)) == (20, 0, 60, 40)
+    assert _corners(_cut(Box(x=30, y=10, width=20, height=20), box_padding=2)) == (20, 0, 60, 40)
     assert _corners(_cut(Box(x=2, y=10, width=56, height=20))) == (2, 0, 58, 40)
 
 
@@ -61,7 +62,7 @@ def test_the_box_is_the_last_mask_right_to_the_pixel() -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     x=st.floats(-30, 80), y=st.floats(-30, 60), width=st.floats(0.1, 120),
-    height=st.floats(0.1, 120), padding=st.floats(0, 100), tall=st.integers(4, 16),
+    height=st.floats(0.1, 120), padding=st.floats(0, 2), tall=st.integers(4, 16),
 )  # fmt: skip
 def test_every_box_is_whole_in_its_cut_or_refused(
     x: float, y: float, width: float, height: float, padding: float, tall: int
@@ -151,6 +152,17 @@ def test_padding_is_part_of_the_identity_and_parts_may_be_dealt_anew(
     # ten images each for training and testing, the former 3:1; then three, one, one of every five
     assert counts == [[7, 3, 10], [12, 4, 4]] or counts == [[8, 2, 10], [12, 4, 4]]
     assert "set aside: all subjects were dealt anew" in "\n".join(dealt.notes)
+
+
+def test_official_parts_are_refused_where_there_are_none(opened: Open, tmp_path: Path) -> None:
+    bare = write_images(tmp_path / "bare", grey_pictures(6))
+    with pytest.raises(BenchError, match=r"these data \(read as images\) have no parts"):
+        opened(bare, parts="official", official_parts=True)
+    opened(bare)
+    with pytest.raises(BenchError, match="--parts official"):  # a cache that is there, too
+        opened(bare, parts="official", official_parts=True)
+    stated = _set(tmp_path / "set", [(8.0, 8.0, 16.0, 16.0)] * 20)
+    assert opened(stated, official_parts=True).digest == opened(stated).digest
 
 
 def test_padding_without_boxes_is_said_to_change_nothing(opened: Open, tmp_path: Path) -> None:

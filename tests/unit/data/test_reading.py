@@ -28,6 +28,7 @@ from tests.unit.data.conftest import grey_pictures, write_images
         ({"value_range": (3.0, 3.0)}, r"value range 3\.\.3"),
         ({"value_range": (0.0, float("inf"))}, "value range"),
         ({"box_padding": -0.1}, "box padding -0.1: give a share"),
+        ({"box_padding": 30.0}, "box padding 30: give a share .* 0 to 2; 30 % is 0.3"),
         ({"box_padding": float("nan")}, "box padding nan"),
         ({"parts": "random"}, "unknown parts 'random'"),
     ],

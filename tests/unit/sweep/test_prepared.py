@@ -4,6 +4,7 @@ and guidance with its weight as parameters."""
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ import pytest
 from backbones.inputs import Inputs
 from bench.config import DataConfig, TaskConfig, from_dict
 from bench.errors import BenchError
+from bench.sweep.cost import timing
+from bench.sweep.cost.price import cost
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning.plan_making import load_space
 from bench.sweep.planning.preparing import notes_of_methods, with_prepared
+from bench.sweep.planning.wish import Wish
+from bench.sweep.record.home import Home
 from bench.sweep.record.plan import SharedFrame
+from bench.sweep.running import session
 from bench.tasks import build_task
 from bench.tasks.generate import GenerateTask
 from bench.workloads.chexpert_generate import SMOKE, WORKLOAD
@@ -71,6 +77,40 @@ def test_the_methods_of_a_space_are_prepared_once(cache: Path) -> None:
     assert pixels.method.settings == {}
     shorter = latent.train.budget_nimg > pixels.train.budget_nimg
     assert shorter, "a step on latents is cheaper, so that as many FLOPs see more images"
+
+
+def test_a_rehearsal_makes_nothing_and_its_trials_cost_as_much(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "cache", side=16, classes=2)
+    before, said, space = set(cache.iterdir()), [], load_space(WORKLOAD.space)
+    asked = (frame(cache), space, WORKLOAD.space, said.append)
+    rehearsed, (note,) = with_prepared(*asked, rehearsed=True)
+    assert (set(cache.iterdir()), said) == (before, [])
+    assert "is not made in a dry run: the sweep trains it on 0.1 kimg (0.0" in note
+    one = resolve(rehearsed, LATENT, 0)
+    assert math.isfinite(timing.sec_per_image(one))
+    made, _ = with_prepared(*asked)
+    other = resolve(made, LATENT, 0)
+    assert cost(one.task, one.method) == cost(other.task, other.method)
+    assert one.train == other.train
+    again, _ = with_prepared(*asked, rehearsed=True)
+    assert again.prepared == made.prepared, "what is there already is taken as it is"
+
+
+def test_nothing_is_made_where_a_setting_is_refused_or_in_a_dry_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*args: Any) -> None:
+        raise AssertionError("an autoencoder was trained")
+
+    monkeypatch.setattr("bench.methods.own_autoencoder.train", trained)
+    home = Home(tmp_path)
+    wish = Wish(workload=WORKLOAD.name, trials=2, scale="smoke", settings=("guidance_scale=2",))
+    with pytest.raises(BenchError, match="did you mean 'guidance_weight'"):
+        session.prepare(wish, home, None, print)
+    dry = session.prepare(dataclasses.replace(wish, settings=()), home, None, print, dry=True)
+    assert any("is not made in a dry run" in note for note in dry.plan.notes)
+    with pytest.raises(AssertionError, match="was trained"):
+        session.prepare(dataclasses.replace(wish, settings=()), home, None, print)
 
 
 def test_other_settings_of_the_user_make_another_entry(cache: Path) -> None:
@@ -131,6 +171,13 @@ def test_guidance_is_an_entrys_own_choice_and_its_weight_a_parameter(cache: Path
     for_all = {"guidance": "classifier_free", "guidance_weight": 2.5}
     config = resolve(prepared(cache, **for_all)[0], LATENT, 0)
     assert (config.sample.guidance_args, config.own_sample) == ({"weight": 2.5}, None)
+
+
+def test_settings_of_the_autoencoder_are_among_the_known_parameters(cache: Path) -> None:
+    with pytest.raises(BenchError, match="did you mean 'autoencoder_kimg'") as refusal:
+        resolve(frame(cache, autoencoder_king=2.0), PIXELS, 0)
+    for key in ("autoencoder", "latent_factor", "latent_channels", "autoencoder_width"):
+        assert f" {key}," in str(refusal.value)
 
 
 def test_pictures_of_any_kind_cannot_be_guided_and_the_remedy_is_said(cache: Path) -> None:

@@ -188,6 +188,20 @@ def test_a_setting_that_cannot_be_is_said(text: str, message: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("key", ["guidance_scale", "scale", "cfg_scale", "weight"])
+def test_the_scale_of_guidance_is_called_its_weight(key: str) -> None:
+    with pytest.raises(BenchError, match="did you mean 'guidance_weight'") as refusal:
+        resolve(fixed_frame(f"{key}=2"), DEFAULT, 0)
+    known = str(refusal.value).partition("(")[2].rstrip(")").split(", ")
+    assert {"guidance_weight", "guidance_interval", "width", "P_mean", "extractor"} <= {*known}
+    assert "guidance_args" not in known
+
+
+def test_a_field_of_a_guidance_without_it_is_said() -> None:
+    with pytest.raises(BenchError, match="give --set guidance=classifier_free as well"):
+        resolve(fixed_frame("guidance_weight=2"), DEFAULT, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -28,6 +28,14 @@ def test_each_architecture_gets_a_pace_of_its_own() -> None:
             assert seconds > 0
 
 
+@pytest.mark.parametrize("given", [{"lr": 1e3}, {"weight_decay": 1e30}, {"P_mean": 300.0}])
+def test_a_step_that_diverges_is_timed(given: dict[str, float]) -> None:
+    edm = next(p for p in plan().defaults if p["preconditioning"] == "edm")
+    seconds = timing.sec_per_image(resolve(frame(), {**edm, **given}, 0))
+    assert math.isfinite(seconds)
+    assert seconds > 0
+
+
 def test_a_large_step_is_timed_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     batch = timing._Blank.batch
