@@ -5,87 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from bench import doors
-from bench.cli import main
 from bench.sweep.record.journal import Journal
+from tests.unit.command_line import SMOKE, Bench, refused
 from tests.unit.sweep.fakes import World, finished, smooth
-
-SMOKE = ("--scale", "smoke")
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-Bench = Callable[..., Said]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def bench(home: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """The command in this process."""
-
-    def run(*args: str) -> Said:
-        with pytest.raises(SystemExit) as left:
-            main(list(args))
-        said = capsys.readouterr()
-        return Said(int(left.value.code or 0), said.out, said.err)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smoke scale's simulated data, drawn once."""
-    from bench.workloads.workload import load
-
-    folder = tmp_path_factory.mktemp("drawn")
-    job = load("echo")
-    job.open_data(None, job.scale("smoke"), folder, {})
-    return folder / "cache"
-
-
-@pytest.fixture
-def with_data(home: Path, drawn: Path) -> Path:
-    """A home that has the simulated data already."""
-    home.mkdir()
-    (home / "cache").symlink_to(drawn)
-    return home
-
-
-@pytest.fixture
-def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the seconds of creating an MLflow store: not what these tests are about."""
-    monkeypatch.setattr("bench.track.store.check", lambda store: [])
-
-
-def refused(said: Said, home: Path, *parts: str) -> None:
-    """One line with all `parts`, exit code 2, and no sweep begun."""
-    assert said.code == 2, said
-    assert said.err.count("\n") == 1, said.err
-    assert said.err.startswith("bench")
-    assert "Traceback" not in said.err + said.out
-    for part in parts:
-        assert part in said.err
-    sweeps = home / "sweeps"
-    assert not sweeps.is_dir() or not list(sweeps.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -199,134 +127,6 @@ def test_a_space_that_cannot_run_is_refused(
 ) -> None:
     Path("mine.py").write_text(body)
     refused(bench("sweep", "echo", *SMOKE, "--space", "mine.py"), with_data, part)
-
-
-def test_a_space_of_the_users_own_plans_the_cells_it_offers(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    Path("mine.py").write_text(
-        "def space(t, c):\n    t.suggest_categorical('architecture', ['ddpmpp', 'adm'])\n"
-        "    t.suggest_categorical('preconditioning', ['iddpm'])\n"
-        "    t.suggest_float('lr', 3e-3, 1e-2, log=True)"
-    )
-    said = bench("sweep", "echo", *SMOKE, "--space", "mine.py", "--dry-run")
-    assert (said.code, said.err) == (0, "")
-    cells = [line.split()[:2] for line in said.out.splitlines()]
-    assert ["ddpmpp", "iddpm"] in cells
-    assert ["adm", "iddpm"] in cells
-    assert "small_unet" not in said.out
-    assert "expected cost" in said.out
-    assert not list((with_data / "sweeps").iterdir())
-
-
-def test_another_task_on_the_data_is_a_workload_of_its_own(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    Path("two.py").write_text(
-        "from dataclasses import replace\nfrom bench.workloads.echo import WORKLOAD as ECHO\n"
-        "WORKLOAD = replace(ECHO, tasks={'other': __file__ + ':OTHER'})\n"
-        "OTHER = replace(ECHO, name='echo_other', metrics=('kd', 'denoise_error'))\n"
-    )
-    sweep = ("sweep", "two.py:WORKLOAD", *SMOKE, "--dry-run")
-    for task, name, score in (
-        ("generate", "echo", "fd_randconv"),  # the workload's own
-        ("other", "echo_other", "kd_randconv"),
-    ):
-        said = bench(*sweep, "--task", task)
-        assert (said.code, said.err) == (0, "")
-        assert f"sweep {name}-1:" in said.out
-        assert f"score: {score}" in said.out
-    refused(
-        bench(*sweep, "--task", "othr"),
-        with_data,
-        "unknown task of echo 'othr'; did you mean 'other'? it has generate (",
-    )
-
-
-NET = Path(__file__).parents[2] / "backbones" / "small_unet.py"
-
-
-def dry_run(bench: Bench, *args: str) -> tuple[list[list[str]], str]:
-    """The cells of a smoke sweep's plan, and all that was printed."""
-    said = bench("sweep", "echo", *SMOKE, *args, "--dry-run")
-    assert (said.code, said.err) == (0, ""), said
-    lines = [line.split() for line in said.out.splitlines()]
-    begin = next(i for i, words in enumerate(lines) if words[:2] == AXES)
-    return [words[:2] for words in lines[begin + 1 : lines.index([], begin)]], said.out
-
-
-AXES = ["architecture", "preconditioning"]
-SETUPS = ("edm", "vp", "ve")
-
-
-def test_a_backbone_of_the_table_stands_in_place_of_the_workloads(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    cells, _ = dry_run(bench, "--backbone", "dit")
-    assert cells == [["dit", setup] for setup in SETUPS]
-    cells, _ = dry_run(bench, "--backbone", "dit", "--backbone", "adm", "--set", "lr=1e-3")
-    assert cells == [[name, setup] for setup in SETUPS for name in ("dit", "adm")]
-
-
-def test_a_backbone_of_a_users_file_passes_its_suite_first(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    doors.VERDICTS.clear()  # other tests' parts are not this command's
-    Path("my_net.py").write_text(NET.read_text())
-    cells, out = dry_run(bench, "--backbone", "my_net.py:build", "--set", "preconditioning=edm")
-    assert [setup for _, setup in cells] == ["edm"]
-    assert "my_net.py:build" in cells[0][0]
-    verdicts = [line for line in out.splitlines() if "backbone my_net.py:build passes" in line]
-    assert len(verdicts) == 1
-    blind = NET.read_text().replace("return self.head(x)", "return 0 * self.head(x)")
-    Path("blind_net.py").write_text(blind)
-    said = bench("sweep", "echo", *SMOKE, "--backbone", "blind_net.py:build", "--dry-run")
-    refused(said, with_data, "blind_net.py:build breaks its contract")
-
-
-def test_early_stopping_is_the_same_for_all_and_said(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    said = bench("sweep", "echo", *SMOKE, "--early-stop", "2", "--looks", "6", "--dry-run")
-    assert (said.code, said.err) == (0, "")
-    text = " ".join(said.out.split())
-    assert "early stopping: training ends once 2 looks in a row" in text
-    assert "(6 looks over the budget, and the rungs)" in text
-    assert "early stopping" not in bench("sweep", "echo", *SMOKE, "--dry-run").out
-    refused(bench("sweep", "echo", *SMOKE, "--early-stop", "0"), with_data, "--early-stop", "x>=1")
-    wrong = bench("sweep", "echo", *SMOKE, "--early-stop", "1", "--set", "looks=many")
-    refused(wrong, with_data, "looks must be a whole number of at least 0, got 'many'")
-
-
-BATCH_NORM = Path(__file__).parents[1] / "fakes" / "batch_norm_net.py"
-
-
-def test_batch_normalisation_over_several_workers_is_refused_at_once(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    asked = ("--backbone", f"{BATCH_NORM}:build", "--set", "width=default")
-    alone = bench("sweep", "echo", *SMOKE, *asked, "--dry-run")
-    assert (alone.code, alone.err) == (0, "")
-    said = bench("sweep", "echo", *SMOKE, *asked, "--workers-per-trial", "2", "--dry-run")
-    refused(said, with_data, "batch_norm_net.py:build has batch normalisation", "2 workers a trial")
-
-
-def test_guidance_without_a_condition_is_refused_at_once(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    said = bench("sweep", "echo", *SMOKE, "--set", "guidance=classifier_free", "--dry-run")
-    refused(said, with_data, "guidance 'classifier_free' needs cases with classes")
-
-
-def test_a_setting_fixes_an_axis_or_the_judge(
-    bench: Bench, with_data: Path, no_store: None
-) -> None:
-    cells, _ = dry_run(bench, "--set", "architecture=adm", "--set", "preconditioning=vp")
-    assert cells == [["adm", "vp"]]
-    _, by_option = dry_run(bench, "--extractor", "randconv64")
-    _, by_setting = dry_run(bench, "--set", "extractor=randconv64")
-    for out in (by_option, by_setting):
-        assert "score: fd_randconv64" in out
 
 
 def test_a_folder_with_nothing_readable_says_what_was_looked_for(
@@ -467,8 +267,3 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert run("--help").stdout.startswith("Usage: bench ")
     wrong = run("swep")
     assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
-
-
-def test_a_rate_that_diverges_does_not_stop_the_forecast(bench: Bench, no_store: None) -> None:
-    said = bench("sweep", "chexpert", *SMOKE, "--set", "lr=5", "--dry-run")
-    assert (said.code, said.err) == (0, "")
