@@ -2,9 +2,11 @@
 
 Dowson & Landau 1982; Heusel et al. 2017 (arXiv 1706.08500):
     FD = |m - m_r|^2 + tr S + tr S_r - 2 tr (S_r^1/2 S S_r^1/2)^1/2
-The root of the reference covariance is computed once; what is left per evaluation is symmetric,
-so its eigenvalues are real and need no epsilon. For fewer samples than features the same trace
-is the nuclear norm of Xc S_r^1/2 / sqrt(n-1), a small SVD.
+The root of the reference covariance is computed once and kept. What is left per evaluation is the
+nuclear norm of Z / sqrt(n-1), Z = (X - m) S_r^1/2 [n, D]: the roots of the eigenvalues of its
+smaller Gram matrix, symmetric and real, of which the largest min(n, n_r) - 1 can be above 0. No
+epsilon, no imaginary part. Without some samples Z keeps its other rows, less their mean, so that
+values without each block of them cost one small spectrum each.
 
 What is ours: the standard error, by a delete-block jackknife over the generated samples.
 """
@@ -22,19 +24,16 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.files import whole
 from bench.metrics.extractors import Extractor, extract
+from bench.metrics.jackknife import BLOCKS, Float64, blocks_of, error_and_bias
 from bench.nonfinite import require_finite
-
-Float64 = NDArray[np.float64]
-
-BLOCKS = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureStatistics:
-    """Count, mean [D] and centred second moment M2 [D, D] of features; two of them merge exactly.
+    """Count, mean [D] and centred second moment M2 [D, D] of features, in float64.
 
-    Chan et al. 1979. Ranks that each hold a part of the samples merge theirs and get what one
-    rank would have, up to rounding.
+    Processes that each hold a part of the samples merge theirs and get what one of them would have
+    had, up to rounding.
     """
 
     n: int
@@ -48,6 +47,13 @@ class FeatureStatistics:
         mean = features.mean(0)
         centred = features - mean
         return cls(n=len(features), mean=mean, m2=centred.T @ centred)
+
+    def merged(self, other: FeatureStatistics) -> FeatureStatistics:
+        """The statistics of both sets of samples together (Chan et al. 1979, eq. 2.1)."""
+        n, apart = self.n + other.n, other.mean - self.mean
+        between = np.outer(apart, apart) * (self.n * other.n / n)
+        mean = self.mean + apart * (other.n / n)
+        return FeatureStatistics(n=n, mean=mean, m2=self.m2 + other.m2 + between)
 
     @property
     def cov(self) -> Float64:
@@ -150,56 +156,90 @@ def frechet_distance(
 ) -> FrechetDistance:
     """Distance of features [N, D] to the reference, with its jackknife standard error.
 
-    Sample i is in block i mod `blocks`, so every block holds every class of a cycled condition;
-    samples count as independent. Blocks may differ by one in size (Busing et al. 1999, eq. 7).
-    Cost: `blocks` + 1 evaluations of a D x D (or N x D) spectrum. Raises NonFiniteError on NaN or
-    infinity, BenchError on other widths or fewer than 2 samples.
+    Samples count as independent; their blocks are those of bench.metrics.jackknife. Raises
+    NonFiniteError on NaN or infinity, BenchError on other widths or fewer than 2 samples.
     """
     features = _checked(features)
-    n, width = features.shape
-    if width != len(reference.mean):
-        raise BenchError(
-            f"features have {width} columns, the reference {len(reference.mean)}: "
-            "they come from different extractors"
-        )
-    value = _plug_in(reference, features)
-    g = min(blocks, n // 2)
-    if n < 10 or g < 2:
-        return FrechetDistance(value=value, se=None, bias=None, n=n, n_reference=reference.n)
-    block = np.arange(n) % g
-    without = np.array([_plug_in(reference, features[block != b]) for b in range(g)])
-    h = n / np.bincount(block, minlength=g)
-    estimate = g * value - float(((1 - 1 / h) * without).sum())
-    pseudo = h * value - (h - 1) * without
-    variance = float(((pseudo - estimate) ** 2 / (h - 1)).mean())
-    return FrechetDistance(
-        value=value,
-        se=variance**0.5,
-        bias=value - estimate,
-        n=n,
-        n_reference=reference.n,
-    )
+    n = len(features)
+    rows = _Rows(reference, features)
+    value, block = rows.distance(), blocks_of(n, blocks)
+    se = bias = None
+    if block is not None:
+        se, bias = error_and_bias(value, rows.distances_without(block), block)
+    return FrechetDistance(value=value, se=se, bias=bias, n=n, n_reference=reference.n)
+
+
+def distances_without(
+    reference: FrechetReference, features: Float64, group: NDArray[np.int64]
+) -> Float64:
+    """Distances [groups] of features [N, D] without each group of them, 0 to the largest number.
+
+    Each must leave 2 samples. The distance is the same from either side: to leave out groups of the
+    real pictures, take the predictions for the reference.
+    """
+    return _Rows(reference, _checked(features)).distances_without(group)
 
 
 def distance_of_statistics(reference: FrechetReference, statistics: FeatureStatistics) -> float:
-    """Distance where only merged statistics are left, say of several ranks."""
-    root = reference.sqrtcov
-    spectrum = scipy.linalg.eigvalsh(root @ statistics.cov @ root)
-    return _assemble(reference, statistics, float(np.sqrt(np.clip(spectrum, 0.0, None)).sum()))
+    """Distance where only merged statistics are left, say of several processes."""
+    root, cov = reference.sqrtcov, statistics.cov
+    spectrum = scipy.linalg.eigvalsh(root @ cov @ root)
+    cross = _nuclear(spectrum, min(statistics.n, reference.n) - 1)
+    return _assemble(reference, statistics.mean, float(np.trace(cov)), cross)
 
 
-def _plug_in(reference: FrechetReference, features: Float64) -> float:
-    statistics = FeatureStatistics.of(features)
-    if statistics.n >= features.shape[1]:
-        return distance_of_statistics(reference, statistics)
-    centred = features - statistics.mean
-    singular = scipy.linalg.svdvals(centred @ reference.sqrtcov)
-    return _assemble(reference, statistics, float(singular.sum() / np.sqrt(statistics.n - 1)))
+class _Rows:
+    """Features beside a reference, centred, and what of them meets its root: Z of the module's
+    docstring, with the Gram matrix of its shorter side."""
+
+    def __init__(self, reference: FrechetReference, features: Float64) -> None:
+        n, width = features.shape
+        if width != len(reference.mean):
+            raise BenchError(
+                f"features have {width} columns, the reference {len(reference.mean)}: "
+                "they come from different extractors"
+            )
+        self.reference = reference
+        self.mean = features.mean(0)
+        self.centred = features - self.mean
+        self.z = self.centred @ reference.sqrtcov
+        self.by_sample = n < width
+        self.gram = self.z @ self.z.T if self.by_sample else self.z.T @ self.z
+
+    def distance(self) -> float:
+        return self._assembled(self.centred, self.gram)
+
+    def distances_without(self, group: NDArray[np.int64]) -> Float64:
+        return np.array([self._without(group == g) for g in range(int(group.max()) + 1)])
+
+    def _without(self, out: NDArray[np.bool_]) -> float:
+        kept = ~out
+        rest = self.centred[kept]
+        if self.by_sample:
+            gram = self.gram[np.ix_(kept, kept)]
+            means = gram.mean(0)
+            return self._assembled(rest, gram - means - means[:, None] + means.mean())
+        gone = self.z[out]
+        mean = -gone.sum(0) / len(rest)  # all rows together sum to zero
+        gram = self.gram - gone.T @ gone - len(rest) * np.outer(mean, mean)
+        return self._assembled(rest, gram)
+
+    def _assembled(self, rest: Float64, gram: Float64) -> float:
+        n, shift = len(rest), rest.mean(0)
+        trace = (float(np.square(rest).sum()) - n * float(shift @ shift)) / (n - 1)
+        rank = min(n, self.reference.n) - 1
+        cross = _nuclear(scipy.linalg.eigvalsh(gram), rank) / (n - 1) ** 0.5
+        return _assemble(self.reference, self.mean + shift, trace, cross)
 
 
-def _assemble(reference: FrechetReference, statistics: FeatureStatistics, cross: float) -> float:
-    delta = statistics.mean - reference.mean
-    traces = float(np.trace(reference.cov) + np.trace(statistics.cov))
+def _nuclear(spectrum: Float64, rank: int) -> float:
+    """The sum of the roots of the `rank` largest eigenvalues, given ascending."""
+    return float(np.sqrt(np.clip(spectrum[-rank:], 0.0, None)).sum())  # < 0 only by rounding
+
+
+def _assemble(reference: FrechetReference, mean: Float64, trace: float, cross: float) -> float:
+    delta = mean - reference.mean
+    traces = float(np.trace(reference.cov)) + trace
     return max(float(delta @ delta) + traces - 2.0 * cross, 0.0)  # < 0 only by rounding
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from bench.metrics.feature_metric import FeatureMetric
-from bench.metrics.frechet import FrechetReference, frechet_distance
+from bench.metrics.frechet import FrechetReference, distances_without, frechet_distance
 from bench.metrics.leaving_out import groups_of
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData, extractor_named
@@ -54,11 +54,14 @@ class FrechetMetric(FeatureMetric):
 
     def left_out(self, evidence: Evidence) -> Mapping[str, list[float]]:
         """The distance to the part without each group of its subjects."""
-        name, count = self.settings["extractor"], self.settings["n_reference"]
-        references = references_without(str(evidence.real.folder), name, evidence.part, count)
-        features = self.features(evidence)
-        values = [frechet_distance(real_side, features, blocks=0).value for real_side in references]
-        return {"subjects": values} if values else {}
+        real, count = evidence.real, self.settings["n_reference"]
+        groups = groups_of(real.data.subject[real.rows(evidence.part, count)].astype(np.int64))
+        features = real.features(self.settings["extractor"], evidence.part, count)
+        sizes = np.bincount(groups)
+        if len(sizes) < 2 or len(features) - sizes.max() < 2:
+            return {}
+        predicted = FrechetReference.of_features(self.features(evidence), digest="")
+        return {"subjects": distances_without(predicted, features, groups).tolist()}
 
     def _matched(self, real: RealData) -> int:
         """As many pictures of `train` as `report` has."""
@@ -68,23 +71,6 @@ class FrechetMetric(FeatureMetric):
 def reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
     """The real side of the distance, of at most `count` pictures of a part."""
     return _reference_in(str(real.folder), extractor, part, count)
-
-
-@lru_cache(maxsize=4)
-def references_without(
-    folder: str, extractor: str, part: str, count: int
-) -> tuple[FrechetReference, ...]:
-    """The real side without each group of the part's subjects; none where there is one group."""
-    real = RealData(folder)
-    groups = groups_of(real.data.subject[real.rows(part, count)].astype(np.int64))
-    features = real.features(extractor, part, count)
-    sizes = np.bincount(groups)
-    if len(sizes) < 2 or len(features) - sizes.max() < 2:
-        return ()
-    return tuple(
-        FrechetReference.of_features(features[groups != group], digest="")
-        for group in range(len(sizes))
-    )
 
 
 @lru_cache(maxsize=16)

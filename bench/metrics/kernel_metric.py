@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.feature_metric import FeatureMetric
+from bench.metrics.jackknife import BLOCKS, Float64, blocks_of, error_and_bias
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData
 from leaderboards.measures import Measure
 
-Float64 = NDArray[np.float64]
-BLOCKS = 20
+ROWS = 1024  # of a kernel matrix in memory at a time
 
 
 class KernelMetric(FeatureMetric):
@@ -54,35 +54,48 @@ def kernel_distance(
 ) -> tuple[float, float | None]:
     """(unbiased MMD^2, its standard error) of features [n, D] and [m, D], n, m >= 2.
 
-    The error is that of drawing other predictions; None with fewer than 10 of them.
+    The error is that of drawing other predictions; None with fewer than 10 of them. Kernels are
+    summed a stretch of rows at a time, by block, so that no n x m matrix stands in memory.
     """
     if min(len(real), len(predicted)) < 2 or real.shape[1] != predicted.shape[1]:
         raise BenchError(
             f"a kernel distance needs two sets of features [n >= 2, D], not {real.shape} and "
             f"{predicted.shape}"
         )
-    width = real.shape[1]
-    within_real = ((real @ real.T) / width + 1) ** 3
-    across = ((predicted @ real.T) / width + 1) ** 3  # [m, n]
-    within = ((predicted @ predicted.T) / width + 1) ** 3
-    n = len(real)
-    real_term = (within_real.sum() - np.trace(within_real)) / (n * (n - 1))
+    n, m = len(real), len(predicted)
+    given = blocks_of(m, blocks)
+    block = np.zeros(m, np.int64) if given is None else given
+    one = np.zeros(n, np.int64)
+    real_term = float(_sums(real, one, real, one)[0, 0] - _diagonal(real).sum()) / (n * (n - 1))
+    within = _sums(predicted, block, predicted, block)  # [blocks, blocks]
+    diagonal = np.bincount(block, weights=_diagonal(predicted))
+    across = _sums(predicted, block, real, one)[:, 0]
+    sizes = np.bincount(block)
 
-    def distance(kept: NDArray[np.bool_]) -> float:
-        m = int(kept.sum())
-        block = within[np.ix_(kept, kept)]
-        term = (block.sum() - np.trace(block)) / (m * (m - 1))
-        return float(real_term + term - 2 * across[kept].mean())
+    def distance(kernels: float, to_real: float, count: int) -> float:
+        return real_term + kernels / (count * (count - 1)) - 2 * to_real / (count * n)
 
-    m = len(predicted)
-    value = distance(np.ones(m, bool))
-    groups = min(blocks, m // 2)
-    if m < 10 or groups < 2:
+    value = distance(float(within.sum() - diagonal.sum()), float(across.sum()), m)
+    if given is None:
         return value, None
-    block_of = np.arange(m) % groups
-    without = np.array([distance(block_of != b) for b in range(groups)])
-    # Busing et al. 1999, eq. 7: blocks may differ by one in size
-    h = m / np.bincount(block_of, minlength=groups)
-    estimate = groups * value - float(((1 - 1 / h) * without).sum())
-    pseudo = h * value - (h - 1) * without
-    return value, float(np.sqrt(((pseudo - estimate) ** 2 / (h - 1)).mean()))
+    rest = within.sum() - 2 * within.sum(1) + np.diag(within) - (diagonal.sum() - diagonal)
+    to_real = across.sum() - across
+    without = np.array([distance(*of) for of in zip(rest, to_real, m - sizes, strict=True)])
+    return value, error_and_bias(value, without, block)[0]
+
+
+def _sums(
+    x: Float64, block_x: NDArray[np.int64], y: Float64, block_y: NDArray[np.int64]
+) -> Float64:
+    """Sums of k(x_i, y_j) over the pairs of each block of x and each of y."""
+    sums = np.zeros((block_x.max() + 1, block_y.max() + 1))
+    member = np.eye(sums.shape[1])[block_y]  # [len(y), blocks of y]
+    for start in range(0, len(x), ROWS):
+        stretch = slice(start, start + ROWS)
+        kernels = (x[stretch] @ y.T / x.shape[1] + 1) ** 3
+        np.add.at(sums, block_x[stretch], kernels @ member)
+    return sums
+
+
+def _diagonal(x: Float64) -> Float64:
+    return (np.square(x).sum(1) / x.shape[1] + 1) ** 3

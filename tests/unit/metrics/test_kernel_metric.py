@@ -1,4 +1,4 @@
-"""Kernel distance against its definition, torchmetrics and a simulation; the metric around it."""
+"""Kernel distance against its definition and a simulation; the metric around it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torchmetrics.image.kid import poly_mmd
 
 from bench.data.practice_data import write_practice_data
 from bench.errors import BenchError
+from bench.metrics import kernel_metric
 from bench.metrics.extractors import extract, load_extractor
 from bench.metrics.frechet_metric import FrechetMetric
 from bench.metrics.kernel_metric import KernelMetric, kernel_distance
@@ -45,11 +44,11 @@ def test_equals_the_definition(n: int, m: int) -> None:
     assert value == pytest.approx(by_definition(real, predicted), rel=1e-10)
 
 
-def test_equals_torchmetrics() -> None:
-    """Its polynomial MMD, of which its KID takes means over subsets; for equal counts alone."""
-    real, predicted = draw(60, 0, width=64), draw(60, 1, width=64, shift=0.2)
-    peer = float(poly_mmd(torch.from_numpy(real), torch.from_numpy(predicted)))
-    assert kernel_distance(real, predicted)[0] == pytest.approx(peer, rel=1e-10)
+def test_stretches_of_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, predicted = draw(33, 0), draw(45, 1, shift=0.3)
+    whole = kernel_distance(real, predicted)
+    monkeypatch.setattr(kernel_metric, "ROWS", 7)
+    assert kernel_distance(real, predicted) == pytest.approx(whole, rel=1e-12)
 
 
 def test_is_unbiased() -> None:
