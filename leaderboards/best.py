@@ -1,15 +1,18 @@
 """Multiple comparisons with the best (Hsu 1981): who may be it, how far behind others are.
 
-For each entry the hypothesis "it is the best" is tested against all others at once, one-sided, at
-ALPHA: the critical value is that of a comparison with a control (Dunnett), since only the true
-best has to pass. So with 95 % confidence the best is in the set, however many there are, and
-nothing is paid for the order of the rest. From the same event follow bounds that hold for every
-entry at once: none is further behind the best than its bound says.
+For each entry the hypothesis "it is the best" is tested against all others at once, one-sided: the
+critical value is that of a comparison with a control (Dunnett), since only the true best has to
+pass. So with confidence 1 - alpha the best is in the set, however many there are, and nothing is
+paid for the order of the rest. From the same event follow bounds that hold for every entry at
+once: none is further behind the best than its bound says. What an earlier look at fewer seeds left
+out stays out (leaderboards.looks).
 
 Errors: each entry's own (with its degrees of freedom), a block for each training seed, and what
 the measurement shares between entries (the same cases and noise), which all cancel where two
-entries share them. The joint normal critical values come from draws with a fixed seed; each pair's
-own degrees of freedom (Welch-Satterthwaite) enter through Student's t at the same level.
+entries share them. The joint normal critical value is an integral over what all comparisons of one
+control have in common (Dunnett 1955): exact where that is alike for all, else never too small
+(Slepian 1962), and as good at the small levels of many looks. Each pair's own degrees of freedom
+(Welch-Satterthwaite) enter through Student's t at the same level.
 
 Products are numpy's own (einsum without BLAS): a sweep's end draws its board in two threads, right
 after Ray forked, and OpenBLAS then starts its threads again, which two callers at once can block.
@@ -21,10 +24,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 ALPHA = 0.05
-DRAWS = 4000
+DRAWS = 4000  # of the errors, for the chances
+HALVINGS = 14  # of the interval between one comparison's critical value and Bonferroni's
+NODES = np.linspace(-8.0, 8.0, 161)  # of a standard normal variable, and their weights
+WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 
 Array = NDArray[np.float64]
 
@@ -64,9 +70,13 @@ class Errors:
             df = variance**2 / uncertain
         return np.where(np.isnan(df), np.inf, np.maximum(df, 1.0))
 
+    def shared_moves(self) -> Array:
+        """How each score moves with all that entries share, [n, shared], in standard deviations."""
+        seeds = np.sqrt(self.block) * self.seeds
+        return seeds if self.common is None else np.hstack([seeds, self.common])
+
     def _shared(self) -> Array:
-        shared = self.block * _outer(self.seeds)
-        return shared if self.common is None else shared + _outer(self.common)
+        return _outer(self.shared_moves())
 
     def standard_errors(self) -> Array:
         """Of each x alone, everything in it, [n]."""
@@ -107,51 +117,86 @@ def _of_differences(covariance: Array) -> Array:
 class WithBest:
     """What the comparison says of each of n entries.
 
-    may_be_best: [n] bool. behind: with 95 % confidence, for all that may be best at once, none is
-    further from the best than this on the compared scale, [n]. chance: share of draws in which
-    each is the best, [n].
+    may_be_best: [n] bool. behind: with confidence 1 - alpha, for all that may be best at once, none
+    is further from the best than this on the compared scale, [n].
     """
 
     may_be_best: NDArray[np.bool_]
     behind: Array
-    chance: Array
 
 
-def with_best(errors: Errors, alpha: float = ALPHA) -> WithBest:
-    """Compare every entry with the best. One entry: it is the best."""
+def with_best(
+    errors: Errors, alpha: float = ALPHA, left: NDArray[np.bool_] | None = None
+) -> WithBest:
+    """Compare every entry with the best; `left`: those that earlier looks left, [n], None: all.
+
+    One entry: it is the best. Where this look leaves none of those that are left, the looks
+    contradict one another and all of both may be best.
+    """
     n = len(errors.x)
     if n == 1:
-        return WithBest(may_be_best=np.ones(1, bool), behind=np.zeros(1), chance=np.ones(1))
+        return WithBest(may_be_best=np.ones(1, bool), behind=np.zeros(1))
     error = np.sqrt(errors.pair_variance())
-    allowance = critical(errors, alpha) * error  # [i, j]: of control i against j
     gap = errors.x[:, None] - errors.x[None]  # positive: i is worse
+    possible = np.all(gap <= critical(errors, alpha, np.zeros(n, bool)) * error, axis=1)
+    allowance = critical(errors, alpha, possible) * error  # [i, j]: of control i against j
     may_be_best = np.all(gap <= allowance, axis=1)
+    if left is not None:
+        may_be_best = both if (both := may_be_best & left).any() else may_be_best | left
     # if i is the best, nobody is further behind it than seen and allowed for
     reach = np.where(may_be_best[:, None], allowance - gap, -np.inf)
     np.fill_diagonal(reach, 0.0)
     behind = np.maximum(reach[may_be_best].max(axis=0), 0.0)
-    return WithBest(may_be_best=may_be_best, behind=behind, chance=chances(errors))
+    return WithBest(may_be_best=may_be_best, behind=behind)
 
 
-def critical(errors: Errors, alpha: float = ALPHA) -> Array:
+def critical(
+    errors: Errors, alpha: float = ALPHA, controls: NDArray[np.bool_] | None = None
+) -> Array:
     """Critical values of control i against j, [n, n]: normal ones of all j at once, then
-    Student's t at their level."""
+    Student's t at their level. Bonferroni's, which are no smaller, for others than `controls`, [n];
+    None: there are none."""
     n = len(errors.x)
     error = np.sqrt(errors.pair_variance())
-    error[error == 0] = np.inf  # equal in every error: no test
-    rng = np.random.default_rng(0)
-    half = errors.draws(DRAWS // 2, rng)
-    drawn = np.concatenate([half, -half])
-    normal = np.empty(n)
-    for i in range(n):
-        largest = ((drawn[:, [i]] - drawn) / error[i]).max(axis=1)
-        normal[i] = np.quantile(largest, 1 - alpha)
-    level = ndtr(-np.maximum(normal, 1e-3))[:, None]
+    normal = np.full(n, -ndtri(alpha / (n - 1)))
+    for i in range(n) if controls is None else np.flatnonzero(controls):
+        normal[i] = _joint_normal(errors, error, int(i), alpha)
+    level = ndtr(-normal)[:, None]
     df = errors.pair_df()
     exact: Array = np.where(
         np.isinf(df), normal[:, None], -stdtrit(np.where(np.isinf(df), 1.0, df), level)
     )
     return exact
+
+
+def _joint_normal(errors: Errors, error: Array, i: int, alpha: float) -> float:
+    """c with P(D_j <= c error_ij for all j) = 1 - alpha, D_j the error of x_i - x_j.
+
+    Each two D_j have a covariance of at least `both`: with exactly that, D_j is sqrt(both) Z and a
+    part of its own, and the probability an integral over Z.
+    """
+    others = np.flatnonzero(error[i] > 0)  # equal in every error: no test
+    if not len(others):
+        return 0.0
+    own = errors.own[i]
+    moves = errors.shared_moves()
+    apart = moves[i] - moves[others]
+    shared = _outer(apart)
+    np.fill_diagonal(shared, np.inf)
+    least = float(shared.min()) if len(others) > 1 else 0.0
+    sizes = error[i, others]
+    both = min(max(own + least, 0.0), float((sizes**2).min()) * (1 - 1e-9))
+    alone = np.sqrt(sizes**2 - both)[:, None]
+
+    def missed(c: float) -> float:
+        inside = ndtr((c * sizes[:, None] - np.sqrt(both) * NODES) / alone).prod(axis=0)
+        return float(1 - (WEIGHTS * inside).sum())
+
+    low, high = float(-ndtri(alpha)), float(-ndtri(alpha / len(others)))  # of one; Bonferroni's
+    for _ in range(HALVINGS if len(others) > 1 else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if missed(middle) > alpha else (low, middle)
+    return high
 
 
 def chances(errors: Errors) -> Array:

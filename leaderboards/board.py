@@ -201,6 +201,9 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "may_be_best": [place.entry.entry_id for place in ranking.may_be_best],
         "ranked": len(ranking.ranked),
         "confidence": 1 - ALPHA,
+        "look": ranking.look,
+        "level_of_look": ranking.level,
+        "under_way": ranking.under_way,
         "training_spread": {
             "kind": ranking.spread.kind,
             "sd": ranking.spread.sd if ranking.spread.kind != "none" else None,

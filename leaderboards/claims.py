@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaderboards import agreement, other_budgets
+from leaderboards.best import ALPHA
 from leaderboards.entries import CONFIRM_SEEDS
 from leaderboards.facts import SweepFacts
 from leaderboards.measures import Measure
@@ -27,6 +28,7 @@ POPULATIONS = {
     "none": "for the report part's own subjects: other subjects are not in these errors",
 }
 NAMED = 3  # entries named in a verdict before "and N more"
+CONFIDENCE = "95 % confidence over all looks"
 
 
 def opening(rows: Sequence[Row], facts: Sequence[SweepFacts]) -> list[str]:
@@ -123,8 +125,13 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
         entry = ranking.winner.entry
         rests_on = f"confirmed on {len(entry.confirming)} new seeds"
         lines.append(
-            f"verdict: winner {entry.first.label}, best of {len(placed)} with 95 % confidence, "
+            f"verdict: winner {entry.first.label}, best of {len(placed)} with {CONFIDENCE}, "
             f"{rests_on if entry.first.trained else 'which has nothing to train'}"
+        )
+    elif len(best) == 1 and ranking.under_way:
+        lines.append(
+            f"verdict: no winner yet: {best[0].entry.first.label} stands alone, but "
+            f"{ranking.under_way} trials on new seeds have not ended"
         )
     elif len(best) == 1:
         seeds = len(best[0].entry.confirming)
@@ -141,7 +148,8 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
             f"({'; '.join(names)}{more}); {advice}"
         )
     if placed:
-        lines += [*_references(ranking, measures), *_known(ranking), *_leaders(ranking)]
+        lines += [*_references(ranking, measures), *_known(ranking), *_look(ranking)]
+        lines += _leaders(ranking)
         lines += [spread_line(ranking), *_optimism(ranking)]
         lines.append(agreement.line(agreement.agreements(ranking.rows)))
     other = other_budgets.line(other_budgets.others(ranking))
@@ -158,10 +166,28 @@ def _known(ranking: Ranking) -> list[str]:
     leader = measure.in_order(ranking.may_be_best, lambda place: place.score)[0]
     assert leader.behind is not None
     population = f"; {POPULATIONS[p]}" if (p := _population(ranking)) else ""
+    others = [place.behind or 0.0 for place in ranking.may_be_best if place is not leader]
+    rest = ""
+    if others:
+        furthest = measure.spread_text(max(others))
+        count = "1 other" if len(others) == 1 else f"{len(others)} others"
+        rest = f", the {count} that may be it at most {furthest}"
     return [
-        f"known: with 95 % confidence {leader.entry.first.label} is at most "
-        f"{measure.spread_text(leader.behind)} worse than the best of these; the chance that it is "
-        f"the best is {leader.chance:.0%}{population}"
+        f"known: with {CONFIDENCE} {leader.entry.first.label} is at most "
+        f"{measure.spread_text(leader.behind)} worse than the best of these"
+        f"{rest}; the chance that it is the best is "
+        f"{leader.chance:.0%}{population}"
+    ]
+
+
+def _look(ranking: Ranking) -> list[str]:
+    """What this look at new seeds may spend, where more can follow."""
+    if len(ranking.ranked) < 2 or not any(p.entry.first.trained for p in ranking.ranked):
+        return []
+    which = f"look {ranking.look} at new seeds" if ranking.look else "before any new seeds"
+    return [
+        f"looks: {which}, at {ranking.level:.2g} of the {ALPHA:g} that all looks have to spend; "
+        "what one leaves out stays out"
     ]
 
 

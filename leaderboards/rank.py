@@ -2,11 +2,12 @@
 
 The estimand is an entry's expected score: of a new training of that configuration, sampled anew,
 on the population that the report part's subjects were drawn from. Who may be best is a comparison
-with the best (leaderboards.best). A whole order is claimed only pair by pair: t tests, two-sided,
-corrected by Holm (1979) over all pairs, so that with 95 % confidence no pair is ordered the wrong
-way round; from the pairs follow simultaneous rank intervals [1 + significantly better, n -
-significantly worse], as in Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies).
-Before anything was trained twice there are no rank intervals.
+with the best (leaderboards.best), its 5 % spent over all looks (leaderboards.looks). A whole order
+is claimed only pair by pair: t tests, two-sided, corrected by Holm (1979) over all pairs, so that
+with 95 % confidence no pair is ordered the wrong way round; from the pairs follow simultaneous rank
+intervals [1 + significantly better, n - significantly worse], as in Mogstad, Romano, Shaikh and
+Wilhelm (2024, Review of Economic Studies). Before anything was trained twice there are no rank
+intervals.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
-from leaderboards.best import ALPHA, Errors, WithBest, with_best
+from leaderboards import looks
+from leaderboards.best import ALPHA, Errors, WithBest, chances, with_best
 from leaderboards.entries import Entry, gather
 from leaderboards.estimates import errors_of
 from leaderboards.measures import Measure
@@ -34,12 +36,11 @@ class Ranked:
     """An entry with its place: ranks rank_low..rank_high are all compatible with what was seen;
     None before anything was trained twice.
 
-    behind: of one that may be best, with 95 % confidence and for all of those at once: it is no
-    further behind the best than this (a share of the best's score on the ratio scale, else in the
-    score's unit). chance: that it
-    is the best, by drawing all errors again. `training_sd` is the spread of one training (score
-    units), `total_se` the standard error of the score with everything in it. Entries of one `tier`
-    are not told apart.
+    behind: of one that may be best, with 95 % confidence for all of those and all looks at once: it
+    is no further behind the best than this (a share of the best's score on the ratio scale, else
+    in the score's unit). chance: that it is the best, by drawing all errors again. `training_sd` is
+    the spread of one training (score units), `total_se` the standard error of the score with
+    everything in it. Entries of one `tier` are not told apart.
     """
 
     entry: Entry
@@ -57,7 +58,12 @@ class Ranked:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Entries of one workload, scale and protocol; never more than one protocol."""
+    """Entries of one workload, scale and protocol; never more than one protocol.
+
+    look: of all looks at new seeds, the last; 0 before there were any. level: what it may spend of
+    the 5 % for all of them. under_way: confirming trials that have not ended; until they have there
+    is no winner.
+    """
 
     workload: str
     scale: str
@@ -67,6 +73,9 @@ class Ranking:
     unranked: tuple[Entry, ...]
     spread: SeedSpread
     winner: Ranked | None
+    look: int
+    level: float
+    under_way: int
     optimism: float | None  # score units by which the leading, unconfirmed score flatters
 
     @property
@@ -97,20 +106,26 @@ def rank(rows: Sequence[Row]) -> Ranking:
     sign = measure.sign
     spread = seed_spread(done)
     ranked: list[Ranked] = []
+    seen = looks.looks_of(rows)
+    look = max(seen.values(), default=0)
+    level = looks.level_of(rows, look)
+    under_way = sum(row.origin == "confirm" and row.outcome in looks.ON_ITS_WAY for row in rows)
     if done:
         errors = errors_of(done, spread)
-        best = with_best(errors)
+        left = looks.among(done, looks.left_by_earlier(rows, seen))
+        best, chance = with_best(errors, level, left), chances(errors)
         better = significantly_better(errors)
         tiers = (
             _tiers(better) if spread.kind != "assumed" else [int(not b) for b in best.may_be_best]
         )
         ranked = [
-            _place(entry, errors, best, better, spread, tiers[i], i) for i, entry in enumerate(done)
+            _place(entry, errors, best, chance[i], better, spread, tiers[i], i)
+            for i, entry in enumerate(done)
         ]
     order = sorted(ranked, key=lambda p: (_level(p.tier), sign * p.score, p.entry.entry_id))
     placed = tuple(order)
     chosen = [place for place in placed if place.may_be_best]
-    alone = len(chosen) == 1 and len(placed) > 1
+    alone = len(chosen) == 1 and len(placed) > 1 and not under_way
     return Ranking(
         workload=rows[0].workload,
         scale=rows[0].scale,
@@ -120,6 +135,9 @@ def rank(rows: Sequence[Row]) -> Ranking:
         unranked=tuple(sorted(unscored, key=lambda entry: _unscored_order(entry, sign))),
         spread=spread,
         winner=chosen[0] if alone and chosen[0].entry.confirmed else None,
+        look=look,
+        level=level,
+        under_way=under_way,
         optimism=_optimism(done, errors, measure, spread.relative) if done else None,
     )
 
@@ -157,6 +175,7 @@ def _place(
     entry: Entry,
     errors: Errors,
     best: WithBest,
+    chance: float,
     better: NDArray[np.bool_],
     spread: SeedSpread,
     tier: int,
@@ -182,7 +201,7 @@ def _place(
         tier=tier_letters(tier),
         may_be_best=bool(best.may_be_best[index]),
         behind=behind if best.may_be_best[index] else None,
-        chance=float(best.chance[index]),
+        chance=float(chance),
         training_sd=training * unit if trained else None,
         training_source=_source(entry, spread),
         total_se=float(errors.standard_errors()[index]) * unit,

@@ -151,12 +151,14 @@ def test_who_leads_on_select_is_said_where_it_is_another_trial() -> None:
 def test_what_is_known_of_the_leader_is_said() -> None:
     """Winner or not: its bound and chance, as the place itself has them."""
     board = build([row(0), row(1, 55.0), row(2, 52.0, entry_id="e000")])
-    leader = board.rankings[0].ranked[0]
+    leader, other = board.rankings[0].ranked
     assert leader.behind is not None
+    assert other.behind is not None
     (line,) = [claim for claim in board.claims if claim.startswith("known:")]
     assert line == (
-        f"known: with 95 % confidence {leader.entry.first.label} is at most {leader.behind:.1%} of "
-        f"the score worse than the best of these; the chance that it is the best is "
+        f"known: with 95 % confidence over all looks {leader.entry.first.label} is at most "
+        f"{leader.behind:.1%} of the score worse than the best of these, the 1 other that may be "
+        f"it at most {other.behind:.1%} of the score; the chance that it is the best is "
         f"{leader.chance:.0%}"
     )
     assert not any(claim.startswith("known:") for claim in build([row(0)]).claims)
