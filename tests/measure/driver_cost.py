@@ -22,6 +22,7 @@ from unittest import mock
 import numpy as np
 
 from bench.run import Report
+from bench.sweep.cost.price import cost
 from bench.sweep.deciding import suggest
 from bench.sweep.deciding.resolve import resolve
 from bench.sweep.record.history import History
@@ -77,7 +78,7 @@ def _suggestion(engine: Engine, number: int) -> dict[str, Any]:
         "protected": False,
         "params": params,
         "distributions": distributions,
-        "cost": {},
+        "cost": dataclasses.asdict(cost(config.task, config.method)),
         "config": config.to_dict(),
     }
 

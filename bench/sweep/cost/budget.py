@@ -14,7 +14,7 @@ import statistics
 from dataclasses import dataclass
 
 from bench.errors import BenchError
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan, SweepBudget
 
 SPENT = "the sweep's budget is spent"
@@ -67,20 +67,16 @@ def too_little_left(history: History, now: float) -> bool:
     spent_so_far = spent(history, now)
     if spent_so_far.over:
         return True
-    times = [(_seconds(t), t.devices) for t in history.trials.values() if 0 in t.rungs]
-    if not times:
+    first_rungs = history.first_rungs.values()
+    if not first_rungs:
         return False
-    need = statistics.median(seconds for seconds, _ in times)
-    share = statistics.median(count for _, count in times)
+    need = statistics.median(seconds for seconds, _ in first_rungs)
+    share = statistics.median(devices for _, devices in first_rungs)
     # what the trials already running need until they, too, stand at a rung comes first
     together = need * share * (1 + len(history.at_work))
     wall_left, device_left = spent_so_far.wall_left, spent_so_far.device_left
     short_of_wall = wall_left is not None and wall_left < need
     return short_of_wall or (device_left is not None and device_left < together)
-
-
-def _seconds(trial: Trial) -> float:
-    return float(sum(trial.rung_seconds[0].values()))
 
 
 def seconds_of(text: str) -> float:

@@ -37,8 +37,9 @@ def role(plan: Plan, history: History, number: int) -> Role:
         return Role("random")
     if number < len(plan.cells):
         return Role("default", plan.defaults[number], plan.prune)
+    counts = history.cell_counts()
     for place, cell in enumerate(plan.cells):
-        sure, tried = history.cell_counts(cell)
+        sure, tried = counts.get(tuple(cell[axis] for axis in plan.cell_axes), (0, 0))
         if sure < PROTECTED and tried < TRIES:
             first = history.trials.get(place)
             if first and first.trained and (first.open or first.outcome == "completed"):

@@ -1,10 +1,10 @@
 """What to try next, by Optuna: a pure function of the plan, the history and the trial's number.
 
-The study is rebuilt from the journal for every question and its sampler is seeded by (sweep seed,
-trial number), so the same journal always gives the same suggestion. TPE hears what happened as
-contract 6 says: completed with its value, pruned with its rungs' values, diverged as PRUNED
-without any, out-of-memory as PRUNED with a violated constraint, FAIL only for causes outside the
-configuration; running trials stand as RUNNING (the constant liar).
+Every question is asked of a fresh study that shows all trials (told_study), by a sampler seeded by
+(sweep seed, trial number), so the same journal always gives the same suggestion. TPE hears what
+happened as contract 6 says: completed with its value, pruned with its rungs' values, diverged as
+PRUNED without any, out-of-memory as PRUNED with a violated constraint, FAIL only for causes outside
+the configuration; running trials stand as RUNNING (the constant liar).
 
 The search space of TPE here is the set of parameters every trial has, modelled jointly with the
 architecture and the preconditioning; a parameter that only some choices have is modelled from the
@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import BenchError
 from bench.streams import derive_seed
+from bench.sweep.deciding.told_study import ToldTPE, ToldTrials, open_study
 from bench.sweep.record.history import ABSENT, History, Trial
 from bench.sweep.record.plan import Plan
 from bench.time_limit import EndlessError, time_limit
@@ -36,6 +37,7 @@ from search_spaces import Choices, Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+Kept = dict[tuple[tuple[str, Any], ...], ToldTrials]  # by the values of the even axes
 DRAWS = 64  # random draws that show what a space offers
 SPACE_SEC = 10.0  # a space suggests for one trial within it, or it is stopped
 MOST_SUGGESTIONS = 1000  # parameters a trial
@@ -58,21 +60,27 @@ def suggest(
     space: Space,
     choices: Choices,
     given: Mapping[str, Any],
+    kept: Kept | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Parameters of trial `number` and, as JSON, the distributions they were drawn from.
 
     `given` holds the parameters that its role gives: all of a default configuration, or the cell.
+    `kept` is what was translated for earlier questions about this history; it saves time alone.
 
     Raises:
         BenchError: the space cannot be run, or does not offer a given value.
     """
+    kept = {} if kept is None else kept
     alike = {axis: given[axis] for axis in plan.even_axes if axis in given}
-    study = optuna.create_study(
-        sampler=optuna_sampler(plan, number, alike), direction=direction(plan)
-    )
-    for trial in history.trials.values():
-        if all(trial.cell[axis] == value for axis, value in alike.items()):
-            study.add_trial(as_optuna(trial, plan.last_rung))
+    told = kept.setdefault(tuple(alike.items()), ToldTrials())
+    trials = [
+        trial
+        for trial in history.trials.values()
+        if all(trial.cell[axis] == value for axis, value in alike.items())
+    ]
+    told.update(trials, lambda trial: as_optuna(trial, plan.last_rung))
+    sampler = optuna_sampler(plan, number, told.common(), alike)
+    study = open_study(told.shown(direction(plan)), sampler, direction(plan))
     offered_by = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
     given = {key: value for key, value in given.items() if key not in plan.fixed}
     if given:
@@ -231,19 +239,20 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def optuna_sampler(
-    plan: Plan, number: int, alike: Mapping[str, Any] | None = None
+    plan: Plan, number: int, common: Mapping[str, BaseDistribution], alike: Mapping[str, Any]
 ) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler for trial `number`, seeded by the sweep's seed and the number; where it
-    learns from trials of `alike` values alone, it draws at random for as many as their cells."""
+    """Optuna's sampler for trial `number`, seeded by the sweep's seed and the number.
+
+    `common` are the parameters that all it learns from have. Where it learns from trials of `alike`
+    values alone, it draws at random for as many as their cells.
+    """
     seed = derive_seed(plan.seed, "suggest", number) % 2**32
     if plan.search == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     startup = plan.startup_trials
     if alike:
         startup = sum(alike.items() <= cell.items() for cell in plan.cells)
-    return optuna.samplers.TPESampler(
-        seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
-    )
+    return ToldTPE(common, seed=seed, startup=startup)
 
 
 def as_optuna(trial: Trial, final: int) -> FrozenTrial:

@@ -60,6 +60,11 @@ class Trial:
         """What verdicts are about, of this trial: its values of the plan's axes."""
         return {axis: str(self.suggestion.params.get(axis, ABSENT)) for axis in self.axes}
 
+    @cached_property
+    def place(self) -> tuple[str, ...]:
+        """The values of its cell alone."""
+        return tuple(self.cell.values())
+
     @property
     def open(self) -> bool:
         """Still to be run to its end: never ended, or only interrupted."""
@@ -90,6 +95,7 @@ class History:
         self.trials: dict[int, Trial] = {}
         self.sessions: list[Session] = []
         self.at_work: dict[int, Trial] = {}  # those that run now
+        self.first_rungs: dict[int, tuple[float, float]] = {}  # seconds to it and devices, by trial
         self.past_device_sec = 0.0  # of the stretches that trials ran, but for those at work
         self.past_wall_sec = 0.0  # of the sessions before the one that is open
         self.open_since: float | None = None  # the session that is open
@@ -201,6 +207,8 @@ class History:
             trial.rung_seconds[report.rung] = report.seconds
             trial.rung_nimg[report.rung] = report.nimg
             trial.rung_metrics[report.rung] = report.metrics
+            if report.rung == 0:
+                self.first_rungs[trial.number] = float(sum(report.seconds.values())), trial.devices
 
     @property
     def resume(self) -> str:
@@ -243,13 +251,19 @@ class History:
         states = [t.outcome or "running" for t in self.trials.values()]
         return {name: states.count(name) for name in (*OUTCOMES, "running") if name in states}
 
-    def cell_counts(self, cell: dict[str, str]) -> tuple[int, int]:
-        """Of one cell: how many trials completed or are on the way unprunable, and how many were
-        spent on the cell for its own sake."""
-        trials = [t for t in self.trials.values() if t.cell == cell]
-        safe = [t for t in trials if t.open and (t.protected or not self.plan.prune)]
-        sure = safe + [t for t in trials if t.outcome == "completed"]
-        return len(sure), sum(t.suggestion.origin in ("default", "cell") for t in trials)
+    def cell_counts(self) -> dict[tuple[str, ...], tuple[int, int]]:
+        """Of each cell that has trials, by its axes' values: how many completed or are on the way
+        unprunable, and how many were spent on the cell for its own sake."""
+        counts: dict[tuple[str, ...], tuple[int, int]] = {}
+        for trial in self.trials.values():
+            key = trial.place
+            sure, tried = counts.get(key, (0, 0))
+            safe = trial.open and (trial.protected or not self.plan.prune)
+            counts[key] = (
+                sure + (safe or trial.outcome == "completed"),
+                tried + (trial.suggestion.origin in ("default", "cell")),
+            )
+        return counts
 
     def best_first(self) -> list[Trial]:
         """Completed trials by their last rung's value on `select` (what a driver may look at)."""

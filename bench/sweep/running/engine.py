@@ -54,6 +54,7 @@ class Engine:
         self.space, self.choices, self.listeners = space, choices, listeners
         self.history = History(journal.records)
         self.lock = threading.RLock()
+        self._told: suggest.Kept = {}
         self.interrupts = Interrupts()
         self.running: set[int] = set()
         self.stopping = False
@@ -189,7 +190,13 @@ class Engine:
             return
         part = role(self.plan, self.history, number)
         params, distributions = suggest.suggest(
-            self.plan, self.history, number, self.space, self.choices, part.fixed
+            self.plan,
+            self.history,
+            number,
+            self.space,
+            self.choices,
+            part.fixed,
+            self._told,
         )
         # fitted first: how it is split into micro-batches is part of which entry it is
         config, fitted = self._fit(resolve(self.frame, params, self.plan.seed))

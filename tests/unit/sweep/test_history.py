@@ -78,23 +78,23 @@ def test_an_outcome_decided_after_a_lost_driver_adds_no_time() -> None:
 
 
 def test_a_cell_counts_what_completed_or_will() -> None:
-    cell = {"architecture": "adm", "preconditioning": "edm"}
+    cell = ("adm", "edm")
     history = History([PLAN, suggest(0, protected=True), suggest(1), suggest(2, protected=True)])
     history.apply(suggest(3, preconditioning="vp", protected=True))
-    assert history.cell_counts(cell) == (2, 3)  # an open unprotected one may still be pruned
+    assert history.cell_counts()[cell] == (2, 3)  # an open unprotected one may still be pruned
     history.apply(outcome(0, "diverged"))
-    assert history.cell_counts(cell) == (1, 3)
+    assert history.cell_counts()[cell] == (1, 3)
     history.apply(outcome(1, "completed"))
-    assert history.cell_counts(cell) == (2, 3)
+    assert history.cell_counts()[cell] == (2, 3)
     history.apply(outcome(2, "interrupted"))  # goes on at the resume
-    assert history.cell_counts(cell) == (2, 3)
+    assert history.cell_counts()[cell] == (2, 3)
     history.apply(suggest(4, origin="tpe"))
-    assert history.cell_counts(cell) == (2, 3)  # what TPE tries there is not the cell's share
+    assert history.cell_counts()[cell] == (2, 3)  # what TPE tries there is not the cell's share
 
 
 def test_without_pruning_every_open_trial_will_complete() -> None:
     history = History([plan_record(prune=False), suggest(0), suggest(1)])
-    assert history.cell_counts({"architecture": "adm", "preconditioning": "edm"}) == (2, 2)
+    assert history.cell_counts() == {("adm", "edm"): (2, 2)}
 
 
 def test_the_best_is_a_completed_trial_with_the_best_last_rung() -> None:

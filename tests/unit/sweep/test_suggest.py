@@ -14,11 +14,13 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.sweep.deciding import suggest as suggesting
+from bench.sweep.deciding import told_study
 from bench.sweep.deciding.suggest import Offer, as_optuna, suggest
 from bench.sweep.planning.plan_making import check_space
 from bench.sweep.record.history import ABSENT, History
@@ -88,6 +90,28 @@ def test_every_suggestion_of_a_sweep_follows_from_what_was_before_it(engine: Eng
             params, distributions = ask(history, record["trial"])
             assert params == record["params"]
             assert distributions == record["distributions"]
+
+
+def test_of_very_many_trials_the_best_the_last_and_those_that_run_are_shown(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told_study, "RECENT", 10)
+    monkeypatch.setattr(told_study, "GOOD", 2)
+    history = copy.deepcopy(engine.history)
+    first = history.trials[0]
+    first.outcome = None
+    trials = list(history.trials.values())
+    told = told_study.ToldTrials()
+    told.update(trials, lambda trial: as_optuna(trial, history.plan.last_rung))
+    shown = [trial.number - 1 for trial in told.shown(StudyDirection.MINIMIZE)]
+    last = history.plan.last_rung
+    done = [t for t in trials if t.outcome == "completed" and last in t.rungs]
+    best = sorted(done, key=lambda trial: trial.rungs[last])[:2]
+    kept = {0, *(trial.number for trial in best), *range(len(trials) - 10, len(trials))}
+    assert shown == sorted(kept)
+    assert len(kept) > 11  # one of the best is none of the last
+    worst = [trial.number - 1 for trial in told.shown(StudyDirection.MAXIMIZE)]
+    assert worst != shown
 
 
 def test_what_optuna_hears_is_contract_6(engine: Engine) -> None:
