@@ -1,7 +1,9 @@
 """The one door to a family of parts: a name in its table, or a user's own "file.py:attr".
 
-Every table is written in one dialect, name -> "module:attr". What comes from outside the table has
-to pass the family's conformance suite before it is used; the verdict is one line, said once.
+Every table is written in one dialect, name -> "module:attr". A part with `of` may be told more
+behind a colon, in words of its own ("timm:MODEL@FILE.safetensors"). What comes from outside the
+table has to pass the family's conformance suite before it is used; the verdict is one line, said
+once.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from bench.time_limit import EndlessError, time_limit
 T = TypeVar("T")
 
 IMPORT_SEC = 60.0  # a user's file is imported within it
+WEIGHTS = ".safetensors"
 CHECK_SEC = 300.0  # and a part of it passes its conformance suite
 
 VERDICTS: dict[str, str] = {}  # what conformance said of each part from outside, in this process
@@ -47,9 +50,15 @@ class Family:
                 what is in it breaks the contract.
         """
         if not is_outside(name):
-            if name not in self.table:
+            head, colon, more = name.partition(":")
+            if head not in self.table:
                 raise unknown(self.kind, name, self.table)
-            return at(self.table[name], self.kind)
+            part = at(self.table[head], self.kind)
+            if not colon:
+                return part
+            if not more or not hasattr(part, "of"):
+                raise BenchError(f"{self.kind} {name!r}: nothing may stand behind {head!r} there")
+            return part.of(more)
         part = at(name, self.kind)
         if name not in VERDICTS and self.suite:
             check: Callable[[Any, str], int] = at(self.suite)
@@ -63,6 +72,12 @@ class Family:
 def is_outside(name: str) -> bool:
     """Whether a name is a user's own file and not one of a table."""
     return name.partition(":")[0].endswith(".py")
+
+
+def weights_of(name: str) -> Path | None:
+    """The file of weights that is named behind an @, as in "timm:MODEL@FILE.safetensors"."""
+    _, at_sign, file = name.partition("@")
+    return Path(file) if at_sign and file.endswith(WEIGHTS) else None
 
 
 def at(place: str, kind: str = "module") -> Any:

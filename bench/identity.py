@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.doors import is_outside
+from bench.doors import WEIGHTS, is_outside, weights_of
 from bench.errors import BenchError
 
 # of a field that came later: at its default it is no part of an entry's identity, so that entries
@@ -27,7 +28,8 @@ def identity(part: Any) -> dict[str, Any]:
 
 
 def by_content(value: Any) -> Any:
-    """The same values, where each "file.py:attr" has the digest of the file in place of its folder.
+    """The same values, where each "file.py:attr" has the digest of the file in place of its folder,
+    and so has each "NAME@FILE.safetensors".
 
     Raises:
         BenchError: such a file is not there.
@@ -36,14 +38,31 @@ def by_content(value: Any) -> Any:
         return {key: by_content(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [by_content(v) for v in value]
-    if not (isinstance(value, str) and is_outside(value)):
+    if not isinstance(value, str):
+        return value
+    weights = weights_of(value)
+    if weights is not None:
+        return f"{value.partition('@')[0]}@{weights.name}@{_content(weights)}"
+    if not is_outside(value):
         return value
     name, _, attr = value.partition(":")
-    path = Path(name)
+    return f"{Path(name).name}:{attr}@{_content(Path(name))}"
+
+
+def _content(path: Path) -> str:
     if not path.is_file():
         raise BenchError(f"file {path} does not exist; put it back where it was")
-    content = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return f"{path.name}:{attr}@{content}"
+    if path.suffix != WEIGHTS:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    known = path.stat()
+    return _digest_of_weights(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache(maxsize=16)
+def _digest_of_weights(path: Path, mtime_ns: int, size: int) -> str:
+    """Read once while they stay as they are: weights are large."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def canonical(body: Any) -> str:

@@ -76,7 +76,11 @@ def choice_options(command: Command) -> Command:
             metavar="NAME|FILE.py:build",
             help="This network in place of the workload's; may be given again.",
         ),
-        click.option("--extractor", metavar="NAME|FILE.py:build", help="What judges pictures."),
+        click.option(
+            "--extractor",
+            metavar="NAME|FILE.py:build",
+            help="What judges pictures: randconv, inception (FID), timm:MODEL[@FILE] ...",
+        ),
         click.option("--space", metavar="FILE.py", help="Your own search space."),
     ):
         command = option(command)

@@ -27,6 +27,8 @@ EXTRACTORS = Family(
     table={
         "randconv": "bench.metrics.randconv:build",
         "randconv64": "bench.metrics.randconv:build_64",
+        "inception": "bench.metrics.inception:build",
+        "timm": "bench.metrics.timm_extractor:TimmExtractor",
     },
     suite="bench.metrics.extractors:check_extractor",
 )

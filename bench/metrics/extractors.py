@@ -4,15 +4,20 @@ A value measured on one extractor says nothing beside a value measured on anothe
 weights, input size and resizer make one digest, and the digest is part of a metric's protocol.
 Adding one is a new file with a `build()` and one line in bench.metrics.EXTRACTORS. A user's own
 comes from "file.py:build" and has to pass `check_extractor` first.
+
+Features are made on the device that is asked for. On CUDA it is done without TF32 and by
+deterministic algorithms, so that they are the CPU's to DEVICE_TOLERANCE: the sums of float32
+products in another order, and nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +28,8 @@ from bench.errors import BenchError
 from bench.metrics import EXTRACTORS
 from bench.nonfinite import require_finite
 
+DEVICE_TOLERANCE = 1e-4  # between devices, of the largest feature
+
 
 class Extractor(nn.Module):
     """Contract of an extractor.
@@ -31,7 +38,7 @@ class Extractor(nn.Module):
     device, does all resizing itself, and returns floats [N, num_features]. It draws nothing at
     random, has no state that a call changes, and treats each picture alone. Weights are buffers
     or parameters, so that they are in `state_dict` and hence in the digest; `version` changes
-    when the code does.
+    when the code does. `batch_size` pictures at a time must fit into memory.
     """
 
     name: str
@@ -39,11 +46,17 @@ class Extractor(nn.Module):
     num_features: int
     input_size: int
     resizer: str
+    batch_size: int = 256
+    familiar: ClassVar[Mapping[str, str]] = {}  # names of its metrics that everybody knows
 
     @property
     def metric(self) -> str:
-        """The metric's name; only Inception through clean-fid may call it FID."""
-        return f"fd_{self.name}"
+        """The key of its Fréchet distance; only Inception through clean-fid may call it FID."""
+        return self.key("fd")
+
+    def key(self, kind: str) -> str:
+        """The key of a metric on its features: "kd" -> "kd_randconv"."""
+        return self.familiar.get(kind, f"{kind}_{self.name}")
 
     @cached_property
     def digest(self) -> str:
@@ -81,7 +94,7 @@ def extract(
     extractor: Extractor,
     images: NDArray[np.uint8] | Tensor,
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
     """Features of uint8 NCHW pictures in the order given: float64 [N, num_features].
@@ -95,16 +108,46 @@ def extract(
             f"not {images.dtype} {tuple(images.shape)}"
         )
     extractor.to(device).eval()
+    at_once = batch_size or extractor.batch_size
     features = np.empty((len(images), extractor.num_features), np.float64)
-    with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size]
+    with torch.inference_mode(), exact_products(device):
+        for start in range(0, len(images), at_once):
+            batch = images[start : start + at_once]
             if not isinstance(batch, Tensor):
                 batch = torch.from_numpy(np.array(batch))
             out = extractor(batch.to(device))
-            features[start : start + batch_size] = out.double().cpu().numpy()
+            features[start : start + at_once] = out.double().cpu().numpy()
     require_finite(features, f"features of {extractor.name}")
     return features
+
+
+@contextmanager
+def exact_products(device: str | torch.device) -> Iterator[None]:
+    """float32 as it is on CUDA: no TF32, no algorithm chosen by its speed, none that draws lots."""
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def in_colour(name: str, images: Tensor) -> Tensor:
+    """uint8 [N, 3, H, W] of pictures of one channel or three, for a network of photographs.
+
+    Raises:
+        BenchError: they have another number of channels.
+    """
+    channels = images.shape[1]
+    if channels not in (1, 3):
+        raise BenchError(f"extractor {name} takes pictures of 1 or 3 channels, not {channels}")
+    return images if channels == 3 else images.expand(-1, 3, -1, -1)
 
 
 def check_extractor(build: Callable[[], Extractor], spec: str) -> int:
@@ -149,7 +192,8 @@ def check_extractor(build: Callable[[], Extractor], spec: str) -> int:
         hold("a picture's features do not depend on its batch", bool(near))
         hold("different pictures have different features", bool(np.ptp(first, axis=0).max() > 0))
     hold("its digest is 64 hex digits", bool(re.fullmatch(r"[0-9a-f]{64}", extractor.digest)))
-    hold(f"its metric is called fd_{extractor.name}", extractor.metric == f"fd_{extractor.name}")
+    named = extractor.metric == f"fd_{extractor.name}" or spec in EXTRACTORS.table
+    hold(f"its metric is called fd_{extractor.name}", named)  # FID is not for anybody
     return kept
 
 
@@ -164,6 +208,8 @@ def _built(build: Any, spec: str) -> Extractor:
         raise BenchError(f"extractor {spec} names no function; give file.py:build")
     try:
         extractor = build()
+    except BenchError:
+        raise
     except Exception as error:  # a user's code may raise anything
         raise BenchError(f"extractor {spec} cannot be built: {_first_line(error)}") from error
     if not isinstance(extractor, Extractor):

@@ -29,7 +29,7 @@ class KernelMetric(FeatureMetric):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        key = f"kd_{self.extractor.name}"
+        key = self.extractor.key("kd")
         return (Measure(key=key, title=key, direction="lower", scale="difference", drop=12),)
 
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.doors import is_outside
+from bench.doors import is_outside, weights_of
 from bench.errors import BenchError, unknown
 from bench.sweep.cost import budget
 from bench.sweep.cost.equal import Equal
@@ -81,7 +81,10 @@ class Wish:
 
 def whole_place(name: str) -> str:
     """A user's file by its whole path, since a resume may start from another folder; a name of a
-    table as it is."""
+    table as it is. So with weights behind an @."""
+    weights = weights_of(name)
+    if weights is not None:
+        return f"{name.partition('@')[0]}@{weights.expanduser().resolve()}"
     if not is_outside(name):
         return name
     path, colon, attr = name.partition(":")

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.config import TrialConfig, canonical
 from bench.data.cache import CachedImages
-from bench.doors import VERDICTS
+from bench.doors import VERDICTS, WEIGHTS
 from bench.errors import BenchError
 from bench.files import sync_folder, whole
 from bench.methods import load_method
@@ -265,7 +265,7 @@ def _check_own_files(history: History) -> None:
     trained now would be booked as what was trained then."""
     for trial in history.trials.values():
         suggested = trial.suggestion
-        if ".py" not in canonical(suggested.config):
+        if not any(ending in canonical(suggested.config) for ending in (".py", WEIGHTS)):
             continue
         if TrialConfig.from_dict(suggested.config).entry_id != suggested.entry_id:
             raise BenchError(
