@@ -43,6 +43,9 @@ def by_content(value: Any) -> Any:
     weights = weights_of(value)
     if weights is not None:
         return f"{value.partition('@')[0]}@{weights.name}@{_content(weights)}"
+    head, _, more = value.partition(":")
+    if head.isidentifier() and is_outside(more):
+        return f"{head}:{by_content(more)}"
     if not is_outside(value):
         return value
     name, _, attr = value.partition(":")

@@ -81,6 +81,13 @@ def choice_options(command: Command) -> Command:
             metavar="NAME|FILE.py:build",
             help="What judges pictures: randconv, inception (FID), timm:MODEL[@FILE] ...",
         ),
+        click.option(
+            "--metric",
+            "metrics",
+            multiple=True,
+            metavar="NAME|FILE.py:Class",
+            help="Measured beside the workload's own: prdc, fd_inf, fd:inception ...",
+        ),
         click.option("--space", metavar="FILE.py", help="Your own search space."),
     ):
         command = option(command)

@@ -12,6 +12,8 @@ METRICS = Family(
     table={
         "fd": "bench.metrics.frechet_metric:FrechetMetric",
         "kd": "bench.metrics.kernel_metric:KernelMetric",
+        "fd_inf": "bench.metrics.infinite_metric:InfiniteMetric",
+        "prdc": "bench.metrics.nearest_metric:NearestMetric",
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
         "reconstruction": "bench.metrics.reconstruction_metric:ReconstructionMetric",
         "box": "bench.metrics.box_metric:BoxMetric",

@@ -82,7 +82,7 @@ class BoxMetric(FeatureMetric):
         return 2 * super().seconds(shape)
 
     def _of(self, part: str) -> tuple[str, str, int]:
-        return self.settings["extractor"], part, self.settings["n_reference"]
+        return self.extractor_name, part, self.settings["n_reference"]
 
 
 def sharpness(pictures: NDArray[np.uint8], weights: Weights) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ class FeatureMetric(Metric):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pictures"})
+    own_extractor: ClassVar[str | None] = None  # "fd:inception", whatever judges the score
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
@@ -32,11 +34,21 @@ class FeatureMetric(Metric):
 
     @classmethod
     def settings_taken(cls) -> Mapping[str, Any]:
-        return {"extractor": "randconv", "n_reference": 1024}
+        shared = {"n_reference": 1024}
+        return shared if cls.own_extractor else {"extractor": "randconv", **shared}
+
+    @classmethod
+    def of(cls, extractor: str) -> type[FeatureMetric]:
+        """The same metric on the features of an extractor of its own."""
+        return type(cls.__name__, (cls,), {"own_extractor": extractor, "__doc__": cls.__doc__})
+
+    @property
+    def extractor_name(self) -> str:
+        return self.own_extractor or str(self.settings["extractor"])
 
     @property
     def extractor(self) -> Extractor:
-        return extractor_named(self.settings["extractor"])
+        return extractor_named(self.extractor_name)
 
     def protocol(self) -> Mapping[str, Any]:
         return {**self.extractor.identity(), "n_reference": self.settings["n_reference"]}
@@ -54,6 +66,16 @@ class FeatureMetric(Metric):
         return evidence.once(
             f"features {judge.digest}", lambda: extract(judge, pictures, device="cpu")
         )
+
+    def features_in_drawn_order(self, evidence: Evidence) -> NDArray[np.float64]:
+        """The same in an order that is as good as drawn, whatever order the pictures came in: that
+        of their digests."""
+        pictures = evidence.predictions.values
+        marks = evidence.once(
+            "order of digests",
+            lambda: np.argsort([hashlib.sha256(picture).hexdigest() for picture in pictures]),
+        )
+        return self.features(evidence)[marks]
 
     def seconds(self, shape: tuple[int, ...]) -> float:
         """Of the extraction, whichever metric of an evaluation asks for it first."""

@@ -33,11 +33,11 @@ class FrechetMetric(FeatureMetric):
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
         super().prepare(real, part_counts)
         for part in ("train", "select", "report"):
-            reference(real, self.settings["extractor"], part, self.settings["n_reference"])
-        reference(real, self.settings["extractor"], "train", self._matched(real))
+            reference(real, self.extractor_name, part, self.settings["n_reference"])
+        reference(real, self.extractor_name, "train", self._matched(real))
 
     def estimate(self, evidence: Evidence) -> Estimates:
-        judge, real, name = self.extractor, evidence.real, self.settings["extractor"]
+        judge, real, name = self.extractor, evidence.real, self.extractor_name
         features = self.features(evidence)
         real_side = reference(real, name, evidence.part, self.settings["n_reference"])
         distance = frechet_distance(real_side, features)
@@ -56,7 +56,7 @@ class FrechetMetric(FeatureMetric):
         """The distance to the part without each group of its subjects."""
         real, count = evidence.real, self.settings["n_reference"]
         groups = groups_of(real.data.subject[real.rows(evidence.part, count)].astype(np.int64))
-        features = real.features(self.settings["extractor"], evidence.part, count)
+        features = real.features(self.extractor_name, evidence.part, count)
         sizes = np.bincount(groups)
         if len(sizes) < 2 or len(features) - sizes.max() < 2:
             return {}

@@ -35,11 +35,11 @@ class KernelMetric(FeatureMetric):
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
         super().prepare(real, part_counts)
         for part in ("select", "report"):
-            real.features(self.settings["extractor"], part, self.settings["n_reference"])
+            real.features(self.extractor_name, part, self.settings["n_reference"])
 
     def estimate(self, evidence: Evidence) -> Estimates:
         real_features = evidence.real.features(
-            self.settings["extractor"], evidence.part, self.settings["n_reference"]
+            self.extractor_name, evidence.part, self.settings["n_reference"]
         )
         value, error = kernel_distance(real_features, self.features(evidence))
         key = self.measures[0].key

@@ -64,7 +64,7 @@ class ReconstructionMetric(FeatureMetric):
         if evidence.final:
             bytes_ = ((coded + 1) * 127.5).round().to(torch.uint8).numpy()
             features = extract(self.extractor, np.ascontiguousarray(bytes_), device="cpu")
-            same = reference(real, self.settings["extractor"], part, len(images))
+            same = reference(real, self.extractor_name, part, len(images))
             distance = frechet_distance(same, features)
             estimates[self.measures[1].key] = distance.value
         return estimates

@@ -191,7 +191,15 @@ class Task(ABC):
         return tuple(measure for metric in self.metrics for measure in metric.measures)
 
     def prepare(self) -> None:
-        """Compute what all trials share, once, before they start."""
+        """Compute what all trials share, once, before they start.
+
+        Raises:
+            BenchError: data that a metric cannot use, or two metrics that measure the same.
+        """
+        keys = [measure.key for measure in self.measures]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise BenchError(f"two metrics measure {key}; leave one of them out")
         counts = {"select": self.measure.n_select, "report": self.measure.n_report}
         for metric in self.metrics:
             metric.prepare(self.real, counts)

@@ -139,3 +139,39 @@ def test_a_setting_fixes_an_axis_or_the_judge(
 def test_a_rate_that_diverges_does_not_stop_the_forecast(bench: Bench, no_store: None) -> None:
     said = bench("sweep", "chexpert", *SMOKE, "--set", "lr=5", "--dry-run")
     assert (said.code, said.err) == (0, "")
+
+
+MINE = """
+from bench.metrics.metric import Metric
+from leaderboards.measures import Measure
+
+class Contrast(Metric):
+    @property
+    def measures(self):
+        return (Measure(key="contrast", title="contrast", direction="higher"),)
+
+    def estimate(self, evidence):
+        return {"contrast": float(evidence.predictions.values.std())}
+"""
+
+
+def test_a_metric_is_asked_for_beside_the_workloads_own(
+    bench: Bench, with_data: Path, no_store: None
+) -> None:
+    Path("mine.py").write_text(MINE)
+    asked = ("--metric", "prdc", "--metric", "fd:randconv64", "--metric", "mine.py:Contrast")
+    _, said = dry_run(bench, *asked, "--set", "nearest_k=3")
+    assert "metric mine.py:Contrast passes 6 conformance checks" in said
+    assert "score: fd_randconv" in said
+    for metric, verdict in (
+        ("prcd", "unknown metric 'prcd'; did you mean 'prdc'?"),
+        ("kd", "--metric kd: echo measures it without being asked"),
+        ("fd:randconv", "two metrics measure fd_randconv"),
+        ("fd:nothing", "unknown extractor 'nothing'"),
+        ("clipping:more", "'clipping:more': nothing may stand behind 'clipping'"),
+        ("psnr", "metric psnr needs targets"),
+    ):
+        answer = bench("sweep", "echo", *SMOKE, "--dry-run", "--metric", metric)
+        refused(answer, with_data, verdict)
+    twice = ("--metric", "prdc", "--metric", "prdc")
+    refused(bench("sweep", "echo", *SMOKE, *twice), with_data, "--metric prdc is given twice")

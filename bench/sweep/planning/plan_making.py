@@ -17,7 +17,7 @@ from bench.data.cache import CachedImages
 from bench.doors import Family, is_outside
 from bench.errors import BenchError
 from bench.methods import load_method
-from bench.metrics import energy, stability, throughput
+from bench.metrics import energy
 from bench.networks import BACKBONES
 from bench.sweep.cost import budget, equal, timing
 from bench.sweep.cost.machine import Machine, default_scale
@@ -26,18 +26,21 @@ from bench.sweep.deciding.parameters import SAMPLE_KEYS
 from bench.sweep.deciding.resolve import LOOKS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
 from bench.sweep.deciding.void_settings import refuse_void
+from bench.sweep.planning.measuring import (
+    kept_on_screen,
+    keys_of_asked,
+    measures_of,
+    metrics_of,
+    notes_of_metrics,
+)
 from bench.sweep.planning.preparing import methods_drawn, notes_of_methods
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record.plan import Plan, SharedFrame
-from bench.sweep.record.trial_measures import MEASURES as TRIAL_MEASURES
 from bench.tasks import TASKS, build_task
-from bench.tasks.task import offered_metrics
 from bench.workloads.workload import Scale, Workload
 from bench.workloads.workload import load as load_workload
-from leaderboards.measures import Measure
 from search_spaces import TABLE, Choices, Space
 
-ASKED = 2  # a drop that few columns are below
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 SPACES = Family(kind="search space", table=TABLE)
 
@@ -78,7 +81,7 @@ def make_frame(
             name=data.name, digest=data.digest, simulated=data.simulated, cache=str(data.path)
         ),
         task=task_class.configure(described, given),
-        metrics=offered_metrics(workload.metrics, have_masks=data.masks is not None),
+        metrics=metrics_of(workload, wish.metrics, data.masks is not None),
         device=machine.device,
         precision=machine.precision,
         threads=machine.threads,
@@ -136,6 +139,7 @@ def make_plan(
         defaults=tuple(defaults),
         fixed=dict(frame.fixed),
         backbones=wish.backbones,
+        metrics=wish.metrics,
         equal=frame.budget.record(),
         concurrency=machine.concurrency,
         fixed_concurrency=wish.concurrency is not None,
@@ -152,7 +156,8 @@ def make_plan(
         data=data.record(),
         score=task.score,
         measures=kept_on_screen(
-            measures_of(task.measures, own=bool(sampling_drawn(offer))), workload.asks_of
+            measures_of(task.measures, own=bool(sampling_drawn(offer))),
+            (*workload.asks_of, *keys_of_asked(task, wish.metrics)),
         ),
         protocol=protocol,
         protocol_digest=digest(protocol),
@@ -166,7 +171,7 @@ def make_plan(
             *_notes_of_sampling(configs, frame, offer),
             *_notes_of_stopping(frame),
             *notes_of_methods(methods_drawn(offer), task),
-            *_notes_of_metrics(workload, frame),
+            *notes_of_metrics(workload, frame.metrics),
             *([] if energy.counter_of(machine.device) else [energy.ABSENT]),
             *_notes_of_tuning(workload.even_axes),
         ),
@@ -175,34 +180,6 @@ def make_plan(
         pack=machine.gpus if machine.pack else None,
         storage=wish.storage,
         address=wish.address,
-    )
-
-
-def measures_of(evaluated: Sequence[Measure], *, own: bool) -> tuple[Measure, ...]:
-    """All that is measured of a trial: what the task evaluates, then what every trial has.
-
-    own: whether entries are also evaluated with a sampling of their own.
-    """
-    final = [dataclasses.replace(m, key=f"eval/{m.key}") for m in evaluated]
-    chosen = [
-        dataclasses.replace(
-            m,
-            key=f"own/{m.key}",
-            title=f"{m.title} own",
-            meaning="with the entry's own sampling; no verdict rests on it",
-            reference=None,
-            drop=max(m.drop, 1),
-        )
-        for m in evaluated
-        if own and m.direction != "none"
-    ]
-    return (*final, *chosen, *stability.MEASURES, *throughput.MEASURES, *TRIAL_MEASURES)
-
-
-def kept_on_screen(measures: Sequence[Measure], asked: Sequence[str]) -> tuple[Measure, ...]:
-    """The measures, those with these keys to be dropped from a narrow screen among the last."""
-    return tuple(
-        dataclasses.replace(m, drop=min(m.drop, ASKED)) if m.key in asked else m for m in measures
     )
 
 
@@ -216,12 +193,6 @@ def _present(cell: Mapping[str, str]) -> dict[str, str]:
 def sampling_drawn(offer: Offer) -> list[str]:
     """The parameters of a space that only change how a trained network is sampled."""
     return [key for key in offer.distributions() if key in SAMPLE_KEYS]
-
-
-def _notes_of_metrics(workload: Workload, frame: Frame) -> list[str]:
-    left_out = [name for name in workload.metrics if name not in frame.metrics]
-    text = "these data have no boxes or masks, which it needs"
-    return [f"metric {name} is left out: {text}" for name in left_out]
 
 
 def _notes_of_sampling(configs: Sequence[TrialConfig], frame: Frame, offer: Offer) -> list[str]:
@@ -347,7 +318,7 @@ def reopen(plan: Plan, cache: Path) -> tuple[Workload, Frame]:
         scale=scale,
         data=dataclasses.replace(plan.frame.data, cache=str(cache)),
         task=plan.frame.task,
-        metrics=offered_metrics(workload.metrics, have_masks=bool(plan.data.get("masks"))),
+        metrics=metrics_of(workload, plan.metrics, bool(plan.data.get("masks"))),
         device=plan.frame.device,
         precision=plan.frame.precision,
         threads=plan.frame.threads,

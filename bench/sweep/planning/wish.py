@@ -21,7 +21,8 @@ SEARCHES = ("tpe", "random")
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """What the user asked for. `reading` are fields of bench.data.opening.Reading; `settings`
-    are KEY=VALUE texts, parameters for all trials; `backbones` stand in place of the workload's.
+    are KEY=VALUE texts, parameters for all trials; `backbones` stand in place of the workload's;
+    `metrics` are measured beside its own.
     """
 
     workload: str
@@ -34,6 +35,7 @@ class Wish:
     seed: int = 0
     settings: tuple[str, ...] = ()
     backbones: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     budget: float | None = None  # of each trial, in the unit of `equal`
     equal: str = "flops"
     prune: bool = True
@@ -50,6 +52,10 @@ class Wish:
         if self.space is not None:
             object.__setattr__(self, "space", whole_place(self.space))
         object.__setattr__(self, "backbones", tuple(whole_place(b) for b in self.backbones))
+        object.__setattr__(self, "metrics", tuple(whole_place(m) for m in self.metrics))
+        for metric in self.metrics:
+            if self.metrics.count(metric) > 1:
+                raise BenchError(f"--metric {metric} is given twice; give it once")
         if self.storage is not None and re.match(r"\w+(//|:/[^/])", self.storage):
             raise BenchError(
                 f"--storage {self.storage}: neither a path nor a URL such as s3://bucket/bench"
@@ -81,10 +87,13 @@ class Wish:
 
 def whole_place(name: str) -> str:
     """A user's file by its whole path, since a resume may start from another folder; a name of a
-    table as it is. So with weights behind an @."""
+    table as it is. So with weights behind an @, and with a file behind a name ("fd:FILE.py")."""
     weights = weights_of(name)
     if weights is not None:
         return f"{name.partition('@')[0]}@{weights.expanduser().resolve()}"
+    head, colon, more = name.partition(":")
+    if head.isidentifier() and is_outside(more):
+        return f"{head}:{whole_place(more)}"
     if not is_outside(name):
         return name
     path, colon, attr = name.partition(":")

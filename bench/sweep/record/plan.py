@@ -126,6 +126,7 @@ class Plan:
     pack: int | None = None  # GPUs that trials are packed on; None: they are not
     storage: str | None = None
     address: str | None = None
+    metrics: tuple[str, ...] = ()  # that the user asked for beside the workload's own
     even_axes: tuple[str, ...] = ()  # of cell_axes: each combination of values gets equally many
     forecast: dict[str, Any] = field(default_factory=dict)
     t: float = 0.0

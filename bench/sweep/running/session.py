@@ -20,6 +20,7 @@ from bench.doors import VERDICTS, WEIGHTS
 from bench.errors import BenchError
 from bench.files import sync_folder, whole
 from bench.methods import load_method
+from bench.metrics import METRICS
 from bench.networks import BACKBONES
 from bench.storage import layout
 from bench.sweep.cost import budget, equal, footprint
@@ -116,6 +117,8 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
     workload = load_workload(wish.workload)
     for backbone in wish.backbones:
         BACKBONES.load(backbone)
+    for metric in wish.metrics:
+        METRICS.load(metric)
     planning.choose_scale(workload, wish, find_machine(wish))
     planning.load_space(wish.space or workload.space)
     if name is not None and not NAME.fullmatch(name):

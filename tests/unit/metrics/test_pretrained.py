@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from bench.identity import by_content
 from bench.metrics import inception
 from bench.metrics.extractors import extract, load_extractor
+from bench.sweep.planning.wish import whole_place
 from tests.fakes.pretrained import MODEL, write_inception, write_timm
 from tests.unit.metrics.pictures import echo_like
 
@@ -112,6 +113,7 @@ def test_weights_are_what_counts_and_not_where_they_lie(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     one, other = write_timm(tmp_path / "a"), write_timm(tmp_path / "b")
     assert by_content({"extractor": one}) == by_content({"extractor": other})
+    assert by_content([f"fd:{one}"]) == by_content([f"fd:{other}"])  # of a metric's own judge
     assert load_extractor(one).digest == load_extractor(other).digest
     state = timm.create_model(MODEL).state_dict()
     save_file(state, tmp_path / "b" / "drawn.safetensors")
@@ -146,3 +148,19 @@ def test_other_channels_than_a_photographs_are_refused(tmp_path: Path) -> None:
     extractor = load_extractor(write_timm(tmp_path))
     with pytest.raises(BenchError, match="pictures of 1 or 3 channels, not 2"):
         extract(extractor, np.zeros((2, 2, 8, 8), np.uint8))
+
+
+def test_a_metrics_own_file_counts_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text("build = None")
+    monkeypatch.chdir(tmp_path / "a")
+    here = whole_place("fd:mine.py:build")
+    assert here == f"fd:{tmp_path / 'a' / 'mine.py'}:build"
+    assert whole_place("kd:timm:m@w.safetensors") == f"kd:timm:m@{tmp_path / 'a' / 'w.safetensors'}"
+    there = f"fd:{tmp_path / 'b' / 'mine.py'}:build"
+    assert by_content(here) == by_content(there)
+    (tmp_path / "b" / "mine.py").write_text("build = 3")
+    assert by_content(here) != by_content(there)

@@ -41,6 +41,7 @@ WHOLE = plan(  # every field away from its default
     backbones=("nets/my_net.py:build", "dit"),
     cells=({"architecture": "dit", "preconditioning": "-", "method": "direct"},),
     cell_axes=("architecture", "preconditioning", "method"),
+    metrics=("prdc", "fd:inception"),
     even_axes=("method",),
     budget=SweepBudget(wall_sec=60.0, device_sec=1e6),
     frame=VOLUMES,

@@ -16,7 +16,7 @@ from bench import networks
 from bench.config import DataConfig
 from bench.data.parts import assign
 from bench.sweep.deciding.resolve import Frame, default_params, resolve
-from bench.sweep.planning.plan_making import kept_on_screen, measures_of
+from bench.sweep.planning.measuring import kept_on_screen, measures_of
 from bench.tasks.generate import GenerateTask
 from bench.tasks.task import build_metrics
 from bench.workloads.birds import ARCHITECTURES, PRECONDITIONINGS, WORKLOAD
