@@ -86,7 +86,8 @@ def build(rows: Iterable[Row], facts: Sequence[SweepFacts] = ()) -> Board:
     `facts` are those of the rows' sweeps; without any, every value of a row has a column.
     """
     kept, repeats = distinct(rows)
-    by_protocol = tuple(rankings(kept))
+    measures = union(f.measures for f in facts)
+    by_protocol = tuple(rankings(kept, measures))
     notes = []
     if len(by_protocol) > 1:
         notes.append(
@@ -103,7 +104,7 @@ def build(rows: Iterable[Row], facts: Sequence[SweepFacts] = ()) -> Board:
     return Board(
         title=title,
         facts=tuple(facts),
-        measures=union(f.measures for f in facts) or _undeclared(kept),
+        measures=measures or _undeclared(kept),
         axes=axes_of(kept, [axis for f in facts for axis in f.cell_axes]),
         rows=tuple(kept),
         rankings=by_protocol,
@@ -125,10 +126,11 @@ def _undeclared(rows: Sequence[Row]) -> tuple[Measure, ...]:
 
 def _entries(ranking: Ranking) -> list[dict[str, Any]]:
     ranked = [_entry(place.entry, place) for place in ranking.ranked]
-    return ranked + [_entry(entry, None) for entry in ranking.unranked]
+    barred = [_entry(one.entry, None, one.failure.text) for one in ranking.barred]
+    return ranked + barred + [_entry(entry, None) for entry in ranking.unranked]
 
 
-def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
+def _entry(entry: Entry, place: Ranked | None, barred: str | None = None) -> dict[str, Any]:
     """One entry as JSON; ranks and tier are null where it is not ranked."""
     first, rung = entry.first, entry.last_rung
     return {
@@ -141,6 +143,7 @@ def _entry(entry: Entry, place: Ranked | None) -> dict[str, Any]:
         "may_be_best": place.may_be_best if place else False,
         "behind_at_most": place.behind if place else None,
         "chance_best": place.chance if place else None,
+        "barred": barred,
         "score": entry.score,
         "score_se": entry.score_se,
         "training_sd": place.training_sd if place else None,
@@ -200,6 +203,7 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "winner": ranking.winner.entry.entry_id if ranking.winner else None,
         "may_be_best": [place.entry.entry_id for place in ranking.may_be_best],
         "ranked": len(ranking.ranked),
+        "barred": [one.entry.entry_id for one in ranking.barred],
         "confidence": 1 - ALPHA,
         "look": ranking.look,
         "level_of_look": ranking.level,

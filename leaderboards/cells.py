@@ -50,7 +50,7 @@ def cells(ranking: Ranking, axes: Sequence[str]) -> tuple[Cell, ...]:
         return ()
     grid = []
     for choices in sorted({choices_of(row, axes) for row in ranking.rows}):
-        rows = [row for row in ranking.rows if choices_of(row, axes) == choices]
+        rows = [row for row in ranking.compared if choices_of(row, axes) == choices]
         places = [p for p in ranking.ranked if choices_of(p.entry.first, axes) == choices]
         scores = [place.score for place in places]
         completed = sum(row.outcome == "completed" for row in rows)

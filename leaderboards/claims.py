@@ -117,10 +117,13 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
     confirm = f"`bench confirm {name} --top K` retrains the K best on select from new seeds"
     placed, best = ranking.ranked, ranking.may_be_best
     lines = []
-    if not placed:
+    if not placed and ranking.barred:
+        lines.append("verdict: no winner: every entry that completed is barred")
+    elif not placed:
         lines.append("verdict: no trial completed, so there is nothing to rank")
     elif len(placed) == 1:
-        lines.append("verdict: one entry completed; there is nothing to compare it with")
+        rest = "all others are barred" if ranking.barred else "there is nothing to compare it with"
+        lines.append(f"verdict: one entry completed; {rest}")
     elif ranking.winner is not None:
         entry = ranking.winner.entry
         rests_on = f"confirmed on {len(entry.confirming)} new seeds"
@@ -147,6 +150,7 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
             f"verdict: no winner: {len(best)} of {len(placed)} entries may be best "
             f"({'; '.join(names)}{more}); {advice}"
         )
+    lines += [one.line for one in ranking.barred]
     if placed:
         lines += [*_references(ranking, measures), *_known(ranking), *_look(ranking)]
         lines += _leaders(ranking)
@@ -202,7 +206,9 @@ def _population(ranking: Ranking) -> str | None:
 def _leaders(ranking: Ranking) -> list[str]:
     """Who is first on report and on select, where these are different trials."""
     measure = ranking.measure
-    tried = [row for row in ranking.rows if row.outcome == "completed" and row.select is not None]
+    tried = [
+        row for row in ranking.compared if row.outcome == "completed" and row.select is not None
+    ]
     if not tried:
         return []
     on_select = measure.in_order(tried, lambda row: float(row.select or 0.0))[0]

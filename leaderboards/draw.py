@@ -19,7 +19,7 @@ from leaderboards.cells import Cell, Crossing, cells, crossing
 from leaderboards.columns import NONE, Column, fitting, legend, number
 from leaderboards.entries import count_outcomes
 from leaderboards.rank import Ranked, Ranking
-from leaderboards.text import rung_texts
+from leaderboards.text import barred_lines, rung_texts
 
 TOP = 15  # ranked entries shown unless more are asked for
 UNRANKED_TOP = 8
@@ -73,6 +73,8 @@ class Drawing:
                 crossed = crossing(grid, self.board.axes)
                 title = f"{crossed.title}: best / median score (full-budget trials)"
                 parts += ["", Text(title, style="bold"), _cells(crossed)]
+        if ranking.barred:
+            parts += ["", _barred(ranking)]
         if ranking.unranked:
             parts += ["", *self._unranked(ranking)]
         parts += ["", _outcomes(ranking), _lines(self.board.verdict(ranking))]
@@ -119,6 +121,17 @@ def _entries(places: tuple[Ranked, ...], drawn: list[tuple[Column, int]]) -> Tab
             style="bold" if place.may_be_best and told_apart else "",
             end_section=last,
         )
+    return table
+
+
+def _barred(ranking: Ranking) -> Table:
+    """Entries that cannot win, with their scores."""
+    table = _table("barred: not compared, whatever the score")
+    table.add_column("entry", no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("why")
+    for line in barred_lines(ranking):
+        table.add_row(*map(Text, line), style="red")
     return table
 
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 DIRECTIONS = ("lower", "higher", "none")
 SCALES = ("ratio", "difference")
 SE = "_se"  # ends the key of a standard error
-TEXTS = ("title", "unit", "meaning", "reference_text", "reference_verdict")
+TEXTS = ("title", "unit", "meaning", "reference_text", "reference_verdict", "failure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,9 @@ class Measure:
     reference: a value that a trial should be better than, for a measure with a direction (1 for an
         error relative to the best linear method); `reference_text` says what has that value, and
         `reference_verdict` what it means if no trial is better.
+    level: of a p-value: an entry below it, divided by the number of entries compared, is barred
+        from winning; `failure` says what such an entry does, `failure_share` is the key (without
+        its group) of the measure that says how often.
     """
 
     key: str
@@ -53,6 +56,9 @@ class Measure:
     reference: float | None = None
     reference_text: str = ""
     reference_verdict: str = ""
+    level: float | None = None
+    failure: str = ""
+    failure_share: str = ""
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -61,6 +67,8 @@ class Measure:
             raise ValueError(f"{self.key}: scale {self.scale!r} is none of {SCALES}")
         if self.reference is not None and self.direction == "none":
             raise ValueError(f"{self.key}: a reference needs a direction, lower or higher")
+        if self.level is not None and not (0 < self.level < 1 and self.failure):
+            raise ValueError(f"{self.key}: a level lies between 0 and 1 and needs a failure's text")
         for name in TEXTS:
             text = getattr(self, name)
             if without_places(text) != text:  # records are rid of paths on their way

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
 from leaderboards import looks
+from leaderboards.barred import Barred, barred
 from leaderboards.best import ALPHA, Errors, WithBest, chances, with_best
 from leaderboards.entries import Entry, gather
 from leaderboards.estimates import errors_of
@@ -62,7 +63,7 @@ class Ranking:
 
     look: of all looks at new seeds, the last; 0 before there were any. level: what it may spend of
     the 5 % for all of them. under_way: confirming trials that have not ended; until they have there
-    is no winner.
+    is no winner. barred: entries that cannot be the winner; no comparison knows them.
     """
 
     workload: str
@@ -71,6 +72,7 @@ class Ranking:
     rows: tuple[Row, ...]
     ranked: tuple[Ranked, ...]
     unranked: tuple[Entry, ...]
+    barred: tuple[Barred, ...]
     spread: SeedSpread
     winner: Ranked | None
     look: int
@@ -87,22 +89,32 @@ class Ranking:
     def may_be_best(self) -> tuple[Ranked, ...]:
         return tuple(ranked for ranked in self.ranked if ranked.may_be_best)
 
+    @property
+    def compared(self) -> tuple[Row, ...]:
+        """The rows but those of barred entries."""
+        shut = {one.entry.entry_id for one in self.barred}
+        return tuple(row for row in self.rows if row.entry_id not in shut)
 
-def rankings(rows: Sequence[Row]) -> list[Ranking]:
+
+def rankings(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> list[Ranking]:
     """One ranking for each (workload, scale, protocol) among distinct rows; the largest first."""
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.workload, row.scale, row.protocol_digest), []).append(row)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [rank(group) for _, group in ordered]
+    return [rank(group, measures) for _, group in ordered]
 
 
-def rank(rows: Sequence[Row]) -> Ranking:
-    """Rank the entries of rows that share workload, scale and protocol."""
+def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
+    """Rank the entries of rows that share workload, scale and protocol; `measures` may bar some."""
+    every = rows
+    shut = barred(gather(rows), measures)
+    closed = {one.entry.entry_id for one in shut}
+    rows = [row for row in rows if row.entry_id not in closed]
     entries = gather(rows)
     done = [entry for entry in entries if entry.scores]
     unscored = [entry for entry in entries if not entry.scores]
-    measure = rows[0].score_measure
+    measure = every[0].score_measure
     sign = measure.sign
     spread = seed_spread(done)
     ranked: list[Ranked] = []
@@ -127,12 +139,13 @@ def rank(rows: Sequence[Row]) -> Ranking:
     chosen = [place for place in placed if place.may_be_best]
     alone = len(chosen) == 1 and len(placed) > 1 and not under_way
     return Ranking(
-        workload=rows[0].workload,
-        scale=rows[0].scale,
-        protocol_digest=rows[0].protocol_digest,
-        rows=tuple(rows),
+        workload=every[0].workload,
+        scale=every[0].scale,
+        protocol_digest=every[0].protocol_digest,
+        rows=tuple(every),
         ranked=placed,
         unranked=tuple(sorted(unscored, key=lambda entry: _unscored_order(entry, sign))),
+        barred=shut,
         spread=spread,
         winner=chosen[0] if alone and chosen[0].entry.confirmed else None,
         look=look,

@@ -82,6 +82,9 @@ def _ranking(board: Board, ranking: Ranking, top: int | None) -> list[str]:
             parts.append(f"### {table.title}: best / median score (full-budget trials)")
             lines = [[name, *map(cell_text, line)] for name, line in table.lines]
             parts.append(_table(["", *table.across], lines))
+    if ranking.barred:
+        parts.append("### Barred")
+        parts.append(_table(["entry", "score", "why it cannot win"], barred_lines(ranking)))
     if ranking.unranked:
         parts.append("### Not ranked")
         rows = [
@@ -98,6 +101,13 @@ def cell_text(cell: Cell | None) -> str:
     if cell.verdict == "inconclusive":
         return f"inconclusive ({cell.completed} of {cell.started})"
     return f"{number(cell.best)} / {number(cell.median)} ({cell.completed})"
+
+
+def barred_lines(ranking: Ranking) -> list[list[str]]:
+    """Of each barred entry its name, its score and why."""
+    return [
+        [one.entry.first.label, number(one.entry.score), one.failure.text] for one in ranking.barred
+    ]
 
 
 def rung_texts(rung: object) -> list[str]:

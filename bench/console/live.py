@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.console.clock import clock
+from bench.sweep.record import barring
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.records import End
@@ -150,7 +151,7 @@ class LiveView:
 
     def _best_so_far(self) -> Text:
         history, plan = self.engine.history, self.engine.plan
-        best, text = history.best(), Text(no_wrap=True, overflow="ellipsis")
+        best, text = barring.best(history), Text(no_wrap=True, overflow="ellipsis")
         if best is None:
             return text.append("no trial has completed yet", style="dim")
         value = f"{plan.score.key} {best.rungs[plan.last_rung]:.3g}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from bench.errors import BenchError
+from bench.sweep.record import barring
 from bench.sweep.record.history import History, Trial
 from bench.sweep.record.home import Home
 from bench.sweep.record.publishing import REFERENCE
@@ -24,7 +25,7 @@ def choose(history: History, number: int | None) -> Trial:
     Raises:
         BenchError: there is none.
     """
-    trial = history.best() if number is None else history.trials.get(number)
+    trial = barring.best(history) if number is None else history.trials.get(number)
     if trial is None:
         what = "completed trial" if number is None else f"trial {number}"
         raise BenchError(f"sweep {history.plan.sweep} has no {what}")
@@ -52,7 +53,7 @@ def beside_real(home: Home, history: History, trial: Trial) -> Path:
     page.paste(right, (left.width + 16, HEAD))
     draw = ImageDraw.Draw(page)
     kind = "SIMULATED data" if plan.data["simulated"] else "real data"
-    leads = history.best()
+    leads = barring.best(history)
     first = "first on select: " if leads is not None and leads.number == trial.number else ""
     caption = f"{first}{trial.number:03d} {trial.suggestion.label}, judged on report"
     draw.text((4, 6), caption, fill="black")

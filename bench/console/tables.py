@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.console import opening_lines
 from bench.console.clock import clock
 from bench.errors import BenchError
-from bench.sweep.record import journal
+from bench.sweep.record import barring, journal
 from bench.sweep.record.history import ABSENT
 from leaderboards.scrubbing import base_name
 
@@ -80,11 +80,15 @@ def status(home: Home, name: str) -> RenderableType:
     lines: list[RenderableType] = [
         f"[bold]{name}[/]: {now}; {len(history.trials)} {total}: {counts}",
     ]
-    best = history.best()
+    best, shut = barring.best(history), barring.barred_entries(history)
     if best is not None:
         value = f"{plan.score.key} {best.rungs[plan.last_rung]:.3g}"
         label = escape(best.suggestion.label)
         lines.append(f"best on select: {best.number:03d} {label}, {value}")
+    for entry_id, failure in shut.items():
+        of = next(t for t in history.trials.values() if t.suggestion.entry_id == entry_id)
+        name = escape(f"{of.number:03d} {of.suggestion.label}")
+        lines.append(f"barred: {name} {failure.text}")
     open_trials = [t for t in history.trials.values() if t.open]
     if open_trials:
         table = _table("open trial", "kimg", "budget")

@@ -17,6 +17,7 @@ METRICS = Family(
         "denoise_error": "bench.metrics.denoising_metric:DenoisingMetric",
         "reconstruction": "bench.metrics.reconstruction_metric:ReconstructionMetric",
         "box": "bench.metrics.box_metric:BoxMetric",
+        "copying": "bench.metrics.copying_metric:CopyingMetric",
         "clipping": "bench.metrics.clipping:ClippingMetric",
         "psnr": "bench.metrics.psnr_metric:PSNRMetric",
         "band_psnr": "bench.metrics.band_psnr_metric:BandPSNRMetric",

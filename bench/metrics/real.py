@@ -56,9 +56,12 @@ class RealData:
         """`images_at` of those that stand for a part."""
         return self.images_at(self.rows(part, count))
 
-    def features(self, extractor: str, part: str, count: int) -> NDArray[np.float64]:
-        """Features [n, D] of the pictures of a part, from the file beside the cache or into it."""
-        return _features(str(self.folder), extractor, part, count)
+    def features(
+        self, extractor: str, part: str, count: int, *, mirrored: bool = False
+    ) -> NDArray[np.float64]:
+        """Features [n, D] of the pictures of a part, or of their mirror images, from the file
+        beside the cache or into it."""
+        return _features(str(self.folder), extractor, part, count, mirrored)
 
     def gaussian(self) -> GaussianDenoiser:
         """The linear-Gaussian denoiser of the train part."""
@@ -77,13 +80,17 @@ def extractor_named(name: str) -> Extractor:
 
 
 @lru_cache(maxsize=16)
-def _features(folder: str, extractor: str, part: str, count: int) -> NDArray[np.float64]:
+def _features(
+    folder: str, extractor: str, part: str, count: int, mirrored: bool
+) -> NDArray[np.float64]:
     judge, real = extractor_named(extractor), RealData(folder)
-    path = Path(folder) / f"features-{judge.digest[:12]}-{part}-{count}.npy"
+    way = "-mirrored" if mirrored else ""
+    path = Path(folder) / f"features-{judge.digest[:12]}-{part}-{count}{way}.npy"
     if path.exists():
         return np.asarray(np.load(path))
     # on the CPU, whatever trains: a GPU's TF32 convolutions would be another judge
-    features = extract(judge, real.pictures(part, count), device="cpu")
+    pictures = real.pictures(part, count)
+    features = extract(judge, pictures[..., ::-1] if mirrored else pictures, device="cpu")
     with whole(path) as partial, partial.open("wb") as file:
         np.save(file, features)
     return features

@@ -74,6 +74,7 @@ def _name(entry: Mapping[str, Any]) -> str:
     low, high = entry["rank_low"], entry["rank_high"]
     if low is None:
         rank = "unranked" if entry["outcome"] == "completed" else entry["outcome"]
+        rank = "barred" if entry["barred"] else rank
     else:
         rank = str(low) if low == high else f"{low}-{high}"
     return f"{rank} {entry['label']}"
@@ -92,6 +93,7 @@ def _tags(entry: Mapping[str, Any]) -> dict[str, str]:
         **fields.cell_tags(entry["cell"]),
         "bench.outcome": entry["outcome"],
         "bench.tier": entry["tier"] or "",
+        "bench.barred": entry["barred"] or "",
         "bench.may_be_best": str(entry["may_be_best"]).lower(),
         "bench.data": fields.data_kind(entry["data_simulated"]),
     }

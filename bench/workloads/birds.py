@@ -167,7 +167,7 @@ WORKLOAD = Workload(
     source="Tamasy, Takats and Hujbert",
     reader="cub",
     task="generate",
-    metrics=("fd", "denoise_error", "kd", "box", "clipping"),
+    metrics=("fd", "denoise_error", "kd", "copying", "box", "clipping"),
     space="birds",
     asks_of=(
         "size/params_m",

@@ -33,6 +33,7 @@ from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.forecast import Forecast, forecast
 from bench.sweep.planning.preparing import with_prepared
 from bench.sweep.planning.wish import Wish
+from bench.sweep.record import barring
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
@@ -376,10 +377,10 @@ def best_entries(history: History, top: int, axis: str | None = None) -> list[Tr
         known = ", ".join(plan.cell_axes) or "none"
         raise BenchError(f"sweep {plan.sweep} has no axis {axis!r} of its cells; it has {known}")
     entries: dict[str, Trial] = {}
-    for trial in history.best_first():
+    for trial in barring.best_first(history):
         entries.setdefault(trial.suggestion.entry_id, trial)
     if not entries:
-        raise BenchError(f"sweep {plan.sweep} has no completed trial to confirm")
+        raise BenchError(f"sweep {plan.sweep} has no completed trial to confirm that is not barred")
     chosen: dict[str, list[Trial]] = {}
     for trial in entries.values():
         chosen.setdefault(trial.cell[axis] if axis else "", []).append(trial)
