@@ -114,7 +114,7 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
     """Who may be best on the report part, what is not known, and what to do about it."""
     sweeps = sorted({row.sweep for row in ranking.rows})
     name = sweeps[0] if len(sweeps) == 1 else "NAME"
-    confirm = f"`bench confirm {name} --top K` retrains the K best on select from new seeds"
+    confirm = f"`bench confirm {name}` races them on new seeds until one is left"
     placed, best = ranking.ranked, ranking.may_be_best
     lines = []
     if not placed and ranking.barred:

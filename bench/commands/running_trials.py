@@ -116,9 +116,16 @@ def run_engine(
     nothing can be refused any more."""
     from bench.console import live
     from bench.sweep.running import drive, session
+    from bench.sweep.running.race import Race
     from leaderboards import board as boards
 
     name = engine.plan.sweep
+    race = Race(engine, lambda line: say(console, line))
+
+    def begin_all() -> None:
+        begin()
+        race.go_on()
+
     what = f"joining the Ray cluster at {address}" if address else "starting Ray"
     try:
         machine = session.machine_of(engine, address)
@@ -132,7 +139,7 @@ def run_engine(
                 machine,
                 address=address,
                 say=lambda line: say(console, line),
-                more=begin,
+                more=begin_all,
             )
     finally:
         engine.journal.close()

@@ -35,6 +35,7 @@ from tests.unit.sweep.fakes import World, finished, smooth
         (("status",), ("no sweep in", "start one: bench sweep echo")),
         (("resume", "echo-7"), ("no sweep 'echo-7'", "start one")),
         (("confirm", "--seeds", "0"), ("at least 1",)),
+        (("confirm", "--top", "1", "--within", "3%"), ("of a race", "leave out --top and --each")),
         (("show", "backbone", "ddpmp"), ("unknown backbone", "did you mean 'ddpmpp'?")),
         (("show", "backbone", "adm", "--set", "width"), ("KEY=VALUE",)),
         (("show", "backbone", "adm", "--set", "widht=8"), ("did you mean 'width'?",)),

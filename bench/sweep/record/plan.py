@@ -43,6 +43,16 @@ class SweepBudget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RaceRules:
+    """When a race on new seeds ends. seeds: at most so many of an entry. within: those left are
+    equivalent if none is further behind the best: a share on the ratio scale, else in the score's
+    unit; None: that never ends it."""
+
+    seeds: int
+    within: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _DataNamed:
     """What a list or a board says of the data."""
 
@@ -84,6 +94,7 @@ class Plan:
     score, measures: what trials are compared by, and all that is measured of them. protocol: what
         must match before two scores are ranked together.
     confirm: trials asked for on new seeds, {"number", "of"}. given_up: trials left open for good.
+    race: the rules by which more of them are asked for; None: none are.
     """
 
     sweep: str
@@ -121,6 +132,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     confirm: tuple[dict[str, int], ...] = ()
     given_up: tuple[int, ...] = ()
+    race: RaceRules | None = None
     memory_gb: float | None = None  # what a trial may use; None: not known
     device_gb: float | None = None
     pack: int | None = None  # GPUs that trials are packed on; None: they are not
@@ -156,8 +168,9 @@ class Plan:
         return self.frame.device == "cuda"
 
     def body(self) -> dict[str, Any]:
-        """The plan as a record's body: the journal gives the time."""
-        return {key: value for key, value in self.to_dict().items() if key != "t"}
+        """The plan as a record's body: the journal gives the time; no race is not written."""
+        left_out = ("t",) if self.race else ("t", "race")
+        return {key: value for key, value in self.to_dict().items() if key not in left_out}
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

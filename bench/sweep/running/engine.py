@@ -61,6 +61,7 @@ class Engine:
         self._concurrency: int | None = None
         self._machine: Machine | None = None
         self._waiting = [t.number for t in self.history.left_open]
+        self.when_idle: Callable[[], None] = lambda: None  # may ask for more
 
     @property
     def plan(self) -> Plan:
@@ -124,6 +125,11 @@ class Engine:
         """As many trials as were asked for have been suggested."""
         trials = self.plan.trials
         return trials is not None and len(self.history.trials) >= trials
+
+    @property
+    def idle(self) -> bool:
+        """All that was asked for has come to an end that stands."""
+        return not (self.running or self.stopping or self.history.left_open) and self.planned
 
     @property
     def complete(self) -> bool:
@@ -204,20 +210,26 @@ class Engine:
         self._propose(number, config, params, distributions, part.origin, part.protected, fitted)
 
     def _confirm(self, number: int, of: Trial) -> None:
-        """The same entry from a new seed, run to its end."""
+        """The same entry from a new seed, run to its end; its k-th is that of every entry."""
         first = of.suggestion
-        config = self._seeded(TrialConfig.from_dict(first.config))
+        seeds = self._count(first.entry_id, "confirm")
+        seed = derive_seed(self.plan.seed, "confirm", seeds + 1) % 2**31
+        config = dataclasses.replace(TrialConfig.from_dict(first.config), seed=seed)
         fitted: dict[str, Any] = {"predicted_gb": first.predicted_gb, "slot": first.slot}
         self._propose(number, config, first.params, first.distributions, "confirm", True, fitted)
 
     def _seeded(self, config: TrialConfig) -> TrialConfig:
         """A configuration drawn before gets a new seed and joins its entry."""
-        entry, trials = config.entry_id, self.history.trials.values()
-        same = sum(t.suggestion.entry_id == entry for t in trials)
+        same = self._count(config.entry_id)
         if not same:
             return config
         seed = derive_seed(self.plan.seed, "trial", same) % 2**31
         return dataclasses.replace(config, seed=seed)
+
+    def _count(self, entry: str, origin: str | None = None) -> int:
+        """How many trials of an entry there are, of any origin or of one."""
+        suggested = [t.suggestion for t in self.history.trials.values()]
+        return sum(s.entry_id == entry and origin in (None, s.origin) for s in suggested)
 
     def _propose(
         self,
@@ -363,8 +375,11 @@ class Engine:
                 self._end(trial.number, "interrupted", cause)
 
     def _end(self, number: int, outcome: str, cause: str) -> None:
-        self.running.discard(number)
-        self.write("outcome", trial=number, outcome=outcome, cause=cause)
+        with self.interrupts.held():
+            self.running.discard(number)
+            self.write("outcome", trial=number, outcome=outcome, cause=cause)
+            if self.idle:
+                self.when_idle()
 
     def stop_when_spent(self) -> bool:
         """At the end of the sweep's budget: what runs now waits where its last checkpoint is.

@@ -46,6 +46,7 @@ from bench.workloads.workload import load as load_workload
 from leaderboards.scrubbing import base_name
 from search_spaces import Space
 
+CELL = "cell"  # in place of an axis: all of them together
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -322,11 +323,8 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
     plan, trials = engine.plan, engine.history.trials.values()
     start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan.confirm), 0)
-    asked = [
-        {"number": start + i * seeds + k, "of": number}
-        for i, number in enumerate(of)
-        for k in range(seeds)
-    ]
+    # seed by seed: each is a look of its own
+    asked = [{"number": start + i, "of": number} for i, number in enumerate(of * seeds)]
     engine.write(
         "extend",
         plan={
@@ -334,6 +332,7 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
             "confirm": [*plan.confirm, *asked],
             "budget": {},  # what was asked now is run, whatever the sweep itself had to spend
             "given_up": [t.number for t in trials if t.open and t.suggestion.origin != "confirm"],
+            **({"race": None} if plan.race else {}),
         },
     )
     return len(asked)
@@ -362,26 +361,28 @@ def more_of(
         "trials": None if plan.trials is None else plan.trials + (trials or 0),
         "budget": dataclasses.asdict(budget.more(plan, wall_sec, device_hours)),
         "given_up": [],
+        **({"race": None} if trials is not None and plan.race else {}),
     }
 
 
 def best_entries(history: History, top: int, axis: str | None = None) -> list[Trial]:
     """One completed trial of each of the `top` entries that are best on `select`: of all, or of
-    each choice on an axis of the cells.
+    each choice on an axis of the cells ("cell": of all axes together).
 
     Raises:
         BenchError: no trial completed, or the cells have no such axis.
     """
     plan = history.plan
-    if axis is not None and axis not in plan.cell_axes:
-        known = ", ".join(plan.cell_axes) or "none"
+    if axis is not None and axis not in (*plan.cell_axes, CELL):
+        known = ", ".join((*plan.cell_axes, CELL))
         raise BenchError(f"sweep {plan.sweep} has no axis {axis!r} of its cells; it has {known}")
     entries: dict[str, Trial] = {}
     for trial in barring.best_first(history):
         entries.setdefault(trial.suggestion.entry_id, trial)
     if not entries:
         raise BenchError(f"sweep {plan.sweep} has no completed trial to confirm that is not barred")
-    chosen: dict[str, list[Trial]] = {}
+    axes = plan.cell_axes if axis == CELL else (axis,) if axis else ()
+    chosen: dict[tuple[str, ...], list[Trial]] = {}
     for trial in entries.values():
-        chosen.setdefault(trial.cell[axis] if axis else "", []).append(trial)
+        chosen.setdefault(tuple(trial.cell[a] for a in axes), []).append(trial)
     return [trial for trials in chosen.values() for trial in trials[:top]]

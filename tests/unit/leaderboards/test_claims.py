@@ -47,7 +47,7 @@ def test_an_assumed_spread_is_called_assumed() -> None:
 
 
 def test_the_verdict_says_what_confirm_retrains() -> None:
-    retrain = "`bench confirm calm-otter --top K` retrains the K best on select from new seeds"
+    retrain = "`bench confirm calm-otter` races them on new seeds until one is left"
     assert retrain in "\n".join(build([row(0), row(1)]).claims)
     assert retrain in "\n".join(build([row(0), row(1, 5000.0)]).claims)
 

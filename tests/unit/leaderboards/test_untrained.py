@@ -85,7 +85,7 @@ def test_of_estimators_alone_more_cases_are_asked_for_and_not_new_seeds() -> Non
     assert "bench confirm" not in line
     with_a_network = verdict(rank([*alike, trained(5, 20.0, 21.0)]))[0]
     assert "3 of 3 entries may be best" in with_a_network
-    assert "`bench confirm calm-otter --top K`" in with_a_network
+    assert "`bench confirm calm-otter` races them" in with_a_network
 
 
 def test_two_of_them_are_told_apart_by_their_sampling_alone() -> None:

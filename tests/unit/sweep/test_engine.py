@@ -217,8 +217,11 @@ def test_confirmation_runs_the_same_entry_from_new_seeds_unpruned(tmp_path: Path
     drive(again, World(smooth))
     new = [again.history.trials[n] for n in range(15, 22)]
     assert [t.suggestion.entry_id for t in new] == [
-        b.suggestion.entry_id for b in (best[0],) * 3 + (best[1],) * 3 + (best[0],)
+        b.suggestion.entry_id for b in (*best, *best, *best, best[0])
     ]
+    # the k-th new seed is the same for all
+    assert new[0].suggestion.seed == new[1].suggestion.seed
+    assert len({t.suggestion.seed for t in new}) == 4
     assert {t.suggestion.origin for t in new} == {"confirm"}
     assert all(t.protected and t.outcome == "completed" for t in new)
     trials = again.history.trials.values()

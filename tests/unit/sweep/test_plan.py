@@ -14,7 +14,7 @@ from bench.config import DataConfig, TaskConfig
 from bench.errors import BenchError
 from bench.sweep.record.history import History
 from bench.sweep.record.journal import Journal, read
-from bench.sweep.record.plan import Plan, SharedFrame, SweepBudget
+from bench.sweep.record.plan import Plan, RaceRules, SharedFrame, SweepBudget
 from bench.sweep.record.records import typed
 from leaderboards.measures import Measure
 from tests.unit.sweep.fakes import plan
@@ -48,6 +48,7 @@ WHOLE = plan(  # every field away from its default
     score=Measure(key="psnr", title="PSNR", direction="higher", scale="difference", unit="dB"),
     notes=("one", "two"),
     confirm=({"number": 4, "of": 1},),
+    race=RaceRules(seeds=5, within=0.03),
     given_up=(3,),
     memory_gb=1.5,
     device_gb=80.0,
