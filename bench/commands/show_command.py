@@ -11,7 +11,7 @@ from bench.commands.options import LocalPath, home_option, make_console, task_op
 
 @click.group()
 def show() -> None:
-    """Look at a part: a backbone, a search space, a trial's pictures, a loss log."""
+    """Look at a part: a backbone, a search space, metrics, a trial's pictures, a loss log."""
 
 
 @show.command()
@@ -59,6 +59,20 @@ def space(name: str, task: str | None, scale: str) -> None:
     from bench.workloads.workload import for_task
 
     make_console().print(tables.space(for_task(name, task), scale))
+
+
+@show.command()
+@click.argument("names", nargs=-1)
+@click.option("--json", "as_json", is_flag=True)
+def metrics(names: tuple[str, ...], as_json: bool) -> None:
+    """What can be measured: keys, which way is better, units; of these NAMES, or of all."""
+    from bench.console import metrics_table
+
+    found = metrics_table.measured(names)
+    if as_json:
+        click.echo(metrics_table.to_json(found))
+    else:
+        make_console().print(metrics_table.table(found))
 
 
 @show.command()

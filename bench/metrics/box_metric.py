@@ -57,7 +57,7 @@ class BoxMetric(FeatureMetric):
         super().prepare(real, part_counts)
         for part in part_counts:
             for side in SIDES:
-                _reference(str(real.folder), *self._of(part), side)
+                _reference(str(real.folder), real.device, *self._of(part), side)
 
     def estimate(self, evidence: Evidence) -> Estimates:
         folder, part = str(evidence.real.folder), evidence.part
@@ -65,8 +65,9 @@ class BoxMetric(FeatureMetric):
         estimates: dict[str, float] = {}
         for side in SIDES:
             weights = _weights(folder, part, side)
-            faded = extract(self.extractor, _faded(predicted, weights), device="cpu")
-            distance = frechet_distance(_reference(folder, *self._of(part), side), faded)
+            device = evidence.real.device
+            faded = extract(self.extractor, _faded(predicted, weights), device=device)
+            distance = frechet_distance(_reference(folder, device, *self._of(part), side), faded)
             key = f"{self.extractor.metric}_{side}"
             estimates[key] = distance.value
             if distance.se is not None:
@@ -146,14 +147,16 @@ def _real_energy(folder: str, part: str, count: int, side: str) -> float:
 
 
 @lru_cache(maxsize=16)
-def _reference(folder: str, extractor: str, part: str, count: int, side: str) -> FrechetReference:
+def _reference(
+    folder: str, device: str, extractor: str, part: str, count: int, side: str
+) -> FrechetReference:
     """From the file beside the cache, or into it."""
-    judge, real = extractor_named(extractor), RealData(folder)
-    path = real.folder / f"reference-{judge.digest[:12]}-{part}-{count}-{side}.npz"
+    judge, real = extractor_named(extractor), RealData(folder, device)
+    path = real.kept(f"reference-{judge.digest[:12]}-{part}-{count}-{side}.npz")
     if path.exists():
         return FrechetReference.load(path)
     faded = _faded(real.pictures(part, count), _weights(folder, part, side))
-    features = extract(judge, faded, device="cpu")
+    features = extract(judge, faded, device=device)
     digest = f"{judge.digest[:16]}-{part}-{count}-{side}"
     made = FrechetReference.of_features(features, digest=digest)
     made.save(path)

@@ -108,7 +108,7 @@ class Compared:
 
 def compared(real: RealData, extractor: str, part: str) -> Compared:
     """What samples of a part are compared with; what takes long is kept beside the cache."""
-    return _compared(str(real.folder), extractor, part)
+    return _compared(str(real.folder), real.device, extractor, part)
 
 
 def searched_rows(real: RealData) -> NDArray[np.int64]:
@@ -117,9 +117,9 @@ def searched_rows(real: RealData) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4)
-def _compared(folder: str, extractor: str, part: str) -> Compared:
-    real, judge = RealData(folder), extractor_named(extractor)
-    path = real.folder / f"copying-{judge.digest[:12]}-{part}.npz"
+def _compared(folder: str, device: str, extractor: str, part: str) -> Compared:
+    real, judge = RealData(folder, device), extractor_named(extractor)
+    path = real.kept(f"copying-{judge.digest[:12]}-{part}.npz")
     train, its, of_train = _known(real, extractor, {"train": MOST_TRAIN})
     held_out, their, of_held = _known(real, extractor, dict.fromkeys(HELD_OUT[part], MOST_HELD_OUT))
     if path.exists():

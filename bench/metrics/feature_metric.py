@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.metrics.extractors import Extractor, extract
 from bench.metrics.metric import Evidence, Metric
-from bench.metrics.real import RealData, extractor_named
+from bench.metrics.real import RealData, device_here, extractor_named
 
 
 class FeatureMetric(Metric):
     """Settings: `extractor` (a name or "file.py:build"), `n_reference` real pictures at most.
 
-    Features are extracted on the CPU, as the reference's, whatever trains: a GPU's TF32
-    convolutions would be another judge.
+    Features are made where the trial runs, as those of the real side are (see
+    bench.metrics.extractors for how far devices agree).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pictures"})
@@ -28,6 +28,8 @@ class FeatureMetric(Metric):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
+        if self.own_extractor:
+            self.settings["extractor"] = self.own_extractor
         if self.settings["n_reference"] < 2:
             count = self.settings["n_reference"]
             raise BenchError(f"n_reference must be at least 2, got {count}")
@@ -44,7 +46,7 @@ class FeatureMetric(Metric):
 
     @property
     def extractor_name(self) -> str:
-        return self.own_extractor or str(self.settings["extractor"])
+        return str(self.settings["extractor"])
 
     @property
     def extractor(self) -> Extractor:
@@ -64,7 +66,8 @@ class FeatureMetric(Metric):
         """Features [n, D] of the predicted pictures, extracted once for all of an evaluation."""
         judge, pictures = self.extractor, evidence.predictions.values
         return evidence.once(
-            f"features {judge.digest}", lambda: extract(judge, pictures, device="cpu")
+            f"features {judge.digest}",
+            lambda: extract(judge, pictures, device=evidence.real.device),
         )
 
     def features_in_drawn_order(self, evidence: Evidence) -> NDArray[np.float64]:
@@ -79,8 +82,8 @@ class FeatureMetric(Metric):
 
     def seconds(self, shape: tuple[int, ...]) -> float:
         """Of the extraction, whichever metric of an evaluation asks for it first."""
-        pictures = np.zeros((64, *shape), np.uint8)
-        extract(self.extractor, pictures)
+        pictures, device = np.zeros((64, *shape), np.uint8), device_here("cuda")
+        extract(self.extractor, pictures, device=device)
         begin = time.perf_counter()
-        extract(self.extractor, pictures)
+        extract(self.extractor, pictures, device=device)
         return (time.perf_counter() - begin) / len(pictures)

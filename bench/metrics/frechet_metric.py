@@ -70,14 +70,16 @@ class FrechetMetric(FeatureMetric):
 
 def reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
     """The real side of the distance, of at most `count` pictures of a part."""
-    return _reference_in(str(real.folder), extractor, part, count)
+    return _reference_in(str(real.folder), real.device, extractor, part, count)
 
 
 @lru_cache(maxsize=16)
-def _reference_in(folder: str, extractor: str, part: str, count: int) -> FrechetReference:
+def _reference_in(
+    folder: str, device: str, extractor: str, part: str, count: int
+) -> FrechetReference:
     """The real side of the distance with its root, from the file beside the cache or into it."""
-    real, judge = RealData(folder), extractor_named(extractor)
-    path = real.folder / f"reference-{judge.digest[:12]}-{part}-{count}.npz"
+    real, judge = RealData(folder, device), extractor_named(extractor)
+    path = real.kept(f"reference-{judge.digest[:12]}-{part}-{count}.npz")
     if path.exists():
         return FrechetReference.load(path)
     made = FrechetReference.of_features(

@@ -83,10 +83,10 @@ class NearestMetric(FeatureMetric):
     def _real(self, real: RealData, part: str) -> tuple[Float64, Float64]:
         """Features and radii of the part's pictures."""
         count, k = self.settings["n_reference"], self.settings["nearest_k"]
-        reach = _radii(str(real.folder), self.extractor_name, part, count, k)
+        reach = _radii(str(real.folder), real.device, self.extractor_name, part, count, k)
         return real.features(self.extractor_name, part, count), reach
 
 
 @lru_cache(maxsize=8)
-def _radii(folder: str, extractor: str, part: str, count: int, k: int) -> Float64:
-    return radii(RealData(folder).features(extractor, part, count), k)
+def _radii(folder: str, device: str, extractor: str, part: str, count: int, k: int) -> Float64:
+    return radii(RealData(folder, device).features(extractor, part, count), k)

@@ -27,10 +27,18 @@ GAUSSIAN_IMAGES = 4096  # at most, of the train part
 
 
 class RealData:
-    """One cache as metrics see it. Reads only; `cache` is its folder."""
+    """One cache as metrics see it. Reads only; `cache` is its folder. Features are made on
+    `device`, and kept for each kind of device: the CPU's and CUDA's agree, but not to the bit."""
 
-    def __init__(self, cache: str) -> None:
+    def __init__(self, cache: str, device: str = "cpu") -> None:
         self.folder = Path(cache)
+        self.device = device_here(device)
+
+    def kept(self, name: str) -> Path:
+        """Where something made of features lies beside the cache: "reference-x.npz"."""
+        kind = torch.device(self.device).type
+        path = self.folder / name
+        return path if kind == "cpu" else path.with_stem(f"{path.stem}-{kind}")
 
     @property
     def data(self) -> CachedImages:
@@ -61,11 +69,17 @@ class RealData:
     ) -> NDArray[np.float64]:
         """Features [n, D] of the pictures of a part, or of their mirror images, from the file
         beside the cache or into it."""
-        return _features(str(self.folder), extractor, part, count, mirrored)
+        return _features(str(self.folder), self.device, extractor, part, count, mirrored)
 
     def gaussian(self) -> GaussianDenoiser:
         """The linear-Gaussian denoiser of the train part."""
         return _gaussian(str(self.folder))
+
+
+def device_here(device: str) -> str:
+    """A trial's device, or the CPU where this process has none such (a driver on another node)."""
+    there = torch.device(device).type != "cuda" or torch.cuda.is_available()
+    return device if there else "cpu"
 
 
 @lru_cache(maxsize=4)
@@ -81,16 +95,15 @@ def extractor_named(name: str) -> Extractor:
 
 @lru_cache(maxsize=16)
 def _features(
-    folder: str, extractor: str, part: str, count: int, mirrored: bool
+    folder: str, device: str, extractor: str, part: str, count: int, mirrored: bool
 ) -> NDArray[np.float64]:
-    judge, real = extractor_named(extractor), RealData(folder)
+    judge, real = extractor_named(extractor), RealData(folder, device)
     way = "-mirrored" if mirrored else ""
-    path = Path(folder) / f"features-{judge.digest[:12]}-{part}-{count}{way}.npy"
+    path = real.kept(f"features-{judge.digest[:12]}-{part}-{count}{way}.npy")
     if path.exists():
         return np.asarray(np.load(path))
-    # on the CPU, whatever trains: a GPU's TF32 convolutions would be another judge
     pictures = real.pictures(part, count)
-    features = extract(judge, pictures[..., ::-1] if mirrored else pictures, device="cpu")
+    features = extract(judge, pictures[..., ::-1] if mirrored else pictures, device=device)
     with whole(path) as partial, partial.open("wb") as file:
         np.save(file, features)
     return features

@@ -63,7 +63,7 @@ class ReconstructionMetric(FeatureMetric):
             estimates[f"{PSNR}_se"] = float(decibels.std() / len(images) ** 0.5)
         if evidence.final:
             bytes_ = ((coded + 1) * 127.5).round().to(torch.uint8).numpy()
-            features = extract(self.extractor, np.ascontiguousarray(bytes_), device="cpu")
+            features = extract(self.extractor, np.ascontiguousarray(bytes_), device=real.device)
             same = reference(real, self.extractor_name, part, len(images))
             distance = frechet_distance(same, features)
             estimates[self.measures[1].key] = distance.value

@@ -75,7 +75,7 @@ class Task(ABC):
 
     def __init__(self, config: TrialConfig) -> None:
         self.config, self.measure = config, config.measure
-        self.real = RealData(config.data.cache)
+        self.real = RealData(config.data.cache, config.train.device)
         self.metrics = build_metrics(config.measure)
         self._check_needs()
 
