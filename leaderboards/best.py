@@ -125,10 +125,9 @@ class WithBest:
     behind: Array
 
 
-def with_best(
-    errors: Errors, alpha: float = ALPHA, left: NDArray[np.bool_] | None = None
-) -> WithBest:
-    """Compare every entry with the best; `left`: those that earlier looks left, [n], None: all.
+def with_best(errors: Errors, alpha: float = ALPHA, earlier: Array | None = None) -> WithBest:
+    """Compare every entry with the best; `earlier`: its bounds by earlier looks, [n], infinite for
+    those that they left out; None: there was none.
 
     One entry: it is the best. Where this look leaves none of those that are left, the looks
     contradict one another and all of both may be best.
@@ -141,12 +140,17 @@ def with_best(
     possible = np.all(gap <= critical(errors, alpha, np.zeros(n, bool)) * error, axis=1)
     allowance = critical(errors, alpha, possible) * error  # [i, j]: of control i against j
     may_be_best = np.all(gap <= allowance, axis=1)
-    if left is not None:
-        may_be_best = both if (both := may_be_best & left).any() else may_be_best | left
+    before = np.full(n, np.inf)
+    if earlier is not None:
+        left = np.isfinite(earlier)
+        if (may_be_best & left).any():
+            may_be_best, before = may_be_best & left, earlier
+        else:
+            may_be_best = may_be_best | left
     # if i is the best, nobody is further behind it than seen and allowed for
     reach = np.where(may_be_best[:, None], allowance - gap, -np.inf)
     np.fill_diagonal(reach, 0.0)
-    behind = np.maximum(reach[may_be_best].max(axis=0), 0.0)
+    behind = np.minimum(np.maximum(reach[may_be_best].max(axis=0), 0.0), before)
     return WithBest(may_be_best=may_be_best, behind=behind)
 
 

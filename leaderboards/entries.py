@@ -87,11 +87,12 @@ class Entry:
         return max(rungs, key=lambda rung: float(rung["fraction"]), default=None)
 
     def mean(self, key: str) -> float | None:
-        """Mean of a measured value over the completed seeds (over all seeds if none completed).
+        """Mean of a measured value over the runs that make the score (over all if none completed):
+        so seconds, images and whatever else stands beside a score are of the same runs.
 
         Of a standard error it is the standard error of that mean.
         """
-        rows = self.completed or self.rows
+        rows = self.scored or self.rows
         values = [row.values[key] for row in rows if key in row.values]
         if not values:
             return None

@@ -3,8 +3,8 @@
 Whoever looks after every new seed and stops when there is a winner names a false one more often
 than each look says. So the 5 % are spent over the looks, as in a group sequential trial (Lan and
 DeMets 1983; here the shares are given): most of it where entries first have the seeds that a
-winner needs. What a look leaves out stays out, so what may be best only shrinks, and with 95 %
-confidence the best is among it at every look.
+winner needs. With 95 % confidence what each look says is true, so what one leaves out stays out
+and a bound that one gave holds at the next: what may be best only shrinks.
 
 A look comes with each new seed of confirmation, in order of the trials; the sweep's own end is
 look 0. All of it is read off the rows, so that boards from the journal and from MLflow agree.
@@ -16,9 +16,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from leaderboards.best import ALPHA, with_best
+from leaderboards.best import ALPHA, Array, WithBest, with_best
 from leaderboards.entries import CONFIRM_SEEDS, Entry, gather
 from leaderboards.estimates import errors_of
 from leaderboards.rows import Row
@@ -63,20 +62,28 @@ def level_of(rows: Sequence[Row], look: int) -> float:
     return level(look) if any(row.trained for row in rows) else ALPHA
 
 
-def left_by_earlier(rows: Sequence[Row], looks: Mapping[tuple[str, str], int]) -> set[str] | None:
-    """Ids of the entries that all looks before the last have left; None where there was none."""
-    left: set[str] | None = None
+def left_by_earlier(
+    rows: Sequence[Row], looks: Mapping[tuple[str, str], int]
+) -> dict[str, float] | None:
+    """The entries that all looks before the last have left, by id, and how far each is behind the
+    best at most by any of them, on the compared scale; None where there was no look."""
+    left: dict[str, float] | None = None
     for look in range(max(looks.values(), default=0)):
         seen = [row for row in rows if looks[row.sweep, row.trial_id] <= look]
         entries = [entry for entry in gather(seen) if entry.scores]
         if entries:
-            told = with_best(
-                errors_of(entries, seed_spread(entries)), level(look), among(entries, left)
-            )
-            left = {e.entry_id for e, may in zip(entries, told.may_be_best, strict=True) if may}
+            errors = errors_of(entries, seed_spread(entries))
+            left = _left(entries, with_best(errors, level(look), earlier(entries, left)))
     return left
 
 
-def among(entries: Sequence[Entry], left: set[str] | None) -> NDArray[np.bool_] | None:
-    """Which of these are left, [n]."""
-    return None if left is None else np.array([entry.entry_id in left for entry in entries])
+def _left(entries: Sequence[Entry], told: WithBest) -> dict[str, float]:
+    places = zip(entries, told.may_be_best, told.behind, strict=True)
+    return {entry.entry_id: float(behind) for entry, may, behind in places if may}
+
+
+def earlier(entries: Sequence[Entry], left: Mapping[str, float] | None) -> Array | None:
+    """Bounds of these by earlier looks, [n]; infinite for those left out, None without any look."""
+    if left is None:
+        return None
+    return np.array([left.get(entry.entry_id, np.inf) for entry in entries])

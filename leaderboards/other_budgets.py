@@ -34,11 +34,12 @@ class Other:
     amount: float  # images, seconds, or forward GFLOPs times images
     n: int  # entries compared
     of: int  # entries ranked
+    seeds: tuple[int, int]  # of an entry compared: the fewest and the most
     leader: str
     usual: str
     leader_id: str
     usual_id: str
-    sure: bool  # the two are further apart there than training and sampling spread explain
+    sure: bool  # the two differ there, as one unpaired comparison at 95 %
 
     @property
     def changes(self) -> bool:
@@ -79,12 +80,14 @@ def at_equal(ranking: Ranking, kind: str) -> Other | None:
     leader = min(values, key=lambda i: measure.sign * values[i])
     sd = math.hypot(*(_sd(ranking, ranking.ranked[i]) for i in (leader, usual)))
     gap = abs(measure.gap(values[leader], values[usual]))
+    counts = [len(ranking.ranked[i].entry.scored) for i in values]
     there, at_the_end = (ranking.ranked[i].entry for i in (leader, usual))
     return Other(
         kind=kind,
         amount=amount,
         n=len(values),
         of=len(ranking.ranked),
+        seeds=(min(counts), max(counts)),
         leader=there.first.label,
         usual=at_the_end.first.label,
         leader_id=there.entry_id,
@@ -168,7 +171,12 @@ def line(comparisons: Sequence[Other]) -> str | None:
     """All of it in one sentence; None where nothing can be said."""
     if not comparisons:
         return None
-    between = "(interpolated between rungs on select)"
+    low, high = (f(o.seeds[k] for o in comparisons) for k, f in enumerate((min, max)))
+    seeds = f"{low}" if low == high else f"{low} to {high}"
+    between = (
+        f"(first by value alone, interpolated between rungs on select; {seeds} "
+        f"{'seed' if high == 1 else 'seeds'} an entry)"
+    )
     return f"other budgets: {'; '.join(_clause(other) for other in comparisons)} {between}"
 
 
@@ -176,8 +184,11 @@ def _clause(other: Other) -> str:
     where = f"at equal {NAMES[other.kind]} ({_amount(other)}, {other.n} of {other.of} entries)"
     if not other.changes:
         return f"{where} the same entry leads, {other.usual}"
-    sure = "" if other.sure else ", within their error"
-    return f"{where} {other.leader} leads instead of {other.usual}{sure}"
+    sure = "by more than" if other.sure else "within"
+    return (
+        f"{where} {other.leader} leads instead of {other.usual}, {sure} the error of one unpaired "
+        "comparison (95 %)"
+    )
 
 
 def _amount(other: Other) -> str:

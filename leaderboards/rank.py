@@ -124,8 +124,8 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
     under_way = sum(row.origin == "confirm" and row.outcome in looks.ON_ITS_WAY for row in rows)
     if done:
         errors = errors_of(done, spread)
-        left = looks.among(done, looks.left_by_earlier(rows, seen))
-        best, chance = with_best(errors, level, left), chances(errors)
+        bounds = looks.earlier(done, looks.left_by_earlier(rows, seen))
+        best, chance = with_best(errors, level, bounds), chances(errors)
         better = significantly_better(errors)
         tiers = (
             _tiers(better) if spread.kind != "assumed" else [int(not b) for b in best.may_be_best]

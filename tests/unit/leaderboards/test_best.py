@@ -215,10 +215,18 @@ def test_equal_without_any_error_and_alone() -> None:
 
 def test_what_was_left_out_stays_out_and_contradicting_looks_keep_both() -> None:
     errors = errors_of(np.array([0.0, 1.0, 9.0]), np.full(3, 0.5))
-    assert list(with_best(errors).may_be_best) == [True, True, False]
-    left = with_best(errors, left=np.array([False, True, True]))
+    once = with_best(errors)
+    assert list(once.may_be_best) == [True, True, False]
+    left = with_best(errors, earlier=np.array([np.inf, 5.0, 5.0]))
     assert list(left.may_be_best) == [False, True, False]
     # of what is left alone: nobody can be behind the one that is the best
     assert left.behind[1] == 0.0
-    torn = with_best(errors, left=np.array([False, False, True]))
+    torn = with_best(errors, earlier=np.array([np.inf, np.inf, 5.0]))
     assert torn.may_be_best.all()
+
+
+def test_a_bound_that_an_earlier_look_gave_still_holds() -> None:
+    errors = errors_of(np.array([0.0, 1.0, 9.0]), np.full(3, 0.5))
+    once = with_best(errors)
+    got = with_best(errors, earlier=np.array([0.01, 50.0, np.inf]))
+    assert list(got.behind[:2]) == [0.01, once.behind[1]]

@@ -162,7 +162,34 @@ def test_agreement_is_spearman_over_completed_trials() -> None:
     assert [(a.fraction, a.n) for a in by_rung] == [(0.2, 12)]
     assert by_rung[0].rho == pytest.approx(stats.spearmanr(early, scores).statistic, abs=1e-12)
     assert spearman([1, 1, 1], [1, 2, 3]) is None
-    assert "Spearman" in "\n".join(build(rows).claims)
+    rho, half = by_rung[0].rho, 1.96 * np.sqrt((1 + by_rung[0].rho ** 2 / 2) / 9)
+    low, high = np.tanh(np.arctanh(rho) - half), np.tanh(np.arctanh(rho) + half)
+    said = f"at 20% of the budget {rho:.2f} ({low:.2f} to {high:.2f} with 95 %; n=12)"
+    assert said in "\n".join(build(rows).claims)
+    # another seed of an entry is another trial, and no more sure
+    again = replace(rows[0], trial=60, trial_id="t60", seed=60)
+    line = next(c for c in build([*rows, again]).claims if c.startswith("early rungs"))
+    assert line.endswith("with 95 %; n=13 trials of 12 entries)")
+
+
+def test_what_stands_beside_a_score_is_of_the_runs_that_make_it() -> None:
+    """Of a confirmed entry the run that was picked is in neither: not in seconds, not in images."""
+    cost = {"cost/kimg": 9.0, "cost/busy_sec": 90.0}
+    rows = [row(0, 30.0, values=cost)]
+    rows += [
+        row(
+            1 + k,
+            40.0,
+            entry_id="e000",
+            origin="confirm",
+            values={c: v / 9 for c, v in cost.items()},
+        )
+        for k in range(3)
+    ]
+    entry = build(rows).rankings[0].ranked[0].entry
+    assert (entry.mean("cost/kimg"), entry.mean("cost/busy_sec")) == (1.0, 10.0)
+    before = build(rows[:3]).rankings[0].ranked[0].entry  # not confirmed: all three make the score
+    assert before.mean("cost/kimg") == pytest.approx(11 / 3)
 
 
 def test_two_training_budgets_are_two_rankings_and_said() -> None:

@@ -78,12 +78,15 @@ def test_within_the_spread_is_said() -> None:
     close = curve(2, [(250, 2.0, 120.0), (500, 4.0, 90.0), (1000, 8.0, 70.0)], values={GFLOPS: 4.0})
     (line,) = [x for x in verdict(rank([SMALL, close])) if x.startswith("other budgets")]
     assert "at equal images (1 kimg, 2 of 2 entries)" in line
-    assert f"{close.label} leads instead of {SMALL.label}, within their error" in line
+    within = "within the error of one unpaired comparison (95 %)"
+    assert f"{close.label} leads instead of {SMALL.label}, {within}" in line
     assert (
         "at equal device-seconds of training (8 s, 2 of 2 entries) the same entry leads, "
         f"{SMALL.label}" in line
     )
-    assert line.endswith("(interpolated between rungs on select)")
+    assert line.endswith(
+        "(first by value alone, interpolated between rungs on select; 1 seed an entry)"
+    )
 
 
 def test_the_leader_is_always_compared() -> None:
