@@ -12,6 +12,7 @@ from leaderboards.best import ALPHA
 from leaderboards.looks import level, looks_of
 from leaderboards.rank import rank
 from leaderboards.rows import Row
+from tests.measure import verdicts
 from tests.unit.leaderboards.synthetic import row
 
 
@@ -111,3 +112,16 @@ def test_looking_after_every_seed_names_no_more_false_winners_than_is_spent() ->
         scores = {k: list(50 * np.exp(0.05 * rng.normal(size=6))) for k in range(4)}
         lost += "e000" not in ids(race_of(scores))
     assert lost / 120 <= 0.05 + 0.060
+
+
+def test_the_simulated_race_says_what_the_board_of_its_rows_says() -> None:
+    """tests.measure.verdicts keeps sets and bounds from look to look; a board reads them off the
+    rows anew."""
+    made = verdicts.sweep("alike", np.random.default_rng(5))
+    told = verdicts.race(made, verdicts.FIRST_SEEDS, 3)
+    ranking = rank(made.rows)
+    assert ranking.look == 3
+    assert len(ranking.may_be_best) == told.size
+    assert (ranking.winner is not None) == told.winner
+    behind = ranking.measure.in_order(ranking.may_be_best, lambda place: place.score)[0].behind
+    assert behind == pytest.approx(math.expm1(told.leader_behind))
