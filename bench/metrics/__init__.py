@@ -28,6 +28,7 @@ METRICS = Family(
 EXTRACTORS = Family(
     kind="extractor",
     table={
+        "drawn": "bench.metrics.drawn:build",
         "randconv": "bench.metrics.randconv:build",
         "randconv64": "bench.metrics.randconv:build_64",
         "inception": "bench.metrics.inception:build",

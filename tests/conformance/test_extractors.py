@@ -94,7 +94,9 @@ def test_flat_pictures_are_finite(extractor: Extractor, level: int) -> None:
     assert np.isfinite(extract(extractor, np.full((2, 1, 32, 32), level, np.uint8))).all()
 
 
-@pytest.mark.parametrize("name", ["randconv", "randconv64"])  # the others' weights are not here
+@pytest.mark.parametrize(
+    "name", ["drawn", "randconv", "randconv64"]
+)  # the others' weights are not here
 def test_damage_moves_it_away(name: str) -> None:
     extractor = load_extractor(name)
     reference = FrechetReference.of_images(extractor, echo_like(300, seed=0))
