@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboards import agreement, claims, other_budgets
+from leaderboards import agreement, claims, other_budgets, references
 from leaderboards.best import ALPHA
 from leaderboards.cells import Cell, axes_of, cells
 from leaderboards.entries import Entry, count_outcomes, distinct
 from leaderboards.facts import SweepFacts
 from leaderboards.measures import SE, Measure, union
 from leaderboards.rank import Ranked, Ranking, rankings
+from leaderboards.references import Reference
 from leaderboards.rows import Row
 
 
@@ -57,7 +58,22 @@ class Board:
 
     def verdict(self, ranking: Ranking) -> list[str]:
         """What may be claimed of one of the rankings."""
-        return claims.verdict(ranking, self.measures)
+        scores = [place.score for place in ranking.ranked]
+        protocol = ranking.rows[0].protocol
+        beside = references.lines(self.references(ranking), ranking.measure, scores, protocol)
+        return [*claims.verdict(ranking, self.measures), *(beside if scores else [])]
+
+    def references(self, ranking: Ranking) -> tuple[Reference, ...]:
+        """The reference rows of a ranking: of the same data, protocol and scale they are alike."""
+        sweeps = {row.sweep for row in ranking.rows}
+        found = (f.references for f in self.facts if f.sweep in sweeps and f.references)
+        return next(found, ())
+
+    def reference_rows(self, ranking: Ranking) -> list[dict[str, Any]]:
+        """References in the form of entries."""
+        entries = _entries(ranking)
+        found = self.references(ranking)
+        return references.as_entries(found, entries[0], ranking.measure) if entries else []
 
     def to_dict(self) -> dict[str, Any]:
         """The board as JSON: entries (ranked first), cells, outcomes, claims, protocols."""
@@ -66,6 +82,9 @@ class Board:
             "data_simulated": self.simulated,
             "data_notes": claims.data_notes(self.facts),
             "entries": [entry for ranking in self.rankings for entry in _entries(ranking)],
+            "references": [
+                row for ranking in self.rankings for row in self.reference_rows(ranking)
+            ],
             "cells": [
                 _cell(ranking, cell, self.axes)
                 for ranking in self.rankings

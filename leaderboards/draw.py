@@ -19,7 +19,7 @@ from leaderboards.cells import Cell, Crossing, cells, crossing
 from leaderboards.columns import NONE, Column, fitting, legend, number
 from leaderboards.entries import count_outcomes
 from leaderboards.rank import Ranked, Ranking
-from leaderboards.text import barred_lines, rung_texts
+from leaderboards.text import REFERENCE_HEADER, barred_lines, reference_lines, rung_texts
 
 TOP = 15  # ranked entries shown unless more are asked for
 UNRANKED_TOP = 8
@@ -67,6 +67,8 @@ class Drawing:
             hidden = len(ranking.ranked) - len(shown)
             if hidden:
                 parts.append(Text(f"  {hidden} more ranked entries (--top 0 shows all)", "dim"))
+            if references := reference_lines(self.board, ranking):
+                parts += ["", _references(references)]
             meanings = legend((column for column, _ in drawn), shown)
             parts.append(Padding(Text(meanings, style="dim"), (0, 2)))
             if grid := cells(ranking, self.board.axes):
@@ -121,6 +123,16 @@ def _entries(places: tuple[Ranked, ...], drawn: list[tuple[Column, int]]) -> Tab
             style="bold" if place.may_be_best and told_apart else "",
             end_section=last,
         )
+    return table
+
+
+def _references(lines: list[list[str]]) -> Table:
+    """What is measured beside the entries, without a rank."""
+    table = _table("references: measured as entries are, no entries")
+    for k, name in enumerate(REFERENCE_HEADER):
+        table.add_column(name, justify="right" if k else "left", no_wrap=True)
+    for line in lines:
+        table.add_row(*map(Text, line))
     return table
 
 

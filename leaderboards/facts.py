@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboards.measures import Measure
+from leaderboards.references import Reference
 from leaderboards.scrubbing import scrubbed, without_places
 
 
@@ -25,6 +26,7 @@ class SweepFacts:
     measures: the numbers that have a column, in order. Rows may carry more, which only the csv and
         json forms show.
     cell_axes: names of the parameters that verdicts are about, in order.
+    references: rows that are no entries.
     conditions: sentences on what held for all trials and a reader of their scores must know.
     """
 
@@ -35,6 +37,7 @@ class SweepFacts:
     data_notes: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
     cell_axes: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
     conditions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,6 +46,7 @@ class SweepFacts:
         return {
             **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
             "measures": [measure.to_dict() for measure in self.measures],
+            "references": [reference.to_dict() for reference in self.references],
         }
 
     @classmethod
@@ -52,6 +56,7 @@ class SweepFacts:
             k: tuple(v) if isinstance(v, list) else v for k, v in record.items()
         }
         values["measures"] = tuple(map(Measure.from_dict, record.get("measures", ())))
+        values["references"] = tuple(map(Reference.from_dict, record.get("references", ())))
         try:
             return cls(**values)
         except TypeError as error:
@@ -68,6 +73,7 @@ def facts_of(plan: Mapping[str, Any]) -> SweepFacts:
         data_simulated=bool(data.get("simulated", False)),
         data_notes=tuple(scrubbed(str(note)) for note in data.get("notes") or ()),
         measures=tuple(map(Measure.from_dict, plan.get("measures") or ())),
+        references=tuple(map(Reference.from_dict, plan.get("references") or ())),
         cell_axes=tuple(plan.get("cell_axes") or ()),
         conditions=tuple(scrubbed(str(line)) for line in plan.get("notes") or ()),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from leaderboards.board import Board
 from leaderboards.cells import Cell, cells, crossing
-from leaderboards.columns import NONE, columns, legend, number
+from leaderboards.columns import NONE, columns, decimals_for, legend, number, with_error
 from leaderboards.rank import Ranking
 from leaderboards.rows import ABSENT
 
@@ -21,13 +21,15 @@ def to_json(board: Board) -> str:
 
 
 def to_csv(board: Board) -> str:
-    """One line an entry, ranked or not: a column for each cell axis and each value's key.
+    """One line an entry, ranked or not, then one a reference; a column for each cell axis and each
+    value's key.
 
     The data's problems stand in the last column of every line.
     """
     content = board.to_dict()
-    keys = sorted({key for entry in content["entries"] for key in entry["values"]})
-    lines = [_flat(board, entry, keys) for entry in content["entries"]]
+    rows = [*content["entries"], *content["references"]]
+    keys = sorted({key for entry in rows for key in entry["values"]})
+    lines = [_flat(board, entry, keys) for entry in rows]
     out = io.StringIO()
     names = list(lines[0]) if lines else ["entry_id"]
     writer = csv.DictWriter(out, names, lineterminator="\n")
@@ -76,6 +78,9 @@ def _ranking(board: Board, ranking: Ranking, top: int | None) -> list[str]:
         parts.append(_table([column.header for column in drawn], rows))
         if len(shown) < len(ranking.ranked):
             parts.append(f"{len(ranking.ranked) - len(shown)} more ranked entries.")
+        if references := reference_lines(board, ranking):
+            parts.append("### References")
+            parts.append(_table(list(REFERENCE_HEADER), references))
         parts.append(legend(drawn, shown))
         if grid := cells(ranking, board.axes):
             table = crossing(grid, board.axes)
@@ -107,6 +112,26 @@ def barred_lines(ranking: Ranking) -> list[list[str]]:
     """Of each barred entry its name, its score and why."""
     return [
         [one.entry.first.label, number(one.entry.score), one.failure.text] for one in ranking.barred
+    ]
+
+
+REFERENCE_HEADER = ("reference", "score ± sampling", "copied share", "to train", "pictures")
+
+
+def reference_lines(board: Board, ranking: Ranking) -> list[list[str]]:
+    """Of each reference its name, its score, what it shares with entries, and its size."""
+    measure = ranking.measure
+    found = board.references(ranking)
+    digits = decimals_for([one.values.get(measure.se_key) for one in found])
+    return [
+        [
+            one.title,
+            with_error(one.score(measure), one.values.get(measure.se_key), digits),
+            number(one.values.get("eval/copied")),
+            number(one.values.get(f"{measure.key}_train")),
+            str(one.count),
+        ]
+        for one in found
     ]
 
 

@@ -1,7 +1,7 @@
 """The Fréchet distance of predicted pictures to real ones: `fd_<extractor>`, lower is better.
 
 At the end the distance to the train part stands beside it, against as many real pictures
-(memorisation): see bench.metrics.memorisation.
+of as many subjects (memorisation): see bench.metrics.memorisation.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.metrics.extractors import extract
 from bench.metrics.feature_metric import FeatureMetric
-from bench.metrics.frechet import FrechetReference, distances_without, frechet_distance
+from bench.metrics.frechet import (
+    FrechetDistance,
+    FrechetReference,
+    distances_without,
+    frechet_distance,
+)
 from bench.metrics.leaving_out import groups_of
+from bench.metrics.memorisation import of_subjects
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData, extractor_named
 from leaderboards.measures import Measure
@@ -27,14 +35,20 @@ class FrechetMetric(FeatureMetric):
         key = self.extractor.metric
         return (
             Measure(key=key, title=key, direction="lower", live=True),
-            Measure(key=f"{key}_train", title="to train", drop=15),
+            Measure(
+                key=f"{key}_train",
+                title="to train",
+                drop=15,
+                meaning="distance to as many training pictures, of as many subjects, as the report "
+                "part has",
+            ),
         )
 
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
         super().prepare(real, part_counts)
-        for part in ("train", "select", "report"):
+        for part in ("select", "report"):
             reference(real, self.extractor_name, part, self.settings["n_reference"])
-        reference(real, self.extractor_name, "train", self._matched(real))
+        train_reference(real, self.extractor_name, self.settings["n_reference"])
 
     def estimate(self, evidence: Evidence) -> Estimates:
         judge, real, name = self.extractor, evidence.real, self.extractor_name
@@ -45,10 +59,8 @@ class FrechetMetric(FeatureMetric):
         if distance.se is not None:
             estimates[f"{judge.metric}_se"] = distance.se
         if evidence.final:
-            # as many real pictures on both sides: the distance falls with their number
-            to_train = frechet_distance(
-                reference(real, name, "train", self._matched(real)), features
-            )
+            matched = train_reference(real, name, self.settings["n_reference"])
+            to_train = frechet_distance(matched, features)
             estimates[f"{judge.metric}_train"] = to_train.value
         return estimates
 
@@ -63,14 +75,39 @@ class FrechetMetric(FeatureMetric):
         predicted = FrechetReference.of_features(self.features(evidence), digest="")
         return {"subjects": distances_without(predicted, features, groups).tolist()}
 
-    def _matched(self, real: RealData) -> int:
-        """As many pictures of `train` as `report` has."""
-        return min(int(self.settings["n_reference"]), len(real.data.parts["report"]))
+    def between(
+        self, real: RealData, rows: NDArray[np.int64], others: NDArray[np.int64]
+    ) -> FrechetDistance:
+        """The distance of other real pictures to these."""
+        first, second = (extract(self.extractor, real.pictures_at(r)) for r in (rows, others))
+        return frechet_distance(FrechetReference.of_features(first, digest=""), second)
 
 
 def reference(real: RealData, extractor: str, part: str, count: int) -> FrechetReference:
     """The real side of the distance, of at most `count` pictures of a part."""
     return _reference_in(str(real.folder), real.device, extractor, part, count)
+
+
+def train_reference(real: RealData, extractor: str, count: int) -> FrechetReference:
+    """The train part as `reference` has the report part: as many subjects, as many pictures."""
+    return _train_reference_in(str(real.folder), extractor, count)
+
+
+@lru_cache(maxsize=4)
+def _train_reference_in(folder: str, extractor: str, count: int) -> FrechetReference:
+    real, judge = RealData(folder), extractor_named(extractor)
+    path = real.folder / f"reference-{judge.digest[:12]}-train-as-report-{count}.npz"
+    if path.exists():
+        return FrechetReference.load(path)
+    report, train = real.rows("report", count), real.data.parts["train"]
+    subjects = len(np.unique(real.data.subject[report]))
+    rows = of_subjects(train, real.data.subject[train], subjects, len(report))
+    made = FrechetReference.of_features(
+        extract(judge, real.pictures_at(rows), device="cpu"),
+        digest=f"{judge.digest[:16]}-train-as-report-{count}",
+    )
+    made.save(path)
+    return made
 
 
 @lru_cache(maxsize=16)

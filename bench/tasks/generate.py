@@ -30,9 +30,11 @@ from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation, uniform
 from bench.tasks.augment import LABELS, augmented
 from bench.tasks.colour_augment import COLOURS, recoloured
+from bench.tasks.real_references import references_of
 from bench.tasks.standardising import STANDARDS, Standard, pixels_of
 from bench.tasks.task import Task
 from bench.train.objective import Batch
+from leaderboards.references import Reference
 
 SHOWN = 64  # pictures in a grid
 CONDITIONS = ("none", "class")
@@ -169,6 +171,9 @@ class GenerateTask(Task):
             reconstruct=getattr(predictor, "reconstruct", None),
             real_condition=self._condition,
         )
+
+    def references(self) -> tuple[Reference, ...]:
+        return references_of(self.real, self.metrics, self.measure.n_report)
 
     def pictures(self, predictions: Predictions) -> NDArray[np.uint8]:
         return predictions.values[:SHOWN]

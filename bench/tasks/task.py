@@ -30,6 +30,7 @@ from bench.nonfinite import require_finite
 from bench.predictions import Cases, Predictions, Predictor
 from bench.train.objective import Batch
 from leaderboards.measures import Measure
+from leaderboards.references import Reference
 
 
 class Clock(Protocol):
@@ -203,6 +204,10 @@ class Task(ABC):
         counts = {"select": self.measure.n_select, "report": self.measure.n_report}
         for metric in self.metrics:
             metric.prepare(self.real, counts)
+
+    def references(self) -> tuple[Reference, ...]:
+        """What real data and simple models score where trials do; none by default."""
+        return ()
 
     def protocol(self) -> dict[str, Any]:
         """What must match before two scores are ranked together (contract 7). Users' files stand

@@ -13,6 +13,7 @@ from typing import Any
 from bench.config import DataConfig, TaskConfig, from_dict, part_of
 from bench.errors import BenchError
 from leaderboards.measures import Measure
+from leaderboards.references import Reference
 
 VERSION = 3  # of the journal's records
 
@@ -141,6 +142,7 @@ class Plan:
     metrics: tuple[str, ...] = ()  # that the user asked for beside the workload's own
     even_axes: tuple[str, ...] = ()  # of cell_axes: each combination of values gets equally many
     forecast: dict[str, Any] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()  # rows without a rank
     t: float = 0.0
 
     def __post_init__(self) -> None:

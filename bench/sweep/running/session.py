@@ -164,7 +164,10 @@ def prepare(
         frame, of_methods = with_prepared(frame, space, space_name, say)
         plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     plan = calibration.applied(home, plan)
-    build_task(resolve(frame, plan.defaults[0], wish.seed)).prepare()
+    task = build_task(resolve(frame, plan.defaults[0], wish.seed))
+    task.prepare()
+    if not dry:
+        plan = dataclasses.replace(plan, references=task.references())
     expected = forecast(plan, frame)
     verdicts = tuple(VERDICTS.values())  # on the user's own parts
     plan = dataclasses.replace(

@@ -17,6 +17,7 @@ from bench.sweep.record.journal import Journal, read
 from bench.sweep.record.plan import Plan, RaceRules, SharedFrame, SweepBudget
 from bench.sweep.record.records import typed
 from leaderboards.measures import Measure
+from leaderboards.references import Reference
 from tests.unit.sweep.fakes import plan
 from tests.unit.sweep.written import extend, plan_record
 
@@ -55,6 +56,9 @@ WHOLE = plan(  # every field away from its default
     pack=2,
     storage="s3://bucket/bench",
     address="head:6379",
+    references=(
+        Reference(key="floor", title="real", count=3, values={"eval/fd": 5.5}, notes=("few",)),
+    ),
     forecast={"core_seconds": 1.0, "between": [0.5, 2.0]},
     versions={"torch": "2"},
 )
