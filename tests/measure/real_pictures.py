@@ -144,9 +144,19 @@ class _Block(nn.Module):
         return F.relu(y + F.pad(short, (0, 0, 0, 0, self.more // 2, self.more // 2)))
 
 
+def resnet20() -> Extractor:
+    return _cifar_resnet(20, "resnet20-12fca82f.th")
+
+
+def resnet56() -> Extractor:
+    return _cifar_resnet(56, "resnet56-4bfd9763.th")
+
+
 def cifar_resnets() -> list[Extractor]:
     """ResNet-20 and ResNet-56, which the extractors here never saw."""
-    weights = folder() / "weights"
-    files = {20: "resnet20-12fca82f.th", 56: "resnet56-4bfd9763.th"}
-    networks = [CifarResNet(depth, weights / file).eval() for depth, file in files.items()]
-    return [network.to(memory_format=torch.channels_last) for network in networks]
+    return [resnet20(), resnet56()]
+
+
+def _cifar_resnet(depth: int, file: str) -> Extractor:
+    network = CifarResNet(depth, folder() / "weights" / file).eval()
+    return network.to(memory_format=torch.channels_last)
