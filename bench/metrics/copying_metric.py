@@ -67,6 +67,22 @@ class CopyingMetric(FeatureMetric):
         for part in part_counts:
             compared(real, self.extractor_name, part)
 
+    def notes(self, real: RealData) -> tuple[str, ...]:
+        data, told = real.data, []
+        rows = np.concatenate([data.parts[part] for part in ("train", *HELD_OUT["report"])])
+        subjects, pictures = len(np.unique(data.subject[rows])), len(data.parts["train"])
+        if subjects < LEAST_SUBJECTS:
+            told.append(
+                f"copies of training pictures cannot be told, so no entry is barred: the data have "
+                f"{subjects} subjects and the test needs {LEAST_SUBJECTS}"
+            )
+        if pictures > MOST_TRAIN:
+            told.append(
+                f"copies are searched for among {MOST_TRAIN} of {pictures} training pictures, "
+                "drawn once; those of others are not seen"
+            )
+        return tuple(told)
+
     def protocol(self) -> Mapping[str, object]:
         return {**self.extractor.identity(), "n_train_at_most": MOST_TRAIN}
 

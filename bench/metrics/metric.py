@@ -116,6 +116,11 @@ class Metric(ABC):
         """Compute, once and before the trials, what all of them need (kept beside the cache)."""
         return
 
+    def notes(self, real: RealData) -> tuple[str, ...]:
+        """What these data do not let it say, for the plan: what is left out, what is only partly
+        searched."""
+        return ()
+
     def passes(self) -> int:
         """Network passes over one case that an estimate costs beside the predictions."""
         return 0

@@ -227,13 +227,17 @@ class Task(ABC):
         }
 
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its scores must know of its cases, for the plan."""
+        """What a reader of its scores must know of its cases and of these data, for the plan."""
+        of_metrics = tuple(note for metric in self.metrics for note in metric.notes(self.real))
         if "targets" not in self.gives:
-            return ()
+            return of_metrics
         scored, there = self.cases("report").count, len(self.real.data.parts["report"])
         if scored >= there:
-            return ()
-        return (f"the score is measured on {scored} of {there} cases of the report part",)
+            return of_metrics
+        return (
+            f"the score is measured on {scored} of {there} cases of the report part",
+            *of_metrics,
+        )
 
     def passes(self) -> int:
         """Network passes over one case that an evaluation costs beside its predictions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data.practice_data import write_practice_data
-from bench.metrics import copying
+from bench.metrics import copying, copying_metric
 from bench.metrics.copying_metric import LEVEL, CopyingMetric, searched_rows
 from bench.metrics.metric import Evidence
 from bench.metrics.real import RealData
@@ -149,3 +150,21 @@ def test_the_metric_tells_training_pictures_from_others(tmp_path: Path) -> None:
     assert values["copies"]["authentic"] == 0
     assert values["copies"]["copied"] > values["real"]["copied"]
     assert values["copies"].get("copied_p", 0.0) < values["real"].get("copied_p", 1.0)
+
+
+def test_what_it_cannot_see_is_said_at_planning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RealData(str(write_practice_data(tmp_path / "cache", (8, 8)).path))
+    metric = CopyingMetric(dict(CopyingMetric.settings_taken()))
+    assert metric.notes(real) == ()
+    data = real.data
+    four = dataclasses.replace(data, subject=data.subject % 4)
+    monkeypatch.setattr(RealData, "data", four)
+    monkeypatch.setattr(copying_metric, "MOST_TRAIN", 7)
+    assert metric.notes(real) == (
+        "copies of training pictures cannot be told, so no entry is barred: the data have 4 "
+        "subjects and the test needs 5",
+        f"copies are searched for among 7 of {len(data.parts['train'])} training pictures, drawn "
+        "once; those of others are not seen",
+    )
