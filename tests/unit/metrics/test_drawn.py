@@ -68,13 +68,18 @@ def test_damage_keeps_pictures_and_names_the_whole_ones() -> None:
     assert changed[which > 0].float().mean() > 0.95  # a flat picture has nothing to lose
 
 
-def test_folding_leaves_features_as_they_were() -> None:
+def test_folding_leaves_the_means_as_they_were_and_components_have_no_correlation() -> None:
     torch.manual_seed(0)
-    network, pictures = trainable(), torch.from_numpy(echo_like(16, seed=0).repeat(3, axis=1))
-    network.features(pictures / 127.5 - 1)  # the batch norms see something
-    before = network.eval()(pictures)
+    network, pictures = trainable(), torch.from_numpy(echo_like(80, seed=0).repeat(3, axis=1))
+    x = pictures / 127.5 - 1
+    network.means(x)  # the batch norms see something
+    before = network.eval().means(x)
     after = finished(network, pictures)
-    torch.testing.assert_close(after(pictures) * after.scale, before, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(after.means(x), before, rtol=1e-4, atol=1e-4)
+    covariance = np.cov(extract(after, pictures).T)
+    variances = np.diag(covariance)
+    assert (np.diff(variances) > 0).all()  # the largest last
+    np.testing.assert_allclose(covariance, np.diag(variances), atol=1e-3 * variances[-1])
 
 
 @pytest.mark.parametrize("kind", sorted(DEGRADATIONS))
