@@ -220,6 +220,10 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "scale": ranking.scale,
         "protocol_digest": ranking.protocol_digest,
         "winner": ranking.winner.entry.entry_id if ranking.winner else None,
+        "second_judges": [
+            {"measure": j.measure.key, "leader": j.leader_id, "stands": j.stands}
+            for j in ranking.seconds
+        ],
         "may_be_best": [place.entry.entry_id for place in ranking.may_be_best],
         "ranked": len(ranking.ranked),
         "barred": [one.entry.entry_id for one in ranking.barred],

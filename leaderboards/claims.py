@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboards import agreement, other_budgets
+from leaderboards import agreement, other_budgets, second_judge
 from leaderboards.best import ALPHA
 from leaderboards.entries import CONFIRM_SEEDS
 from leaderboards.facts import SweepFacts
 from leaderboards.measures import Measure
-from leaderboards.rank import Ranking
+from leaderboards.rank import Ranked, Ranking
 from leaderboards.rows import Row
 
 UNITS = {"nimg": "kimg of training", "gpu-seconds": "device-seconds of training"}
@@ -131,6 +131,8 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
             f"verdict: winner {entry.first.label}, best of {len(placed)} with {CONFIDENCE}, "
             f"{rests_on if entry.first.trained else 'which has nothing to train'}"
         )
+    elif ranking.alone is not None:
+        lines.append(f"verdict: no winner: {_divided(ranking, ranking.alone)}")
     elif len(best) == 1 and ranking.under_way:
         lines.append(
             f"verdict: no winner yet: {best[0].entry.first.label} stands alone, but "
@@ -151,6 +153,7 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
             f"({'; '.join(names)}{more}); {advice}"
         )
     lines += [one.line for one in ranking.barred]
+    lines += [second_judge.line(judge, ranking.leader) for judge in ranking.seconds]
     if placed:
         lines += [*_references(ranking, measures), *_known(ranking), *_look(ranking)]
         lines += _leaders(ranking)
@@ -162,12 +165,27 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
     return lines
 
 
+def _divided(ranking: Ranking, alone: Ranked) -> str:
+    """Why the one that stands alone by the score is no winner."""
+    label, score = alone.entry.first.label, ranking.measure.title
+    if ranking.one_extractor:
+        return (
+            f"{label} stands alone under {score}, but under one extractor alone nobody wins; a "
+            "sweep with --metric fd:drawn measures a second one"
+        )
+    others = [f"{j.leader} under {j.measure.title}" for j in ranking.seconds if not j.stands]
+    return (
+        f"it depends on the extractor: {label} leads under {score}, confirmed on "
+        f"{len(alone.entry.confirming)} new seeds, and {' and '.join(others)}"
+    )
+
+
 def _known(ranking: Ranking) -> list[str]:
     """What holds of the leader, winner or not."""
     if len(ranking.ranked) < 2:
         return []
     measure = ranking.measure
-    leader = measure.in_order(ranking.may_be_best, lambda place: place.score)[0]
+    leader = ranking.leader
     assert leader.behind is not None
     population = f"; {POPULATIONS[p]}" if (p := _population(ranking)) else ""
     others = [place.behind or 0.0 for place in ranking.may_be_best if place is not leader]

@@ -42,6 +42,7 @@ class Measure:
     level: of a p-value: an entry below it, divided by the number of entries compared, is barred
         from winning; `failure` says what such an entry does, `failure_share` is the key (without
         its group) of the measure that says how often.
+    witness: a distance on other features than the score's, under which a winner has to stand too.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Measure:
     level: float | None = None
     failure: str = ""
     failure_share: str = ""
+    witness: bool = False
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -69,6 +71,8 @@ class Measure:
             raise ValueError(f"{self.key}: a reference needs a direction, lower or higher")
         if self.level is not None and not (0 < self.level < 1 and self.failure):
             raise ValueError(f"{self.key}: a level lies between 0 and 1 and needs a failure's text")
+        if self.witness and self.direction == "none":
+            raise ValueError(f"{self.key}: a witness needs a direction, lower or higher")
         for name in TEXTS:
             text = getattr(self, name)
             if without_places(text) != text:  # records are rid of paths on their way

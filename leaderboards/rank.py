@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
-from leaderboards import looks
+from leaderboards import looks, second_judge
 from leaderboards.barred import Barred, barred
 from leaderboards.best import ALPHA, Errors, WithBest, chances, with_best
 from leaderboards.entries import Entry, gather
 from leaderboards.estimates import errors_of
 from leaderboards.measures import Measure
 from leaderboards.rows import OUTCOMES, Row
+from leaderboards.second_judge import SecondJudge
 from leaderboards.spread import SeedSpread, sampling_variance, seed_spread
 
 OPTIMISM_DRAWS = 2000
@@ -63,7 +64,9 @@ class Ranking:
 
     look: of all looks at new seeds, the last; 0 before there were any. level: what it may spend of
     the 5 % for all of them. under_way: confirming trials that have not ended; until they have there
-    is no winner. barred: entries that cannot be the winner; no comparison knows them.
+    is no winner. barred: entries that cannot be the winner; no comparison knows them. alone: who
+    would be the winner by the score; seconds: what second judges say of the leader.
+    one_extractor: the score rests on one and there is no second judge.
     """
 
     workload: str
@@ -74,7 +77,9 @@ class Ranking:
     unranked: tuple[Entry, ...]
     barred: tuple[Barred, ...]
     spread: SeedSpread
-    winner: Ranked | None
+    alone: Ranked | None
+    seconds: tuple[SecondJudge, ...]
+    one_extractor: bool
     look: int
     level: float
     under_way: int
@@ -84,6 +89,17 @@ class Ranking:
     def measure(self) -> Measure:
         """What the scores are."""
         return self.rows[0].score_measure
+
+    @property
+    def winner(self) -> Ranked | None:
+        """The one that stands alone by the score, if it does so under a second extractor too."""
+        stands = not self.one_extractor and all(judge.stands for judge in self.seconds)
+        return self.alone if stands else None
+
+    @property
+    def leader(self) -> Ranked:
+        """The first by score of those that may be best."""
+        return self.measure.in_order(self.may_be_best, lambda place: place.score)[0]
 
     @property
     def may_be_best(self) -> tuple[Ranked, ...]:
@@ -106,7 +122,10 @@ def rankings(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> list[Rank
 
 
 def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
-    """Rank the entries of rows that share workload, scale and protocol; `measures` may bar some."""
+    """Rank the entries of rows that share workload, scale and protocol.
+
+    `measures` may bar some, and say what a winner has to stand under; empty: nothing is known.
+    """
     every = rows
     shut = barred(gather(rows), measures)
     closed = {one.entry.entry_id for one in shut}
@@ -137,8 +156,8 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
     order = sorted(ranked, key=lambda p: (_level(p.tier), sign * p.score, p.entry.entry_id))
     placed = tuple(order)
     chosen = [place for place in placed if place.may_be_best]
-    alone = len(chosen) == 1 and len(placed) > 1 and not under_way
-    return Ranking(
+    only = len(chosen) == 1 and len(placed) > 1 and not under_way
+    ranking = Ranking(
         workload=every[0].workload,
         scale=every[0].scale,
         protocol_digest=every[0].protocol_digest,
@@ -147,12 +166,23 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
         unranked=tuple(sorted(unscored, key=lambda entry: _unscored_order(entry, sign))),
         barred=shut,
         spread=spread,
-        winner=chosen[0] if alone and chosen[0].entry.confirmed else None,
+        alone=chosen[0] if only and chosen[0].entry.confirmed else None,
+        seconds=(),
+        one_extractor=False,
         look=look,
         level=level,
         under_way=under_way,
         optimism=_optimism(done, errors, measure, spread.relative) if done else None,
     )
+    if len(placed) < 2 or second_judge.EXTRACTOR not in every[0].protocol or not measures:
+        return ranking
+    heard = [
+        second_judge.heard(witness, ranking.leader, rank(seen_by))
+        for witness in second_judge.witnesses(measures, measure)
+        if (seen_by := second_judge.under(rows, witness))
+    ]
+    seconds = tuple(judge for judge in heard if judge is not None)
+    return replace(ranking, seconds=seconds, one_extractor=not seconds)
 
 
 def significantly_better(errors: Errors, alpha: float = ALPHA) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """The Fréchet distance of predicted pictures to real ones: `fd_<extractor>`, lower is better.
 
+On an extractor of its own ("fd:drawn") it is a second judge: a winner has to stand under it too.
 At the end the distance to the train part stands beside it, against as many real pictures
 of as many subjects (memorisation): see bench.metrics.memorisation.
 """
@@ -32,12 +33,19 @@ class FrechetMetric(FeatureMetric):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        key = self.extractor.metric
+        key, second = self.extractor.metric, self.own_extractor is not None
         return (
-            Measure(key=key, title=key, direction="lower", live=True),
+            Measure(
+                key=key,
+                title=key,
+                direction="lower",
+                live=not second,
+                witness=second,
+                drop=4 if second else 10,
+            ),
             Measure(
                 key=f"{key}_train",
-                title="to train",
+                title=f"{key} to train" if second else "to train",
                 drop=15,
                 meaning="distance to as many training pictures, of as many subjects, as the report "
                 "part has",

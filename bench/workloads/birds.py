@@ -167,7 +167,7 @@ WORKLOAD = Workload(
     source="Tamasy, Takats and Hujbert",
     reader="cub",
     task="generate",
-    metrics=("fd", "denoise_error", "kd", "copying", "box", "clipping"),
+    metrics=("fd", "fd:drawn", "denoise_error", "kd", "copying", "box", "clipping"),
     space="birds",
     asks_of=(
         "size/params_m",

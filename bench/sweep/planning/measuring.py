@@ -12,18 +12,25 @@ from bench.tasks.task import Task, offered_metrics
 from bench.workloads.workload import Workload
 from leaderboards.measures import Measure
 
+USUAL = "randconv"  # extractor
 ASKED = 2  # a drop that few columns are below
 
 
-def metrics_of(workload: Workload, asked: Sequence[str], masks: bool) -> tuple[str, ...]:
+def metrics_of(
+    workload: Workload, asked: Sequence[str], masks: bool, extractor: str
+) -> tuple[str, ...]:
     """The workload's, as far as its data allow, and those that were asked for beside them.
+
+    A second judge on the extractor that the score itself is made with is one on the usual instead.
 
     Raises:
         BenchError: one of those is measured anyway.
     """
-    for name in set(asked) & set(workload.metrics):
+    score = f"{workload.metrics[0]}:{extractor}"
+    own = [f"fd:{USUAL}" if name == score else name for name in workload.metrics]
+    for name in {*own, score}.intersection(asked):
         raise BenchError(f"--metric {name}: {workload.name} measures it without being asked")
-    return (*offered_metrics(workload.metrics, have_masks=masks), *asked)
+    return (*offered_metrics(own, have_masks=masks), *asked)
 
 
 def keys_of_asked(task: Task, asked: Sequence[str]) -> tuple[str, ...]:
@@ -62,6 +69,6 @@ def kept_on_screen(measures: Sequence[Measure], asked: Sequence[str]) -> tuple[M
 
 def notes_of_metrics(workload: Workload, taken: Sequence[str]) -> list[str]:
     """Which of a workload's metrics its data cannot have."""
-    left_out = [name for name in workload.metrics if name not in taken]
+    left_out = [name for name in workload.metrics if name not in taken and ":" not in name]
     text = "these data have no boxes or masks, which it needs"
     return [f"metric {name} is left out: {text}" for name in left_out]

@@ -27,6 +27,7 @@ from bench.sweep.deciding.resolve import LOOKS, Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
 from bench.sweep.deciding.void_settings import refuse_void
 from bench.sweep.planning.measuring import (
+    USUAL,
     kept_on_screen,
     keys_of_asked,
     measures_of,
@@ -81,13 +82,18 @@ def make_frame(
             name=data.name, digest=data.digest, simulated=data.simulated, cache=str(data.path)
         ),
         task=task_class.configure(described, given),
-        metrics=metrics_of(workload, wish.metrics, data.masks is not None),
+        metrics=metrics_of(workload, wish.metrics, data.masks is not None, _judge(scale, fixed)),
         device=machine.device,
         precision=machine.precision,
         threads=machine.threads,
         workers=machine.workers,
         fixed=fixed,
     )
+
+
+def _judge(scale: Scale, fixed: Mapping[str, Any]) -> str:
+    """The extractor that scores are made with, where they are made with one."""
+    return str({"extractor": USUAL, **scale.measure, **fixed}["extractor"])
 
 
 def make_plan(
@@ -318,7 +324,9 @@ def reopen(plan: Plan, cache: Path) -> tuple[Workload, Frame]:
         scale=scale,
         data=dataclasses.replace(plan.frame.data, cache=str(cache)),
         task=plan.frame.task,
-        metrics=metrics_of(workload, plan.metrics, bool(plan.data.get("masks"))),
+        metrics=metrics_of(
+            workload, plan.metrics, bool(plan.data.get("masks")), _judge(scale, plan.fixed)
+        ),
         device=plan.frame.device,
         precision=plan.frame.precision,
         threads=plan.frame.threads,

@@ -81,6 +81,8 @@ def look_at(history: History, rules: RaceRules) -> Look:
     over = ""
     if ranking.winner is not None:
         over = f"one is left, {ranking.winner.entry.first.label}"
+    elif ranking.alone is not None:
+        over = f"one is left, {ranking.alone.entry.first.label}, but under one extractor alone"
     elif _equivalent(ranking, left, rules):
         over = f"the {len(left)} left are equivalent within {within_text(rules, ranking.measure)}"
     elif not trained:

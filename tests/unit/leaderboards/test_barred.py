@@ -22,7 +22,8 @@ P = Measure(
     failure="copies its training pictures",
     failure_share="copied",
 )
-FACTS = SweepFacts(sweep="calm-otter", measures=(P,))
+SECOND = Measure(key="eval/fd_drawn", title="fd_drawn", direction="lower", witness=True)
+FACTS = SweepFacts(sweep="calm-otter", measures=(P, SECOND))
 HONEST, CHEAT = {"eval/copied_p": 0.3, "eval/copied": 0.01}, {"eval/copied_p": 1e-9}
 CHEAT = {**CHEAT, "eval/copied": 0.4}
 
@@ -37,7 +38,7 @@ def confirmed(entry: int, score: float, values: dict[str, float]) -> list[Row]:
             label=f"entry-{entry}",
             seed=seed,
             origin="confirm" if seed else "tpe",
-            values=dict(values),
+            values={"eval/fd_drawn": 2 * score, "eval/fd_drawn_se": 0.004 * score, **values},
             score_se=0.002 * score,
         )
         for seed in range(4)
