@@ -85,14 +85,15 @@ def heard(measure: Measure, leader: Ranked, ranking: Ranking) -> SecondJudge | N
 
 def line(judge: SecondJudge, leader: Ranked) -> str:
     """For the claims."""
+    own, score = leader.entry.first.label, leader.entry.first.score_measure.title
     lead = f"second judge: under {judge.measure.title} {judge.leader} leads"
     if judge.leader_id == leader.entry.entry_id:
         return f"{lead} too"
     if judge.stands:
-        return f"{lead}; {leader.entry.first.label} may be the best there too"
+        return f"{lead}; {own}, first under {score}, may be the best there too"
     if judge.may_be_best:
         return (
-            f"{lead}; {leader.entry.first.label} may be the best there, but another that was "
+            f"{lead}; {own}, first under {score}, may be the best there, but another that was "
             "confirmed beside it is better there"
         )
-    return f"{lead}, and {leader.entry.first.label} cannot be the best there"
+    return f"{lead}, and {own}, first under {score}, cannot be the best there"

@@ -58,9 +58,9 @@ def test_two_leaders_are_no_winner() -> None:
         "confirmed on 3 new seeds, and entry-1 under fd_drawn"
     )
     assert (
-        "second judge: under fd_drawn entry-1 leads, and entry-0 cannot be the best there"
-        in board.claims
-    )
+        "second judge: under fd_drawn entry-1 leads, and entry-0, first under fd_randconv, cannot "
+        "be the best there"
+    ) in board.claims
     told = json.loads(to_json(board))["verdicts"][0]
     assert told["winner"] is None
     assert told["second_judges"] == [{"measure": "eval/fd_drawn", "leader": "e1", "stands": False}]
@@ -72,7 +72,9 @@ def test_one_lucky_value_of_an_entry_that_was_not_confirmed_is_no_second_leader(
     lucky = trained(1, 60.0, 4.95, again=False)
     board = board_of(trained(0, 20.0, 5.0), lucky, *behind)
     assert "winner entry-0" in verdict_of(board)
-    assert any("entry-0 may be the best there too" in line for line in board.claims)
+    assert any(
+        "first under fd_randconv, may be the best there too" in line for line in board.claims
+    )
 
 
 def test_one_that_was_confirmed_beside_it_must_not_be_better_there() -> None:
