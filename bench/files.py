@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files: written whole or not at all; and what one is that a trial leaves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,6 +15,15 @@ from bench.errors import BenchError
 
 PART = "part-"
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultFile:
+    """A file that a finished trial leaves in its folder; `real`: it shows what is private."""
+
+    name: str
+    content: bytes
+    real: bool
 
 
 @contextmanager

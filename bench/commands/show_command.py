@@ -80,8 +80,9 @@ def metrics(names: tuple[str, ...], as_json: bool) -> None:
 @click.option("--trial", type=int, help="Which trial.  [default: the best on select]")
 @home_option
 def samples(name: str | None, trial: int | None, home: Path | None) -> None:
-    """A trial's pictures beside real ones, as a PNG on this disk; then its other files, as the
-    table of cases and the best, median and worst of them."""
+    """A trial's pictures beside real ones, as a PNG on this disk; then its other files: those
+    nearest to training pictures beside these (closest.png), the table of cases, the best and the
+    worst of them."""
     from bench.console.samples import beside_real, choose, other_files
     from bench.sweep.record.home import Home
 

@@ -78,6 +78,11 @@ class Known:
                 second[part] = by_subject[:, 1]
         return _root(first), _root(second), picture
 
+    def mirror_is_nearer(self, features: Float64, picture: int) -> bool:
+        """Whether features [D] are nearer to a picture's mirror image than to itself."""
+        plain, mirrored = self.features[np.flatnonzero(self.pictures == picture)]
+        return bool(np.linalg.norm(mirrored - features) < np.linalg.norm(plain - features))
+
 
 def _root(squares: Float64) -> Float64:
     root: Float64 = np.sqrt(np.maximum(squares, 0.0))  # < 0 only by rounding

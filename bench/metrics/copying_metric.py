@@ -13,8 +13,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.files import whole
+from bench.files import ResultFile, whole
 from bench.metrics import copying
+from bench.metrics.closest_pairs import closest_pairs
 from bench.metrics.feature_metric import FeatureMetric
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData, extractor_named
@@ -102,7 +103,25 @@ class CopyingMetric(FeatureMetric):
         against = compared(evidence.real, self.extractor_name, evidence.part)
         features = self.features(evidence)
         nobody = np.full(len(features), copying.NOBODY, np.int64)
-        return copying.nearness(features, nobody, against.train, against.held_out)
+        return evidence.once(
+            f"nearness {self.extractor.digest}",
+            lambda: copying.nearness(features, nobody, against.train, against.held_out),
+        )
+
+    def files(self, evidence: Evidence) -> tuple[ResultFile, ...]:
+        """The closest pairs, which show somebody where the data are real."""
+        against = compared(evidence.real, self.extractor_name, evidence.part)
+        return (
+            closest_pairs(
+                evidence.predictions.values,
+                self.features(evidence),
+                self.nearness(evidence),
+                against.train,
+                against.null,
+                evidence.real,
+                searched_rows(evidence.real),
+            ),
+        )
 
     def seconds(self, shape: tuple[int, ...]) -> float:
         return 0.0  # the features are there; what is left is a product of small matrices

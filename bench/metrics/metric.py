@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.conditions import Condition
 from bench.config import like
+from bench.files import ResultFile
 from bench.metrics.real import RealData
 from bench.predictions import Denoise, Predictions, Reconstruct
 from leaderboards.measures import Measure
@@ -107,6 +108,10 @@ class Metric(ABC):
         under "cases" if its standard error is that of choosing them, else under "subjects". See
         bench.metrics.leaving_out."""
         return {}
+
+    def files(self, evidence: Evidence) -> tuple[ResultFile, ...]:
+        """What a finished trial leaves of it for people to look at; small."""
+        return ()
 
     def protocol(self) -> Mapping[str, Any]:
         """What must match, beside data and counts, before two of its values are compared."""

@@ -15,17 +15,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
+from bench.files import ResultFile
 from bench.metrics.psnr_metric import psnr
 from bench.metrics.spectrum import power, radial
 from bench.metrics.ssim_metric import ssim
-from bench.tasks.task import ResultFile
+from bench.pictures import captioned_rows
 
-SMALLEST_SIDE = 128  # of a picture in the file; smaller ones are enlarged by whole factors
 ERROR_SPAN = 0.5  # an error of this much is white, or black, on the range [-1, 1]
 COLUMNS = ("noisy", "answer", "clean", f"error, -{ERROR_SPAN:g} to {ERROR_SPAN:g}")
-GAP, HEAD = 4, 16  # pixels between pictures, and above a row for its caption
 
 Pictures = NDArray[np.float32]  # [N, C, *spatial] in [-1, 1]
 
@@ -43,15 +41,24 @@ def case_files(
     table = _csv(("case", "subject", "psnr_db", "ssim", "noisy_psnr_db"), rows)
     order = np.argsort(-scores, kind="stable").tolist()
     chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
-    page = _page(
+    page = captioned_rows(
+        COLUMNS,
         [
             (
                 f"{name}, case {k}: {scores[k]:.2f} dB, SSIM {similar[k]:.3f}, "
                 f"noisy {before[k]:.2f} dB",
-                (noisy[k], answers[k], clean[k], (answers[k] - clean[k]) / ERROR_SPAN),
+                [
+                    _pixels(picture)
+                    for picture in (
+                        noisy[k],
+                        answers[k],
+                        clean[k],
+                        (answers[k] - clean[k]) / ERROR_SPAN,
+                    )
+                ],
             )
             for name, k in chosen.items()
-        ]
+        ],
     )
     spectra = {
         "clean": radial(power(clean).mean(0)),
@@ -79,30 +86,5 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _page(rows: Sequence[tuple[str, Sequence[Pictures]]]) -> bytes:
-    """A PNG of rows of pictures with a caption each; of volumes their middle slices."""
-    tiles = [[_tile(picture) for picture in pictures] for _, pictures in rows]
-    height, width = tiles[0][0].shape[:2]
-    across = (width + GAP) * len(tiles[0]) - GAP
-    page = Image.new("RGB", (across, HEAD + (height + HEAD + GAP) * len(rows)), "white")
-    draw = ImageDraw.Draw(page)
-    for column, title in enumerate(COLUMNS):
-        draw.text((column * (width + GAP) + 2, 2), title, fill="black")
-    for number, ((caption, _), line) in enumerate(zip(rows, tiles, strict=True)):
-        top = HEAD + number * (height + HEAD + GAP)
-        draw.text((2, top + 2), caption, fill="black")
-        for column, tile in enumerate(line):
-            page.paste(Image.fromarray(tile), (column * (width + GAP), top + HEAD))
-    stored = io.BytesIO()
-    page.save(stored, "PNG")
-    return stored.getvalue()
-
-
-def _tile(picture: Pictures) -> NDArray[np.uint8]:
-    """[C, *spatial] in [-1, 1] -> uint8 [H, W, 3]; of other than three channels the first."""
-    if picture.ndim == 4:
-        picture = picture[:, picture.shape[1] // 2]
-    coloured = picture if len(picture) == 3 else np.repeat(picture[:1], 3, axis=0)
-    pixels = np.rint((coloured.clip(-1, 1) + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
-    factor = -(-SMALLEST_SIDE // min(pixels.shape[:2]))
-    return np.ascontiguousarray(pixels.repeat(factor, 0).repeat(factor, 1))
+def _pixels(picture: Pictures) -> NDArray[np.uint8]:
+    return np.rint((picture.clip(-1, 1) + 1) * 127.5).astype(np.uint8)

@@ -26,6 +26,7 @@ from bench.conditions import Condition
 from bench.config import TaskConfig, TrialConfig, like
 from bench.data.cache import CachedImages
 from bench.errors import BenchError, unknown
+from bench.files import ResultFile
 from bench.metrics.metric import Evidence
 from bench.metrics.psnr_metric import psnr
 from bench.pictures import save_grid
@@ -33,7 +34,7 @@ from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
 from bench.tasks.case_report import case_files
 from bench.tasks.picture_augment import augmented_pictures
-from bench.tasks.task import Clock, Evaluation, ResultFile, Task
+from bench.tasks.task import Clock, Evaluation, Task
 from bench.tasks.xray_noise import XrayNoise
 from bench.train.objective import Batch
 from leaderboards.measures import Measure

@@ -22,6 +22,7 @@ from bench.config import Args, MeasureConfig, TaskConfig, TrialConfig
 from bench.data.cache import CachedImages
 from bench.doors import is_outside
 from bench.errors import BenchError, unknown
+from bench.files import ResultFile
 from bench.metrics import METRICS
 from bench.metrics.metric import FROM_METHOD, MASKS, Evidence, Metric
 from bench.metrics.real import RealData
@@ -37,15 +38,6 @@ class Clock(Protocol):
     """Books wall seconds, and the cases it is told of, to a phase: train, sample or measure."""
 
     def phase(self, name: Phase) -> AbstractContextManager[Callable[[int], None]]: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResultFile:
-    """A file that a finished trial leaves in its folder; `real`: it shows what is private."""
-
-    name: str
-    content: bytes
-    real: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +164,19 @@ class Task(ABC):
                 value=value,
                 left_out=dict(left_out),
                 pictures=self.pictures(predictions),
-                files=self.files(predictions) if evidence.final else (),
+                files=(*self.files(predictions), *self._of_metrics(evidence))
+                if evidence.final
+                else (),
             )
+
+    def _of_metrics(self, evidence: Evidence) -> list[ResultFile]:
+        """The files of the metrics that can be measured."""
+        return [
+            file
+            for metric in self.metrics
+            if all(_has(evidence, need) for need in metric.needs & FROM_METHOD)
+            for file in metric.files(evidence)
+        ]
 
     @property
     def score(self) -> Measure:

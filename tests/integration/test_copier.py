@@ -70,6 +70,18 @@ def test_status_does_not_call_it_the_best(swept: tuple[Path, Any]) -> None:
     assert all(WHY in line for line in barred)
 
 
+def test_its_pairs_can_be_looked_at(swept: tuple[Path, Any]) -> None:
+    """By the number of its trial; simulated pictures may be in MLflow, too."""
+    home, _ = swept
+    trials = History(records(home, NAME)).trials.values()
+    copier = next(trial for trial in trials if is_copier(trial.suggestion.label))
+    shown = bench(home, "show", "samples", "--trial", str(copier.number)).stdout.splitlines()
+    (pairs,) = [Path(line) for line in shown if line.endswith("/closest.png")]
+    assert pairs.is_file()
+    logged = list((home / "mlartifacts").rglob("samples/closest.png"))
+    assert len(logged) == TRIALS
+
+
 def test_no_new_seed_is_spent_on_it(swept: tuple[Path, Any]) -> None:
     """What `bench confirm` would train: as a race, and as the best so many of all or of each."""
     home, _ = swept
