@@ -1,7 +1,8 @@
-"""Whether generated pictures are copies of training pictures: `copied`, `copied_p`, `authentic`.
+"""Whether generated pictures are copies of training pictures: `copied`, `copied_p`, `authentic`,
+`likelihood_gap`.
 
-See bench.metrics.copying for the test. An entry that fails it at `level`, divided by the number of
-entries of its board, is barred from winning.
+See bench.metrics.copying for the test, bench.metrics.feature_likelihood for the gap. An entry that
+fails the test at `level`, divided by the number of entries of its board, is barred from winning.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from bench.files import ResultFile, whole
 from bench.metrics import copying
 from bench.metrics.closest_pairs import closest_pairs
+from bench.metrics.feature_likelihood import likelihood_gap
 from bench.metrics.feature_metric import FeatureMetric
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData, extractor_named
@@ -61,6 +63,16 @@ class CopyingMetric(FeatureMetric):
                 meaning="share of samples further from their nearest training picture than that is "
                 "from the nearest of another subject",
             ),
+            Measure(
+                key="likelihood_gap",
+                title="likelihood gap",
+                direction="lower",
+                scale="difference",
+                unit="nats",
+                drop=16,
+                meaning="how much likelier samples make a training picture than a held-out one, a "
+                "feature; 0 where nothing is memorised",
+            ),
         )
 
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
@@ -94,6 +106,10 @@ class CopyingMetric(FeatureMetric):
             "copied": copying.copied_share(samples, against.null),
             "authentic": copying.authentic_share(samples, against.others),
         }
+        if evidence.final:
+            estimates["likelihood_gap"] = likelihood_gap(
+                self.features(evidence), against.train.features, against.held_out.features
+            )
         if len(against.null) >= LEAST_SUBJECTS:
             estimates["copied_p"] = copying.copied_p(samples, against.null)
         return estimates
