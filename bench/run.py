@@ -31,7 +31,7 @@ from bench.nonfinite import NonFiniteError
 from bench.predictions import Predictor
 from bench.tasks import build_task
 from bench.tasks.album import Album
-from bench.tasks.task import Evaluation, Task
+from bench.tasks.task import GIVEN_BACK, Evaluation, Task
 from bench.train import checkpoint
 from bench.train.early_stopping import EarlyStopping
 from bench.train.judged_weights import JudgedWeights, half_precision
@@ -293,6 +293,8 @@ class _Trial:
         """The pictures of what was just evaluated."""
         album = self.album
         assert album is not None
+        if evaluation.gives_back and GIVEN_BACK not in self.notes:
+            self.notes.append(GIVEN_BACK)
         with self.clock.phase("measure"):
             self.world.share(lambda: album.draw(evaluation, self.predictor, part, nimg))
 

@@ -124,6 +124,10 @@ class CopyingMetric(FeatureMetric):
             lambda: copying.nearness(features, nobody, against.train, against.held_out),
         )
 
+    def gives_back(self, estimates: Estimates) -> bool:
+        """At the level of one entry alone, and so sooner than an entry is barred."""
+        return estimates.get("copied_p", 1.0) < LEVEL
+
     def files(self, evidence: Evidence) -> tuple[ResultFile, ...]:
         """The closest pairs, which show somebody where the data are real."""
         against = compared(evidence.real, self.extractor_name, evidence.part)

@@ -109,6 +109,10 @@ class Metric(ABC):
         bench.metrics.leaving_out."""
         return {}
 
+    def gives_back(self, estimates: Estimates) -> bool:
+        """Whether these say that predictions are pictures of somebody which training saw."""
+        return False
+
     def files(self, evidence: Evidence) -> tuple[ResultFile, ...]:
         """What a finished trial leaves of it for people to look at; small."""
         return ()

@@ -42,20 +42,25 @@ class Album:
         if evaluation.pictures is None:
             return
         when = "" if nimg is None else f"-{nimg:012d}"
-        self._save(f"samples{when}.png", evaluation.pictures)
+        real = self.task.shows_real or evaluation.gives_back
+        self._save(f"samples{when}.png", evaluation.pictures, real)
         if isinstance(predictor, ShowsItsWay):
             cases = self.task.cases(part)
             way = predictor.way(cases, range(min(ROWS, cases.count)), MOMENTS)
             moments = [p for p in map(self.task.pictures, way) if p is not None]
             rows = np.stack(moments, axis=1)  # [pictures, moments, C, *spatial]
-            self._save(f"denoising{when}.png", rows.reshape(-1, *rows.shape[2:]), len(moments))
+            self._save(
+                f"denoising{when}.png", rows.reshape(-1, *rows.shape[2:]), real, len(moments)
+            )
 
     def taken(self) -> list[Artifact]:
         """What was drawn since it was last asked."""
         new, self._new = self._new, []
         return new
 
-    def _save(self, name: str, pictures: NDArray[np.uint8], columns: int = COLUMNS) -> None:
+    def _save(
+        self, name: str, pictures: NDArray[np.uint8], real: bool, columns: int = COLUMNS
+    ) -> None:
         with whole(self.folder / name) as path:
             save_grid(pictures, path, columns)
-        self._new.append({"name": name, "path": name, "real": self.task.shows_real})
+        self._new.append({"name": name, "path": name, "real": real})

@@ -33,6 +33,11 @@ from bench.train.objective import Batch
 from leaderboards.measures import Measure
 from leaderboards.references import Reference
 
+GIVEN_BACK = (
+    "its samples are real pictures of the train part, or next to them (copying): they are kept on "
+    "this disk unless --log-real-images is given"
+)
+
 
 class Clock(Protocol):
     """Books wall seconds, and the cases it is told of, to a phase: train, sample or measure."""
@@ -53,6 +58,7 @@ class Evaluation:
     left_out: dict[str, list[float]] = field(default_factory=dict)  # of the score, on `report`
     pictures: np.ndarray[Any, Any] | None = None  # uint8 N C *spatial, predicted
     files: tuple[ResultFile, ...] = ()
+    gives_back: bool = False  # real pictures that training saw, so that they are private
 
 
 class Task(ABC):
@@ -167,6 +173,8 @@ class Task(ABC):
                 files=(*self.files(predictions), *self._of_metrics(evidence))
                 if evidence.final
                 else (),
+                gives_back=not self.config.data.simulated
+                and any(metric.gives_back(metrics) for metric in self.metrics),
             )
 
     def _of_metrics(self, evidence: Evidence) -> list[ResultFile]:

@@ -16,12 +16,14 @@ from bench.data.cache_index import read_index, write_index
 from bench.data.practice_data import write_practice_data
 from bench.metrics import copying
 from bench.metrics.closest_pairs import closest
-from bench.metrics.copying_metric import CopyingMetric, searched_rows
+from bench.metrics.copying_metric import LEVEL, CopyingMetric, searched_rows
 from bench.metrics.metric import Evidence
 from bench.metrics.real import RealData
 from bench.predictions import Predictions
-from bench.run import run_trial
+from bench.run import run_trial, steps
+from bench.tasks.task import GIVEN_BACK
 from bench.track.writer import Writer
+from tests.fakes.copier import COPIER
 from tests.fakes.trials import tiny, write_cache
 
 TILE, GAP, HEAD = 128, 4, 16  # pixels of a pair's pictures, between them, of a caption
@@ -75,6 +77,29 @@ def test_a_trial_leaves_them_and_they_leave_only_if_nobody_is_shown(
         *(("closest.png",) if simulated else ()),
     }
     assert "closest.png" in uploaded(artifacts, share_real=True)  # --log-real-images
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_samples_that_are_real_pictures_stay_here_too(tmp_path: Path, simulated: bool) -> None:
+    cache = write_cache(tmp_path / "cache", per_part=96)
+    index = dataclasses.replace(read_index(cache / INDEX), simulated=simulated)
+    write_index(cache / INDEX, index)
+    config = tiny(
+        cache,
+        **{
+            "data.simulated": simulated,
+            "measure.metrics": ("fd", "copying"),
+            "measure.args": {"n_reference": 16},
+            "method.kind": COPIER,
+        },
+    )
+    reports = list(steps(config, tmp_path / "trial"))
+    assert reports[-1].outcome == "completed", reports[-1].cause
+    assert reports[-1].metrics["eval/copied_p"] < LEVEL
+    drawn = {a["name"]: a["real"] for report in reports for a in report.artifacts}
+    assert len(drawn) == 4  # two rungs before the last, the end and the pairs
+    assert set(drawn.values()) == {not simulated}
+    assert (GIVEN_BACK in reports[-1].notes) == (not simulated)
 
 
 def uploaded(artifacts: list[dict[str, Any]], *, share_real: bool) -> set[str]:
