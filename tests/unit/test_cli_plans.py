@@ -166,7 +166,8 @@ def test_a_metric_is_asked_for_beside_the_workloads_own(
     for metric, verdict in (
         ("prcd", "unknown metric 'prcd'; did you mean 'prdc'?"),
         ("kd", "--metric kd: echo measures it without being asked"),
-        ("fd:randconv", "two metrics measure fd_randconv"),
+        ("fd:randconv", "--metric fd:randconv: echo measures it without being asked"),
+        ("kd:randconv", "two metrics measure kd_randconv"),
         ("fd:nothing", "unknown extractor 'nothing'"),
         ("clipping:more", "'clipping:more': nothing may stand behind 'clipping'"),
         ("psnr", "metric psnr needs targets"),
