@@ -216,8 +216,17 @@ def _sorted_out(
 def default_params(
     scale: Scale, cell: Mapping[str, str], optimizer: str | None = None
 ) -> dict[str, Any]:
-    """The authors' default configuration of a cell, scaled; a space may vary any part of it."""
+    """The authors' default configuration of a cell, scaled; a space may vary any part of it.
+
+    Raises:
+        BenchError: the cell does not say what its method is built of.
+    """
     method = load_method(cell.get("method") or DIFFUSION)
+    if method.built_of not in cell:
+        raise BenchError(
+            f"the workload's cell_axes need {method.built_of!r}: a default configuration is of one "
+            f"{method.built_of}; they are {', '.join(cell)}"
+        )
     architecture = cell[method.built_of]
     setup = cell.get("preconditioning") or scale.defaults.get("preconditioning", "")
     named = {k: v for k, v in cell.items() if v}

@@ -203,3 +203,8 @@ def test_a_preconditionings_words_switches_and_numbers_are_parameters() -> None:
     assert again.entry_id == config.entry_id
     with pytest.raises(BenchError, match=r"predict in preconditioning 'ddpm': 'eps'"):
         resolve(FRAME, {**DEFAULTS[0], "preconditioning": "ddpm", "predict": "eps"}, 0)
+
+
+def test_a_cell_without_a_network_is_refused_in_one_line() -> None:
+    with pytest.raises(BenchError, match=r"cell_axes need 'architecture'.*are preconditioning"):
+        default_params(SMOKE, {"preconditioning": "edm"})
