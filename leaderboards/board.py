@@ -221,7 +221,11 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         "protocol_digest": ranking.protocol_digest,
         "winner": ranking.winner.entry.entry_id if ranking.winner else None,
         "second_judges": [
-            {"measure": j.measure.key, "leader": j.leader_id, "stands": j.stands}
+            {
+                "measure": j.measure.key,
+                "ahead": [entry.entry_id for entry in j.ahead],
+                "stands": j.stands,
+            }
             for j in ranking.seconds
         ],
         "may_be_best": [place.entry.entry_id for place in ranking.may_be_best],

@@ -171,13 +171,14 @@ def _divided(ranking: Ranking, alone: Ranked) -> str:
     if ranking.one_extractor:
         return (
             f"{label} stands alone under {score}, but under one extractor alone nobody wins; a "
-            "sweep with --metric fd:drawn measures a second one"
+            "new sweep measures a second one"
         )
-    others = [f"{j.leader} under {j.measure.title}" for j in ranking.seconds if not j.stands]
-    return (
-        f"it depends on the extractor: {label} leads under {score}, confirmed on "
-        f"{len(alone.entry.confirming)} new seeds, and {' and '.join(others)}"
-    )
+    others = [
+        f"{j.ahead[0].first.label} under {j.measure.title}" for j in ranking.seconds if j.ahead
+    ]
+    new = sum(not entry.confirmed for judge in ranking.seconds for entry in judge.ahead)
+    more = f"; {new} of those ahead there have not been confirmed on new seeds" if new else ""
+    return f"it depends on the extractor: {label} leads under {score}, {' and '.join(others)}{more}"
 
 
 def _known(ranking: Ranking) -> list[str]:

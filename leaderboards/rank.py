@@ -176,12 +176,11 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
     )
     if len(placed) < 2 or second_judge.EXTRACTOR not in every[0].protocol or not measures:
         return ranking
-    heard = [
+    seconds = tuple(
         second_judge.heard(witness, ranking.leader, rank(seen_by))
         for witness in second_judge.witnesses(measures, measure)
         if (seen_by := second_judge.under(rows, witness))
-    ]
-    seconds = tuple(judge for judge in heard if judge is not None)
+    )
     return replace(ranking, seconds=seconds, one_extractor=not seconds)
 
 

@@ -1,9 +1,9 @@
 """Whether a verdict holds under a second extractor, where the score rests on one (contract 9).
 
-A distance sees what its features see, so a winner has to stand under another one as well: a
+A distance sees what its features see, so a winner has to lead under another one as well: a
 `Measure` that is a witness. The board's whole comparison is made again on it, with its looks and
-its spreads; subjects are not in its errors. The leader by the score stands there if it may be the
-best there and no entry that was confirmed as it was is better there.
+its spreads; subjects are not in its errors. The leader by the score stands there if it leads there
+too. Those ahead of it may be so by luck: a race gives them new seeds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from leaderboards.measures import Measure
 from leaderboards.rows import Row
 
 if TYPE_CHECKING:
+    from leaderboards.entries import Entry
     from leaderboards.rank import Ranked, Ranking
 
 EXTRACTOR = "extractor"  # of a protocol whose score is a distance between features
@@ -24,13 +25,16 @@ EXTRACTOR = "extractor"  # of a protocol whose score is a distance between featu
 
 @dataclass(frozen=True, kw_only=True)
 class SecondJudge:
-    """What a witness says of the leader by the score. leader: who leads under the witness."""
+    """What a witness says of the leader by the score. ahead: the entries that are better there by
+    value, best first. may_be_best: the leader by the score, there."""
 
     measure: Measure
-    leader: str
-    leader_id: str
-    may_be_best: bool  # the leader by the score, there
-    stands: bool
+    ahead: tuple[Entry, ...]
+    may_be_best: bool
+
+    @property
+    def stands(self) -> bool:
+        return not self.ahead
 
 
 def witnesses(measures: Sequence[Measure], score: Measure) -> tuple[Measure, ...]:
@@ -39,7 +43,9 @@ def witnesses(measures: Sequence[Measure], score: Measure) -> tuple[Measure, ...
 
 
 def under(rows: Sequence[Row], measure: Measure) -> list[Row]:
-    """The rows with this measure in place of the score; completed ones without it are left out."""
+    """The rows with this measure in place of the score; none where it is not known of all."""
+    if any(row.outcome == "completed" and measure.key not in row.values for row in rows):
+        return []
     scored_by = {
         "metric": measure.key.removeprefix("eval/"),
         "direction": measure.direction,
@@ -57,43 +63,24 @@ def under(rows: Sequence[Row], measure: Measure) -> list[Row]:
             left_out={},
         )
         for row in rows
-        if row.outcome != "completed" or measure.key in row.values
     ]
 
 
-def heard(measure: Measure, leader: Ranked, ranking: Ranking) -> SecondJudge | None:
-    """What `ranking`, made under a witness, says of the leader by the score; None where it ranks
-    nothing."""
-    if not ranking.may_be_best:
-        return None
-    first = measure.in_order(ranking.may_be_best, lambda place: place.score)[0].entry
-    own = [p for p in ranking.ranked if p.entry.entry_id == leader.entry.entry_id]
-    may_be_best = bool(own) and own[0].may_be_best
-    ahead = own and any(
-        place.entry.confirmed and measure.better(place.score, own[0].score)
-        for place in ranking.ranked
-        if place.entry.first.trained == leader.entry.first.trained
-    )
-    return SecondJudge(
-        measure=measure,
-        leader=first.first.label,
-        leader_id=first.entry_id,
-        may_be_best=may_be_best,
-        stands=may_be_best and not (leader.entry.confirmed and ahead),
-    )
+def heard(measure: Measure, leader: Ranked, ranking: Ranking) -> SecondJudge:
+    """What `ranking`, made under a witness, says of the leader by the score."""
+    places = measure.in_order(ranking.ranked, lambda place: place.score)
+    own = next(place for place in places if place.entry.entry_id == leader.entry.entry_id)
+    ahead = tuple(p.entry for p in places if measure.better(p.score, own.score))
+    return SecondJudge(measure=measure, ahead=ahead, may_be_best=own.may_be_best)
 
 
 def line(judge: SecondJudge, leader: Ranked) -> str:
     """For the claims."""
     own, score = leader.entry.first.label, leader.entry.first.score_measure.title
-    lead = f"second judge: under {judge.measure.title} {judge.leader} leads"
-    if judge.leader_id == leader.entry.entry_id:
-        return f"{lead} too"
     if judge.stands:
-        return f"{lead}; {own}, first under {score}, may be the best there too"
-    if judge.may_be_best:
-        return (
-            f"{lead}; {own}, first under {score}, may be the best there, but another that was "
-            "confirmed beside it is better there"
-        )
-    return f"{lead}, and {own}, first under {score}, cannot be the best there"
+        return f"second judge: under {judge.measure.title} {own} leads too"
+    can = "may be" if judge.may_be_best else "cannot be"
+    return (
+        f"second judge: under {judge.measure.title} {judge.ahead[0].first.label} leads; {own}, "
+        f"first under {score}, is behind {len(judge.ahead)} there and {can} the best"
+    )

@@ -93,6 +93,8 @@ def confirm(
             say(console, first.text)
             say(console, f"nothing to race: {first.over}")
             return
+        if first.ranking.one_extractor:
+            say(console, f"the race can say who leads, {races.ONE_EXTRACTOR}")
     opened = open_tracker(
         tracker, tracking_uri, where, check=not offline, share_real=log_real_images
     )

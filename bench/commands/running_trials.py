@@ -115,6 +115,7 @@ def run_engine(
     """Run what is left, show it, close the record, print the board. `begin` is called first, once
     nothing can be refused any more."""
     from bench.console import live
+    from bench.sweep.record import barring
     from bench.sweep.running import drive, session
     from bench.sweep.running.race import Race
     from leaderboards import board as boards
@@ -153,7 +154,7 @@ def run_engine(
     rows, facts = rows_from_journal(home, None, (name,))
     print_board(console, boards.build(rows, facts), "table", 15)
     say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
-    if engine.history.best() is not None:
+    if barring.best(engine.history) is not None:
         say(console, f"bench show samples {name} names the files of the best: pictures, tables")
 
 

@@ -101,10 +101,10 @@ def _fetch(file: Path) -> None:
                 )
             os.replace(fetched, file)
     except OSError as error:
+        told = (str(error) or type(error).__name__).splitlines()[0]
         raise BenchError(
             f"extractor inception needs {FILE}, which is not here and cannot be fetched "
-            f"({str(error).splitlines()[0]}); fetch {inception_url} where there is a network and "
-            f"put it at {file}"
+            f"({told}); fetch {inception_url} where there is a network and put it at {file}"
         ) from error
     finally:
         socket.setdefaulttimeout(before)

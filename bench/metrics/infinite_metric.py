@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.errors import BenchError
 from bench.metrics.feature_metric import FeatureMetric
 from bench.metrics.frechet_metric import reference
 from bench.metrics.infinite import PARTS, infinite_distance
 from bench.metrics.metric import Estimates, Evidence
 from bench.metrics.real import RealData
 from leaderboards.measures import Measure
+
+LEAST = 4  # pictures: two in each of the smallest parts
 
 
 class InfiniteMetric(FeatureMetric):
@@ -35,6 +38,13 @@ class InfiniteMetric(FeatureMetric):
 
     def prepare(self, real: RealData, part_counts: Mapping[str, int]) -> None:
         super().prepare(real, part_counts)
+        for part, count in part_counts.items():
+            if count < LEAST:
+                name = self.measures[0].key
+                raise BenchError(
+                    f"{name} needs {LEAST} pictures or more for its line; measure.n_{part} is "
+                    f"{count}"
+                )
         for part in ("select", "report"):
             reference(real, self.extractor_name, part, self.settings["n_reference"])
 

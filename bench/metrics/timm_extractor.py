@@ -133,8 +133,9 @@ def _of_hub(trained: Any, model: str) -> Path:
         urllib.request.urlopen(f"{constants.ENDPOINT}/{place}", timeout=HUB_SEC).close()
         return Path(hf_hub_download(place, name))
     except Exception as error:  # of the network, of the hub
+        told = (str(error) or type(error).__name__).splitlines()[0]
         raise BenchError(
             f"the weights of timm's {model} are not here and cannot be fetched "
-            f"({str(error).splitlines()[0]}); fetch {name} of {place} from the hub where there is "
-            f"a network and give it: timm:{model}@FILE.safetensors"
+            f"({told}); fetch {name} of {place} from the hub where there is a network and give it: "
+            f"timm:{model}@FILE.safetensors"
         ) from error

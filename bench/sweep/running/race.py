@@ -25,6 +25,7 @@ from leaderboards.facts import facts_of
 from leaderboards.measures import Measure
 from leaderboards.rank import Ranked, Ranking, rank
 
+ONE_EXTRACTOR = "but nobody wins under one extractor alone, and this sweep measured no second one"
 NAMED = 3  # entries named in a line before "and N more"
 
 
@@ -49,6 +50,8 @@ class Look:
         if len(self.left) > 1:
             behind = ranking.measure.spread_text(self.left[0].behind or 0.0)
             known = f"; the first is at most {behind} worse than the best"
+        elif ranking.alone is not None and ranking.winner is None:
+            known = f"; {len(self.again)} get a new seed for a second extractor's sake"
         return (
             f"{where} (level {ranking.level:.2g}): {len(labels)} of {len(ranking.ranked)} may be "
             f"best: {'; '.join(labels[:NAMED])}{more}{known}"
@@ -64,9 +67,10 @@ def look_at(history: History, rules: RaceRules) -> Look:
     rows, _ = distinct(board_rows.rows(history))
     ranking = rank(rows, facts_of(history.plan.to_dict()).measures)  # barred ones get no seeds
     if len(ranking.ranked) < 2:
+        barred = f" and {len(ranking.barred)} barred" if ranking.barred else ""
         raise BenchError(
-            f"sweep {history.plan.sweep} has {len(ranking.ranked)} completed entries; a race needs "
-            "two"
+            f"a race needs two completed entries; sweep {history.plan.sweep} has "
+            f"{len(ranking.ranked)}{barred}"
         )
     left = tuple(ranking.measure.in_order(ranking.may_be_best, lambda place: place.score))
     had = Counter(
@@ -74,22 +78,25 @@ def look_at(history: History, rules: RaceRules) -> Look:
         for t in history.trials.values()
         if t.suggestion.origin == "confirm" and t.outcome is not None
     )
-    trained = [place for place in left if place.entry.first.trained]
-    able = [place for place in trained if had[place.entry.entry_id] < rules.seeds]
-    fewest = min((had[place.entry.entry_id] for place in able), default=0)
-    next_ones = [place for place in able if had[place.entry.entry_id] == fewest]
+    contenders = {place.entry.entry_id: place.entry for place in left}
+    if ranking.alone is not None:  # only those ahead under a second extractor are in its way
+        contenders |= {entry.entry_id: entry for j in ranking.seconds for entry in j.ahead}
+    trained = [entry for entry in contenders.values() if entry.first.trained]
+    able = [entry for entry in trained if had[entry.entry_id] < rules.seeds]
+    fewest = min((had[entry.entry_id] for entry in able), default=0)
+    next_ones = [entry for entry in able if had[entry.entry_id] == fewest]
     over = ""
     if ranking.winner is not None:
         over = f"one is left, {ranking.winner.entry.first.label}"
-    elif ranking.alone is not None:
-        over = f"one is left, {ranking.alone.entry.first.label}, but under one extractor alone"
+    elif ranking.alone is not None and ranking.one_extractor:
+        over = f"one is left, {ranking.alone.entry.first.label}, {ONE_EXTRACTOR}"
     elif _equivalent(ranking, left, rules):
         over = f"the {len(left)} left are equivalent within {within_text(rules, ranking.measure)}"
     elif not trained:
         over = "nothing is trained in any of those left, so new seeds tell nothing"
     elif not able:
         over = f"each of those left has had {rules.seeds} new seeds, as many as it may (--seeds)"
-    again = () if over else tuple(place.entry.first.trial for place in next_ones)
+    again = () if over else tuple(entry.first.trial for entry in next_ones)
     return Look(ranking=ranking, left=left, again=again, over=over)
 
 
@@ -185,9 +192,14 @@ class Race:
         )
 
     def _expected_sec(self, look: Look) -> float:
-        """Wall seconds of the next trials, from those of the same entries."""
+        """Wall seconds of the next trials, from the longest of the same entries."""
         trials = self.engine.history.trials
-        return sum(trials[of].wall_sec for of in look.again) / self.engine.concurrency
+        entries = [trials[of].suggestion.entry_id for of in look.again]
+        walls = [
+            max(t.wall_sec for t in trials.values() if t.suggestion.entry_id == entry)
+            for entry in entries
+        ]
+        return max(max(walls), sum(walls) / self.engine.concurrency)
 
     def _beyond_budget(self, look: Look) -> str:
         """Why the next look does not fit the budget; "" where it does."""

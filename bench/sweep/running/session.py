@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -326,8 +327,15 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
     plan, trials = engine.plan, engine.history.trials.values()
     start = max(len(engine.history.trials), *(c["number"] + 1 for c in plan.confirm), 0)
-    # seed by seed: each is a look of its own
-    asked = [{"number": start + i, "of": number} for i, number in enumerate(of * seeds)]
+    # seed by seed, those with the fewest first: each place among an entry's seeds is a look
+    had = Counter(t.suggestion.entry_id for t in trials if t.suggestion.origin == "confirm")
+    turns = [
+        (had[engine.history.trials[number].suggestion.entry_id] + k, number)
+        for k in range(seeds)
+        for number in of
+    ]
+    in_turn = [number for _, number in sorted(turns, key=lambda turn: turn[0])]
+    asked = [{"number": start + i, "of": number} for i, number in enumerate(in_turn)]
     engine.write(
         "extend",
         plan={

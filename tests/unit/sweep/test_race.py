@@ -106,6 +106,40 @@ def test_seeds_go_to_those_that_may_be_best_until_one_is_left(tmp_path: Path) ->
     assert said[-1] == f"the race is over: one is left, {label}"
 
 
+class SeenTwice(Scored):
+    """A second extractor under which the first two entries change places, or not."""
+
+    swaps = True
+
+    def steps(self, number: int, config: TrialConfig) -> Iterator[Report]:
+        place = BACKBONES.index(config.method.backbone)
+        factor = {0: 1.3, 1: 0.5}.get(place, 1.0) if self.swaps else 1.0
+        for report in super().steps(number, config):
+            if report.phase == "rung":
+                second = {"eval/fd_second": factor * report.value, "eval/fd_second_se": 0.0}
+                report = replace(report, metrics={**report.metrics, **second})
+            yield report
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_those_ahead_under_a_second_extractor_get_seeds_too(tmp_path: Path, swaps: bool) -> None:
+    scored, said = apart((0.0, 0.5, 0.6, 0.7)), []
+    world = SeenTwice(scored.formula)
+    world.swaps = swaps
+    second = Measure(key="eval/fd_second", title="fd_second", direction="lower", witness=True)
+    of_two = {"measures": (replace(SCORE, key="eval/fd_fake"), second)}
+    of_two["protocol"] = {**plan().protocol, "extractor": "fake"}
+    engine = open_engine(tmp_path, plan(**SMALL, **of_two))
+    drive(engine, world)
+    run_race(engine, world, said, RaceRules(seeds=4))
+    counts = [len(new_seeds(engine)[name]) for name in BACKBONES]
+    assert counts == ([4, 4, 0, 0] if swaps else [3, 0, 0, 0])
+    if swaps:
+        assert said[-1].startswith("the race is over: each of those left has had 4 new seeds")
+    else:
+        assert "one is left" in said[-1]
+
+
 def test_it_ends_where_those_left_are_equivalent(tmp_path: Path) -> None:
     world, said = apart((0.0, 0.0001, 0.5, 0.6), own=0.001), []
     engine = swept(tmp_path, world)
@@ -197,7 +231,7 @@ def test_one_entry_is_no_race(tmp_path: Path) -> None:
     one = {**SMALL, "trials": 2, "cells": SMALL["cells"][:1], "defaults": SMALL["defaults"][:1]}
     engine = open_engine(tmp_path, plan(**one))
     drive(engine, apart((0.0, 0.0, 0.0, 0.0)))
-    with pytest.raises(BenchError, match="fake-1 has 1 completed entries; a race needs two"):
+    with pytest.raises(BenchError, match=r"sweep fake-1 has 1$"):
         race.look_at(engine.history, RaceRules(seeds=3))
 
 
