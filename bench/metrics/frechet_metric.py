@@ -87,7 +87,9 @@ class FrechetMetric(FeatureMetric):
         self, real: RealData, rows: NDArray[np.int64], others: NDArray[np.int64]
     ) -> FrechetDistance:
         """The distance of other real pictures to these."""
-        first, second = (extract(self.extractor, real.pictures_at(r)) for r in (rows, others))
+        first, second = (
+            extract(self.extractor, real.pictures_at(r), device=real.device) for r in (rows, others)
+        )
         return frechet_distance(FrechetReference.of_features(first, digest=""), second)
 
 
@@ -98,20 +100,20 @@ def reference(real: RealData, extractor: str, part: str, count: int) -> FrechetR
 
 def train_reference(real: RealData, extractor: str, count: int) -> FrechetReference:
     """The train part as `reference` has the report part: as many subjects, as many pictures."""
-    return _train_reference_in(str(real.folder), extractor, count)
+    return _train_reference_in(str(real.folder), real.device, extractor, count)
 
 
 @lru_cache(maxsize=4)
-def _train_reference_in(folder: str, extractor: str, count: int) -> FrechetReference:
-    real, judge = RealData(folder), extractor_named(extractor)
-    path = real.folder / f"reference-{judge.digest[:12]}-train-as-report-{count}.npz"
+def _train_reference_in(folder: str, device: str, extractor: str, count: int) -> FrechetReference:
+    real, judge = RealData(folder, device), extractor_named(extractor)
+    path = real.kept(f"reference-{judge.digest[:12]}-train-as-report-{count}.npz")
     if path.exists():
         return FrechetReference.load(path)
     report, train = real.rows("report", count), real.data.parts["train"]
     subjects = len(np.unique(real.data.subject[report]))
     rows = of_subjects(train, real.data.subject[train], subjects, len(report))
     made = FrechetReference.of_features(
-        extract(judge, real.pictures_at(rows), device="cpu"),
+        extract(judge, real.pictures_at(rows), device=real.device),
         digest=f"{judge.digest[:16]}-train-as-report-{count}",
     )
     made.save(path)
