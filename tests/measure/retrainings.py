@@ -5,8 +5,9 @@
 Reads the board rows of a sweep of which at least nine entries were trained from four seeds or more
 (`bench confirm SWEEP --each cell --seeds 3`). For every measure of pictures or predictions whose
 logarithm can be taken and that says which way is better: F of a one-way ANOVA of the logarithms by
-entry (the variance between entries over that between seeds) and its 95 % interval; then how two
-measures agree, as Spearman's rank correlation over all trainings and over the means of entries.
+entry (the variance between entries over that between seeds) and its 95 % interval, also within each
+setup and architecture, as a large difference between these is easily seen; then how two measures
+agree, as Spearman's rank correlation over all trainings and over the means of entries.
 Further distances come into a sweep by `--metric fd:drawn`, or those of the evidence by
 `--metric fd:tests/measure/real_pictures.py:resnet20` (`resnet56`, `PixelMean`).
 """
@@ -27,6 +28,7 @@ from leaderboards.measures import Measure
 from leaderboards.rows import Row
 from tests.measure.replay import table_of
 
+LEAST_OF_PART = 3
 Logs = NDArray[np.float64]  # [entries, seeds]
 
 
@@ -51,6 +53,15 @@ def agreement(one: Logs, other: Logs) -> tuple[float, float]:
     """Spearman's rank correlation over all trainings, and over the means of entries."""
     trainings = stats.spearmanr(one.ravel(), other.ravel()).statistic
     return float(trainings), float(stats.spearmanr(one.mean(1), other.mean(1)).statistic)
+
+
+def parts_of(table: list[list[Row]]) -> list[tuple[str, str, list[int]]]:
+    """(axis, value, places of the entries) for each value of a cell's axis with three or more."""
+    by_value: dict[tuple[str, str], list[int]] = {}
+    for place, of in enumerate(table):
+        for part in of[0].cell.items():
+            by_value.setdefault(part, []).append(place)
+    return [(*part, places) for part, places in by_value.items() if len(places) >= LEAST_OF_PART]
 
 
 def _value(row: Row, key: str) -> float | None:
@@ -85,6 +96,9 @@ def main(name: str, home: Path | None) -> None:
             f"{key}: F {f:.1f} ({low:.1f} to {high:.1f}); standard "
             f"deviation between entries {between:.3f}, between seeds {within:.3f}"
         )
+    for axis, value, rows in parts_of(table):
+        each = ", ".join(f"{key} {discrimination(m[rows])[0]:.1f}" for key, m in measured.items())
+        click.echo(f"F within {axis} {value}, {len(rows)} entries: {each}")
     click.echo("agreement: over all trainings, over the means of entries")
     keys = list(measured)
     for place, one in enumerate(keys):
