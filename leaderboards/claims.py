@@ -27,6 +27,7 @@ POPULATIONS = {
     "subjects": "for subjects like those of the report part",
     "none": "for the report part's own subjects: other subjects are not in these errors",
 }
+USELESS = 10  # times the score: a bound beyond says nothing
 NAMED = 3  # entries named in a verdict before "and N more"
 CONFIDENCE = "95 % confidence over all looks"
 
@@ -192,15 +193,21 @@ def _known(ranking: Ranking) -> list[str]:
     others = [place.behind or 0.0 for place in ranking.may_be_best if place is not leader]
     rest = ""
     if others:
-        furthest = measure.spread_text(max(others))
+        furthest = _at_most(measure, max(others))
         count = "1 other" if len(others) == 1 else f"{len(others)} others"
-        rest = f", the {count} that may be it at most {furthest}"
+        rest = f", the {count} that may be it {furthest}"
     return [
-        f"known: with {CONFIDENCE} {leader.entry.first.label} is at most "
-        f"{measure.spread_text(leader.behind)} worse than the best of these"
-        f"{rest}; the chance that it is the best is "
-        f"{leader.chance:.0%}{population}"
+        f"known: with {CONFIDENCE} {leader.entry.first.label} is "
+        f"{_at_most(measure, leader.behind)} worse than the best of these{rest}; "
+        f"the chance that it is the best is {leader.chance:.0%}{population}"
     ]
+
+
+def _at_most(measure: Measure, behind: float) -> str:
+    """'at most 12.0% of the score', or that so few seeds hold no useful bound."""
+    if measure.scale == "ratio" and behind >= USELESS:
+        return f"perhaps more than {USELESS:.0f} times (too few seeds to say)"
+    return f"at most {measure.spread_text(behind)}"
 
 
 def _look(ranking: Ranking) -> list[str]:

@@ -81,11 +81,12 @@ def rank_interval(place: Ranked | None) -> str:
 
 
 def _behind(place: Ranked | None, measure: Measure | None) -> str:
-    """How far behind the best it is at most: '12%', or in the score's unit."""
+    """How far behind the best it is at most: '12%', '>x10' where nothing is known, or in the
+    score's unit."""
     if place is None or measure is None or place.behind is None:
         return NONE
     if measure.scale == "ratio":
-        return f"{place.behind:.0%}" if place.behind < 10 else f"x{number(1 + place.behind, 2)}"
+        return f"{place.behind:.0%}" if place.behind < 10 else ">x10"
     return number(place.behind, 2)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from leaderboards import claims
 from leaderboards.board import build
 from leaderboards.claims import describe_protocol
 from leaderboards.measures import Measure
@@ -226,3 +227,9 @@ def test_the_settings_of_a_guidance_are_in_the_words_of_the_protocol() -> None:
     )
     assert "abcdef" not in words  # "against the report part" says what the reference is
     assert "guidance" not in describe_protocol({**PROTOCOL, "guidance_args": {}})
+
+
+def test_a_bound_beyond_ten_times_is_said_to_be_useless() -> None:
+    measure = row(0).score_measure
+    assert claims._at_most(measure, 0.12) == "at most 12.0% of the score"
+    assert claims._at_most(measure, 1257.0).startswith("perhaps more than 10 times")
