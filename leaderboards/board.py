@@ -226,7 +226,7 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
                 "ahead": [entry.entry_id for entry in j.ahead],
                 "stands": j.stands,
             }
-            for j in ranking.seconds
+            for j in ranking.second_judges
         ],
         "may_be_best": [place.entry.entry_id for place in ranking.may_be_best],
         "ranked": len(ranking.ranked),

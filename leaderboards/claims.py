@@ -27,7 +27,6 @@ POPULATIONS = {
     "subjects": "for subjects like those of the report part",
     "none": "for the report part's own subjects: other subjects are not in these errors",
 }
-USELESS = 10  # times the score: a bound beyond says nothing
 NAMED = 3  # entries named in a verdict before "and N more"
 CONFIDENCE = "95 % confidence over all looks"
 
@@ -154,7 +153,7 @@ def verdict(ranking: Ranking, measures: Sequence[Measure] = ()) -> list[str]:
             f"({'; '.join(names)}{more}); {advice}"
         )
     lines += [one.line for one in ranking.barred]
-    lines += [second_judge.line(judge, ranking.leader) for judge in ranking.seconds]
+    lines += [second_judge.line(judge, ranking.leader) for judge in ranking.second_judges]
     if placed:
         lines += [*_references(ranking, measures), *_known(ranking), *_look(ranking)]
         lines += _leaders(ranking)
@@ -175,9 +174,11 @@ def _divided(ranking: Ranking, alone: Ranked) -> str:
             "new sweep measures a second one"
         )
     others = [
-        f"{j.ahead[0].first.label} under {j.measure.title}" for j in ranking.seconds if j.ahead
+        f"{j.ahead[0].first.label} under {j.measure.title}"
+        for j in ranking.second_judges
+        if j.ahead
     ]
-    new = sum(not entry.confirmed for judge in ranking.seconds for entry in judge.ahead)
+    new = sum(not entry.confirmed for judge in ranking.second_judges for entry in judge.ahead)
     more = f"; {new} of those ahead there have not been confirmed on new seeds" if new else ""
     return f"it depends on the extractor: {label} leads under {score}, {' and '.join(others)}{more}"
 
@@ -193,21 +194,14 @@ def _known(ranking: Ranking) -> list[str]:
     others = [place.behind or 0.0 for place in ranking.may_be_best if place is not leader]
     rest = ""
     if others:
-        furthest = _at_most(measure, max(others))
+        furthest = measure.bound_text(max(others))
         count = "1 other" if len(others) == 1 else f"{len(others)} others"
         rest = f", the {count} that may be it {furthest}"
     return [
         f"known: with {CONFIDENCE} {leader.entry.first.label} is "
-        f"{_at_most(measure, leader.behind)} worse than the best of these{rest}; "
+        f"{measure.bound_text(leader.behind)} worse than the best of these{rest}; "
         f"the chance that it is the best is {leader.chance:.0%}{population}"
     ]
-
-
-def _at_most(measure: Measure, behind: float) -> str:
-    """'at most 12.0% of the score', or that so few seeds hold no useful bound."""
-    if measure.scale == "ratio" and behind >= USELESS:
-        return f"perhaps more than {USELESS:.0f} times (too few seeds to say)"
-    return f"at most {measure.spread_text(behind)}"
 
 
 def _look(ranking: Ranking) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leaderboards.board import Board
 from leaderboards.entries import Entry
-from leaderboards.measures import Measure
+from leaderboards.measures import USELESS, Measure
 from leaderboards.rank import Ranked
 from leaderboards.rows import ABSENT
 
@@ -86,7 +86,7 @@ def _behind(place: Ranked | None, measure: Measure | None) -> str:
     if place is None or measure is None or place.behind is None:
         return NONE
     if measure.scale == "ratio":
-        return f"{place.behind:.0%}" if place.behind < 10 else ">x10"
+        return f"{place.behind:.0%}" if place.behind < USELESS else f">x{USELESS}"
     return number(place.behind, 2)
 
 

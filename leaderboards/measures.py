@@ -19,6 +19,7 @@ from leaderboards.scrubbing import without_places
 T = TypeVar("T")
 DIRECTIONS = ("lower", "higher", "none")
 SCALES = ("ratio", "difference")
+USELESS = 10  # times the score: a bound beyond says nothing
 SE = "_se"  # ends the key of a standard error
 TEXTS = ("title", "unit", "meaning", "reference_text", "reference_verdict", "failure")
 
@@ -123,6 +124,12 @@ class Measure:
     def spread_text(self, sd: float) -> str:
         """A spread on the measure's scale: '3.4% of the score', '0.21 dB'."""
         return f"{sd:.1%} of the score" if self.scale == "ratio" else self.with_unit(f"{sd:.2g}")
+
+    def bound_text(self, behind: float) -> str:
+        """'at most 12.0% of the score', or that there is no useful bound."""
+        if self.scale == "ratio" and behind >= USELESS:
+            return f"perhaps more than {USELESS} times (too few seeds to say)"
+        return f"at most {self.spread_text(behind)}"
 
     @property
     def better_text(self) -> str:

@@ -65,7 +65,7 @@ class Ranking:
     look: of all looks at new seeds, the last; 0 before there were any. level: what it may spend of
     the 5 % for all of them. under_way: confirming trials that have not ended; until they have there
     is no winner. barred: entries that cannot be the winner; no comparison knows them. alone: who
-    would be the winner by the score; seconds: what second judges say of the leader.
+    would be the winner by the score; second_judges: what they say of the leader.
     one_extractor: the score rests on one and there is no second judge.
     """
 
@@ -78,7 +78,7 @@ class Ranking:
     barred: tuple[Barred, ...]
     spread: SeedSpread
     alone: Ranked | None
-    seconds: tuple[SecondJudge, ...]
+    second_judges: tuple[SecondJudge, ...]
     one_extractor: bool
     look: int
     level: float
@@ -93,7 +93,7 @@ class Ranking:
     @property
     def winner(self) -> Ranked | None:
         """The one that stands alone by the score, if it does so under a second extractor too."""
-        stands = not self.one_extractor and all(judge.stands for judge in self.seconds)
+        stands = not self.one_extractor and all(judge.stands for judge in self.second_judges)
         return self.alone if stands else None
 
     @property
@@ -167,7 +167,7 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
         barred=shut,
         spread=spread,
         alone=chosen[0] if only and chosen[0].entry.confirmed else None,
-        seconds=(),
+        second_judges=(),
         one_extractor=False,
         look=look,
         level=level,
@@ -176,12 +176,12 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
     )
     if len(placed) < 2 or second_judge.EXTRACTOR not in every[0].protocol or not measures:
         return ranking
-    seconds = tuple(
+    judges = tuple(
         second_judge.heard(witness, ranking.leader, rank(seen_by))
         for witness in second_judge.witnesses(measures, measure)
         if (seen_by := second_judge.under(rows, witness))
     )
-    return replace(ranking, seconds=seconds, one_extractor=not seconds)
+    return replace(ranking, second_judges=judges, one_extractor=not judges)
 
 
 def significantly_better(errors: Errors, alpha: float = ALPHA) -> NDArray[np.bool_]:

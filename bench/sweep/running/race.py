@@ -48,8 +48,8 @@ class Look:
         more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
         known = ""
         if len(self.left) > 1:
-            behind = ranking.measure.spread_text(self.left[0].behind or 0.0)
-            known = f"; the first is at most {behind} worse than the best"
+            behind = ranking.measure.bound_text(self.left[0].behind or 0.0)
+            known = f"; the first is {behind} worse than the best"
         elif ranking.alone is not None and ranking.winner is None:
             known = f"; {len(self.again)} get a new seed for a second extractor's sake"
         return (
@@ -80,7 +80,7 @@ def look_at(history: History, rules: RaceRules) -> Look:
     )
     contenders = {place.entry.entry_id: place.entry for place in left}
     if ranking.alone is not None:  # only those ahead under a second extractor are in its way
-        contenders |= {entry.entry_id: entry for j in ranking.seconds for entry in j.ahead}
+        contenders |= {entry.entry_id: entry for j in ranking.second_judges for entry in j.ahead}
     trained = [entry for entry in contenders.values() if entry.first.trained]
     able = [entry for entry in trained if had[entry.entry_id] < rules.seeds]
     fewest = min((had[entry.entry_id] for entry in able), default=0)

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from leaderboards import claims
 from leaderboards.board import build
 from leaderboards.claims import describe_protocol
 from leaderboards.measures import Measure
@@ -231,5 +230,5 @@ def test_the_settings_of_a_guidance_are_in_the_words_of_the_protocol() -> None:
 
 def test_a_bound_beyond_ten_times_is_said_to_be_useless() -> None:
     measure = row(0).score_measure
-    assert claims._at_most(measure, 0.12) == "at most 12.0% of the score"
-    assert claims._at_most(measure, 1257.0).startswith("perhaps more than 10 times")
+    assert measure.bound_text(0.12) == "at most 12.0% of the score"
+    assert measure.bound_text(1257.0).startswith("perhaps more than 10 times")

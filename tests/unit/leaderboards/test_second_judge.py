@@ -76,7 +76,7 @@ def test_one_ahead_that_was_not_confirmed_may_be_so_by_luck_and_it_is_said() -> 
 
 def test_what_was_not_measured_of_all_is_no_second_judge() -> None:
     board = board_of(trained(0, 20.0, 5.0), trained(1, 60.0, None))
-    assert not board.rankings[0].seconds
+    assert not board.rankings[0].second_judges
     assert "under one extractor alone nobody wins" in verdict_of(board)
 
 
