@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.train.flat import FlatParameters
+
 Weights = dict[str, Tensor]
 
 
@@ -28,13 +30,19 @@ def gamma_of(sigma_rel: float) -> float:
 class Averages:
     """The averages of one network, float32, updated once a step. Owns its tensors."""
 
-    def __init__(self, net: nn.Module, sigma_rel: tuple[float, ...], short_nimg: int) -> None:
+    def __init__(
+        self, net: nn.Module, flat: FlatParameters, sigma_rel: tuple[float, ...], short_nimg: int
+    ) -> None:
+        """`flat`: the buffers of this network."""
         self.names = [name for name, _ in net.named_parameters()]
         self.gammas = {self.key_of(s): gamma_of(s) for s in sigma_rel}
         self.short_nimg = short_nimg
-        live = [p.detach() for p in net.parameters()]
-        self.weights: dict[str, list[Tensor]] = {
-            key: [p.clone().float() for p in live] for key in (*self.gammas, "short")
+        self._live = [b.detach() for b in flat.buffers]
+        self._flat = {
+            key: [b.clone().float() for b in self._live] for key in (*self.gammas, "short")
+        }
+        self.weights: dict[str, list[Tensor]] = {  # by parameter, as views
+            key: flat.views(average) for key, average in self._flat.items()
         }
 
     @staticmethod
@@ -43,11 +51,12 @@ class Averages:
         return f"power{sigma_rel:g}"
 
     @torch.no_grad()
-    def update(self, net: nn.Module, nimg: int, step_nimg: int) -> None:
+    def update(self, nimg: int, step_nimg: int) -> None:
         """After a step that brought the run to `nimg` images, `step_nimg` of them in the step."""
-        live = [p.detach().float() for p in net.parameters()]
-        for key, average in self.weights.items():
-            torch._foreach_lerp_(average, live, 1.0 - self._beta(key, nimg, step_nimg))
+        for key, average in self._flat.items():
+            away = 1.0 - self._beta(key, nimg, step_nimg)
+            for a, live in zip(average, self._live, strict=True):
+                a.lerp_(live.float(), away)
 
     def _beta(self, key: str, nimg: int, step_nimg: int) -> float:
         if key == "short":

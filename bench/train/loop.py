@@ -26,8 +26,9 @@ from bench.errors import BenchError
 from bench.streams import derive_seed
 from bench.train import checkpoint
 from bench.train.ema import Averages
+from bench.train.flat import FlatParameters
 from bench.train.objective import Objective, Source, Terms
-from bench.train.optim import make_optimizer, make_schedule
+from bench.train.optim import ELEMENTWISE, make_optimizer, make_schedule
 from bench.train.parallel import ALONE, Replicas, World
 
 BESIDE = "beside/"  # begins the keys of a caller's own tensors in a checkpoint
@@ -55,9 +56,14 @@ class Training:
         self.identity = identity  # trial_id: a checkpoint of another trial is refused
         self.device = torch.device(config.device)
         self.parameters = [p for p in objective.net.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(self.parameters, config)
+        self.flat = FlatParameters(objective.net)
+        self._flat_optimizer = config.optimizer in ELEMENTWISE
+        optimized = self.flat.trained if self._flat_optimizer else self.parameters
+        self.optimizer = make_optimizer(optimized, config)
         self.schedule = make_schedule(self.optimizer, config)
-        self.averages = Averages(objective.net, config.ema_sigma_rel, config.ema_short_nimg)
+        self.averages = Averages(
+            objective.net, self.flat, config.ema_sigma_rel, config.ema_short_nimg
+        )
         self.micro_batch = config.micro_batch
         self.nimg = 0
         self.losses: list[float] = []  # one a step, weighted
@@ -82,9 +88,7 @@ class Training:
                     raise
                 self.micro_batch = _next_divisor(self._share, self.micro_batch)
                 continue
-            norm = torch.nn.utils.get_total_norm(
-                [p.grad for p in self.parameters if p.grad is not None]
-            )
+            norm = torch.nn.utils.get_total_norm(self.flat.gradients)
             finite = math.isfinite(loss) and math.isfinite(float(norm))
             clipped = finite and 0 < self.config.grad_clip < float(norm)
             self.losses.append(loss)
@@ -97,20 +101,18 @@ class Training:
                 if (len(self.log) - 1) * self.config.batch_size >= LOG_SAMPLES:
                     self.log.popleft()
             if self.config.grad_clip > 0:
-                torch.nn.utils.clip_grads_with_norm_(
-                    self.parameters, self.config.grad_clip, norm, foreach=True
-                )
+                torch.nn.utils.clip_grads_with_norm_(self.flat.trained, self.config.grad_clip, norm)
             self.schedule.step_update(self.nimg // self.config.batch_size)
             self.optimizer.step()
             self.nimg += self.config.batch_size
-            self.averages.update(self.objective.net, self.nimg, self.config.batch_size)
+            self.averages.update(self.nimg, self.config.batch_size)
 
     def _accumulate_gradient(self) -> tuple[float, Tensor | None]:
         """Gradients of one batch, by micro-batches; the mean loss and the batch's log."""
         world, replicas = self.world, self.replicas
         first = self.nimg + world.rank * self._share
         replicas.settle(self.micro_batch, lambda: self._terms(first)[1])
-        self.optimizer.zero_grad(set_to_none=True)
+        self.flat.zero_gradients()
         means, rows = [], []
         with world.together():
             for start in range(first, first + self._share, self.micro_batch):
@@ -180,7 +182,9 @@ class Training:
             named = self.averages.named(key)
             tensors |= {f"ema/{key}/{name}": value for name, value in named.items()}
         tensors |= {f"{BESIDE}{name}": value for name, value in self.beside.items()}
-        optimizer = checkpoint.pack(self.optimizer.state_dict(), "opt", tensors)
+        moments = self.optimizer.state_dict()
+        moments = self.flat.apart(moments) if self._flat_optimizer else moments
+        optimizer = checkpoint.pack(moments, "opt", tensors)
         if self.log:
             tensors["log"] = torch.cat(list(self.log))
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
@@ -211,7 +215,9 @@ class Training:
         for key, average in self.averages.weights.items():
             for name, value in zip(self.averages.names, average, strict=True):
                 value.copy_(tensors[f"ema/{key}/{name}"])
-        checkpoint.load_optimizer(self.optimizer, checkpoint.unpack(meta["optimizer"], tensors))
+        moments = checkpoint.unpack(meta["optimizer"], tensors)
+        moments = self.flat.joined(moments) if self._flat_optimizer else moments
+        checkpoint.load_optimizer(self.optimizer, moments)
         self.beside = {
             k.removeprefix(BESIDE): v for k, v in tensors.items() if k.startswith(BESIDE)
         }

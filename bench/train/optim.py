@@ -17,6 +17,13 @@ from bench.errors import unknown
 STEP_DECAY = (0.5, 0.3)  # the step schedule: after this share of the budget, times this
 
 
+# Whose step of an element depends on nothing but that element: one call does for a whole buffer.
+ELEMENTWISE = frozenset(
+    {"adam", "adamax", "adamw", "lion", "momentum", "nadam", "nadamw", "radam", "rmsprop", "sgd"}
+)
+FUSED = ("adam", "adamw")  # torch has them as one pass over memory
+
+
 def known_optimizers() -> list[str]:
     from timm.optim import list_optimizers
 
@@ -33,7 +40,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> O
 
     if config.optimizer not in known_optimizers():
         raise unknown("optimizer", config.optimizer, known_optimizers())
-    extra: dict[str, Any] = {"foreach": True} if config.optimizer in ("adam", "adamw") else {}
+    extra: dict[str, Any] = {"fused": True} if config.optimizer in FUSED else {}
     optimizer: Optimizer = create_optimizer_v2(
         list(parameters),
         opt=config.optimizer,

@@ -243,12 +243,13 @@ class Replicas:
         First apart, so that what does not fit is an error of all ranks; inside DDP's own backward
         it would leave the others waiting. Then with DDP, which puts its buckets in the order of
         the first backward: a run that goes on from a checkpoint adds in the same order as one
-        that never stopped. Gradients are left behind; buffers are put back.
+        that never stopped. Gradients are begun anew and left behind; buffers are put back.
         """
         if self.world.size == 1 or micro_batch == self._tried:
             return
         net = self.objective.net
         buffers = [b.clone() for b in net.buffers()]
+        net.zero_grad(set_to_none=True)
         with self.world.together(), self.apart(), batch_norm.unsynchronised(net):
             loss().backward()
         if self._averaged is None:

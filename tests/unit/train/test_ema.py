@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from torch import nn
 
 from bench.train.ema import Averages, gamma_of
+from bench.train.flat import FlatParameters
 
 
 class Path1(nn.Module):
@@ -22,11 +23,11 @@ class Path1(nn.Module):
 def follow(path: np.ndarray, step: int, short_nimg: int = 8) -> dict[str, float]:
     """The averages after weights have gone through `path`, one value a step of `step` images."""
     net = Path1()
-    averages = Averages(net, (0.05, 0.10), short_nimg)
+    averages = Averages(net, FlatParameters(net), (0.05, 0.10), short_nimg)
     for i, value in enumerate(path, 1):
         with torch.no_grad():
             net.w.fill_(float(value))
-        averages.update(net, i * step, step)
+        averages.update(i * step, step)
     return {key: averages.named(key)["w"].item() for key in averages.weights}
 
 
@@ -80,7 +81,8 @@ def test_power_average_nears_the_integral() -> None:
 
 
 def test_there_is_one_average_a_width_and_a_short_one() -> None:
-    averages = Averages(Path1(), (0.05, 0.10), 8)
+    net = Path1()
+    averages = Averages(net, FlatParameters(net), (0.05, 0.10), 8)
     assert list(averages.weights) == ["power0.05", "power0.1", "short"]
 
 
@@ -104,11 +106,11 @@ def test_early_averages_have_forgotten_the_initialisation() -> None:
 
 def test_averages_own_their_tensors_and_copy_out() -> None:
     net = Path1()
-    averages = Averages(net, (0.1,), 8)
+    averages = Averages(net, FlatParameters(net), (0.1,), 8)
     with torch.no_grad():
         net.w.fill_(3.0)
     assert averages.named("short")["w"].item() == 0.0
-    averages.update(net, 8, 8)
+    averages.update(8, 8)
     other = Path1()
     averages.copy_to("short", other)
     assert other.w.item() == 3.0
@@ -119,5 +121,5 @@ def test_averages_own_their_tensors_and_copy_out() -> None:
 
 def test_averages_are_float32_whatever_the_network() -> None:
     net = Path1().to(torch.bfloat16)
-    averages = Averages(net, (0.1,), 8)
+    averages = Averages(net, FlatParameters(net), (0.1,), 8)
     assert {w.dtype for ws in averages.weights.values() for w in ws} == {torch.float32}
