@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bench.data.folder_scan import scan
 from bench.data.opening import open_data
 from bench.data.readers import echonet
 from bench.data.reading import Reading
-from bench.data.simulate_echo import SimulationSize, heart, scanner
+from bench.data.simulate_echo import SimulationSize, heart, scanner, writing
 
 SIZE = SimulationSize(patients=10, frames=12)
 
@@ -45,6 +46,18 @@ def test_is_in_the_official_layout(root: Path) -> None:
     assert frames[0].pixels.shape == (112, 112)
     header = (root / "VolumeTracings.csv").read_text().splitlines()[0]
     assert header == "FileName,X1,Y1,X2,Y2,Frame"
+
+
+def test_files_are_the_same_when_several_processes_draw(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    SIZE.write(tmp_path)
+    files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    assert sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()) == files
+    for file in files:
+        assert (tmp_path / file).read_bytes() == (root / file).read_bytes()
 
 
 def test_listed_ejection_fraction_is_that_of_the_traced_discs(root: Path) -> None:
