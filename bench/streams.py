@@ -45,6 +45,21 @@ def mirrored(seed: int, purpose: str, indices: Iterable[int]) -> NDArray[np.floa
     return np.where(odd, 1 - 2.0**-53 - u, u)
 
 
+def spread_out(
+    seed: int, purpose: str, indices: Iterable[int], batch_size: int
+) -> NDArray[np.float64]:
+    """Uniforms in [0, 1) that divide it evenly over each batch of `batch_size` samples in a row.
+
+    Sample r of batch b gets the fractional part of u_b + r / batch_size, u_b being uniform and one
+    for the batch (Kingma et al. 2021, arXiv 2107.00630, appendix I.1). Each value is uniform by
+    itself; each of batch_size equal cells of [0, 1) has one value of a batch, up to rounding.
+    """
+    batches, places = np.divmod(np.array(list(indices), dtype=np.int64), batch_size)
+    own, of = np.unique(batches, return_inverse=True)
+    offsets = uniform(seed, purpose, own.tolist())
+    return np.asarray(np.mod(offsets[of] + places / batch_size, 1.0))
+
+
 def permutation(seed: int, purpose: str, epoch: int, n: int) -> NDArray[np.int64]:
     """The order of n items in one epoch."""
     return stream(seed, purpose, epoch).permutation(n)

@@ -27,7 +27,7 @@ from bench.diffusion.grids import sigma_grid
 from bench.diffusion.preconditioning.scheme import Preconditioning, process_of
 from bench.methods.method import Method, build_network
 from bench.predictions import Cases, Denoise, Predictions, conditions_of, in_batches
-from bench.streams import mirrored, normal, uniform
+from bench.streams import mirrored, normal, spread_out, uniform
 from bench.train.objective import Batch, Terms
 
 NAMED = ("sampler", "steps", "grid", "ema")  # in every protocol
@@ -74,8 +74,7 @@ class Diffusion(Method):
         return inputs.channels * inputs.pixels * 8 * STATES
 
     def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
-        draw = mirrored if self.precond.antithetic else uniform
-        u = draw(seed, "sigma", samples)
+        u = self._sigma_uniforms(samples, seed)
         sigma = torch.as_tensor(self.precond.sigma_from_uniform(u), dtype=torch.float32)
         noise = torch.from_numpy(normal(seed, "noise", samples, tuple(batch.target.shape[1:])))
         out = loss(
@@ -86,6 +85,14 @@ class Diffusion(Method):
             batch.condition.to(self.device),
         )
         return Terms(loss=out.weighted, sigma=sigma, sq_error=out.sq_error)
+
+    def _sigma_uniforms(self, samples: Sequence[int], seed: int) -> NDArray[np.float64]:
+        """What the noise levels of these samples are drawn with: spread over their batch, except
+        where levels are discrete and the scheme says how they are drawn."""
+        if self.precond.level_count is None:
+            return spread_out(seed, "sigma", samples, self.config.train.batch_size)
+        draw = mirrored if self.precond.antithetic else uniform
+        return draw(seed, "sigma", samples)
 
     def predictor(self, nets: Sequence[nn.Module], seed: int, sample: SampleConfig) -> Sampling:
         return Sampling(self.config, nets, self.precond, seed, sample)

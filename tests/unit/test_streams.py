@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bench import streams
 
@@ -107,3 +108,27 @@ def test_mirrored_uniforms_pair_even_and_odd_samples() -> None:
     parts = [streams.mirrored(3, "sigma", part) for part in (range(7), range(7, 12), [40, 5])]
     np.testing.assert_array_equal(np.concatenate(parts[:2]), whole[:12])
     np.testing.assert_array_equal(parts[2], whole[[40, 5]])
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 8, 32])
+def test_a_batch_is_spread_over_equal_cells_and_each_sample_alone_is_uniform(
+    batch_size: int,
+) -> None:
+    batches = 600
+    u = streams.spread_out(3, "sigma", range(batches * batch_size), batch_size)
+    assert ((u >= 0) & (u < 1)).all()
+    of_batch = np.sort(u.reshape(batches, batch_size), axis=1)
+    # neighbours stand 1 / batch_size apart to rounding: no cell is empty, none has two
+    np.testing.assert_allclose(np.diff(of_batch, axis=1), 1 / batch_size, rtol=1e-13, atol=0)
+    for place in {0, batch_size // 2, batch_size - 1}:
+        # 1e-4: of 15 such tests one fails by chance in 700 seeds
+        assert stats.kstest(u[place::batch_size], "uniform").pvalue > 1e-4
+
+
+def test_a_spread_out_sample_depends_on_its_number_and_the_batch_size_alone() -> None:
+    whole = streams.spread_out(3, "sigma", range(40), 8)
+    parts = [streams.spread_out(3, "sigma", part, 8) for part in (range(3), range(3, 17), [39, 5])]
+    np.testing.assert_array_equal(np.concatenate(parts[:2]), whole[:17])
+    np.testing.assert_array_equal(parts[2], whole[[39, 5]])
+    assert not np.intersect1d(whole, streams.spread_out(4, "sigma", range(40), 8)).size
+    assert not np.array_equal(whole, streams.spread_out(3, "sigma", range(40), 4))

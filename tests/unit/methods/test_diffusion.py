@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from bench.conditions import Condition
 from bench.diffusion.denoiser import Denoiser, loss
@@ -21,7 +22,7 @@ from bench.methods import build_method
 from bench.methods.diffusion import Diffusion, Sampling
 from bench.nonfinite import NonFiniteError
 from bench.predictions import Cases, Predictions
-from bench.streams import normal, uniform
+from bench.streams import normal, spread_out
 from bench.tasks.generate import GenerateTask, to_pictures
 from bench.train.loop import Training
 from bench.train.objective import Batch
@@ -184,7 +185,8 @@ def test_terms_are_the_loss_on_keyed_draws(cache: Path) -> None:
     samples = [5, 2, 40]
     batch = GenerateTask(config).batch(samples, config.seed)
     terms = objective.terms(batch, samples, config.seed)
-    sigma = objective.precond.sigma_from_uniform(uniform(config.seed, "sigma", samples))
+    u = spread_out(config.seed, "sigma", samples, config.train.batch_size)
+    sigma = objective.precond.sigma_from_uniform(u)
     noise = torch.from_numpy(normal(config.seed, "noise", samples, (1, SIDE, SIDE)))
     expected = loss(objective.denoiser, batch.target, torch.as_tensor(sigma), noise)
     # sigma is rounded to float32 on the way
@@ -286,6 +288,31 @@ def test_several_samples_of_a_case_are_numbered_together(trained: Any, batch: in
     assert recorder.places == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     share = sampling(trained).predict_some(cases(4, samples=3), range(1, 3))
     close(share.values, several.values[3:9])
+
+
+@pytest.mark.parametrize("scheme", ["edm", "vp", "ve"])
+def test_training_noise_is_the_schemes_own_and_spread_over_each_batch(
+    cache: Path, scheme: str
+) -> None:
+    """Against the inverse CDF at 1e5 even places: the largest gap between distribution functions
+    of 30 batches is what one offset a batch may leave, 1 / (2 * 8), and far below chance's."""
+    method = dataclasses.replace(net_of("ddpmpp", dropout=0.0), preconditioning=scheme)
+    config = tiny(cache, method=method)
+    objective, task = Diffusion(config), GenerateTask(config)
+    size = config.train.batch_size
+
+    def sigmas(samples: Sequence[int]) -> list[float]:
+        drawn = objective.terms(task.batch(samples, config.seed), samples, config.seed).sigma
+        assert drawn is not None
+        return drawn.tolist()
+
+    whole = [sigma for b in range(30) for sigma in sigmas(range(b * size, (b + 1) * size))]
+    reference = objective.precond.sigma_from_uniform((np.arange(10**5) + 0.5) / 10**5)
+    places = np.searchsorted(reference, whole) / 10**5
+    cells = np.floor(places.reshape(30, size) * size)
+    assert all(len(np.unique(row)) >= size - 1 for row in cells)  # one may lie on a cell's edge
+    assert stats.kstest(places, "uniform").statistic < 1 / (2 * size)
+    assert [*sigmas(range(3)), *sigmas(range(3, size))] == whole[:size]  # micro-batches agree
 
 
 @pytest.mark.parametrize("antithetic", [True, False])
