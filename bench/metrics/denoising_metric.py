@@ -19,7 +19,7 @@ from bench.metrics.metric import Estimates, Evidence, Metric
 from bench.metrics.real import REFERENCE_SEED, RealData
 from leaderboards.measures import Measure
 
-SIGMAS = (0.05, 0.126, 0.315, 0.792, 1.99, 5.0)
+SIGMAS = (0.05, 0.126, 0.316, 0.795, 2.0, 5.03, 12.7, 31.8, 80.0)  # shared_sigmas, in short
 KEY = "denoise_error"
 
 

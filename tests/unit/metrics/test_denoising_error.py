@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.conditions import NOTHING, Condition
 from bench.diffusion import preconditioning
 from bench.diffusion.gaussian import GaussianDenoiser
+from bench.diffusion.grids import EDM_SIGMA_MAX
 from bench.errors import BenchError
 from bench.metrics.denoising_error import (
     SHARED_SIGMA_RANGE,
@@ -18,6 +19,7 @@ from bench.metrics.denoising_error import (
     squared_errors,
     summarise,
 )
+from bench.metrics.denoising_metric import SIGMAS
 from bench.nonfinite import NonFiniteError
 
 SD = 0.4
@@ -132,12 +134,36 @@ def test_standard_error_is_the_spread_over_picture_sets() -> None:
 
 
 @pytest.mark.parametrize("scheme", sorted(preconditioning.PRECONDITIONINGS.table))
-def test_every_setup_trains_on_the_range(scheme: str) -> None:
+def test_sampling_crosses_the_range_in_every_setup_and_training_its_low_end(scheme: str) -> None:
     low, high = SHARED_SIGMA_RANGE
     precond = preconditioning.build(scheme, sigma_data=0.5)
+    assert precond.sigma_min < low < high <= precond.sigma_max
     q = precond.sigma_from_uniform(np.linspace(0.0005, 0.9995, 2000))
     assert np.quantile(q, 0.01) < low
-    assert np.quantile(q, 0.99) > 0.95 * high  # EDM's 99th percentile is 4.9
+
+
+def test_the_metrics_own_levels_are_the_shared_range() -> None:
+    """To three digits; they end where the grid that all setups are sampled on begins."""
+    assert SHARED_SIGMA_RANGE[1] == EDM_SIGMA_MAX
+    np.testing.assert_allclose(SIGMAS, shared_sigmas(len(SIGMAS)), rtol=5e-3)
+
+
+def test_an_error_that_grows_with_sigma_is_seen() -> None:
+    """A network that errs by 2 % of its output, where D = x - sigma F, as in VP and VE: as good as
+    the optimum up to 5, where it was not seen, and far from it over the range."""
+    pictures, sigmas = images(100), shared_sigmas()
+
+    def leaky(x: Tensor, sigma: Tensor, condition: Condition) -> Tensor:
+        return posterior(x, sigma) + 0.02 * sigma.view(-1, 1, 1, 1)
+
+    got = denoising_error(
+        leaky, pictures, sigmas=sigmas, noise_seed=1, optimal_error=optimal(sigmas)
+    )
+    expected = 1 + (0.02 * sigmas) ** 2 / optimal(sigmas)
+    np.testing.assert_allclose(got.relative, expected, rtol=0.054)  # 6,400 pixels, as above
+    up_to_5 = float(np.exp(np.log(got.relative[:6]).mean()))
+    assert up_to_5 < 1.05
+    assert got.weighted > 1.5
 
 
 def test_a_diverged_network_is_an_error() -> None:
