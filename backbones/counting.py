@@ -84,6 +84,16 @@ def training_flops(net: Backbone) -> int:
     return int(counter.get_total_flops())
 
 
+def flops(net: Backbone) -> tuple[int, int]:
+    """`forward_flops` and `training_flops` of a network whose pass is the same with gradients, in
+    one pass."""
+    with FlopCounterMode(display=False) as counter:
+        answer = _trace(net)
+        forward = counter.get_total_flops()
+        answer.sum().backward()
+    return int(forward), int(counter.get_total_flops())
+
+
 def blocks(net: Backbone) -> list[Block]:
     """The blocks in the order they run; their parameters add up to the network's.
 

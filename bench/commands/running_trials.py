@@ -178,4 +178,5 @@ def print_forecast(console: Console, prepared: Prepared, home: Home) -> None:
     """What it is expected to cost: all that a dry run does."""
     from bench.console import tables
 
+    assert prepared.forecast is not None  # a dry run times what is not kept
     console.print(tables.dry_run(prepared, prepared.forecast, home.free_bytes()))

@@ -75,6 +75,9 @@ from bench.commands.running_trials import (
 @click.option("--storage", metavar="URL", help="Where checkpoints go: a shared path or a URL.")
 @click.option("--name", help="The sweep's name.  [default: WORKLOAD-NUMBER]")
 @click.option("--dry-run", is_flag=True, help="Print plan, space, budgets and cost; run nothing.")
+@click.option(
+    "--time-afresh", is_flag=True, help="Time this machine again, whatever is kept of it."
+)
 @running_options
 @home_option
 @tracking_option

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.console import opening_lines
-from bench.console.clock import clock
+from bench.console.clock import clock, moment
 from bench.errors import BenchError
 from bench.sweep.record import barring, journal
 from bench.sweep.record.history import ABSENT
@@ -185,8 +185,8 @@ def dry_run(prepared: Prepared, expected: Forecast, free_bytes: int) -> Renderab
         f"trials expected to reach each rung: {reach}",
         *_fits(plan, expected),
         f"expected cost: {expected.core_seconds:.0f} device-seconds, about "
-        f"{clock(expected.wall_seconds)} with {plan.concurrency} at once (timed just now on "
-        "this machine; a forecast)",
+        f"{clock(expected.wall_seconds)} with {plan.concurrency} at once (a forecast"
+        f"{_timed(expected)})",
         *_between(plan, expected),
         *[f"note: {note}" for note in expected.notes],
         f"memory of the largest of each, by prediction: {peaks} GB"
@@ -199,6 +199,13 @@ def dry_run(prepared: Prepared, expected: Forecast, free_bytes: int) -> Renderab
     if plan.trials is not None and plan.trials < need:
         lines.append(f"note: with fewer than {need} trials some cells will read inconclusive")
     return Group(*lines)
+
+
+def _timed(expected: Forecast) -> str:
+    """When this machine was timed, if it was."""
+    if expected.timed_at is None:
+        return ""
+    return f" by timings of {moment(expected.timed_at)} on this machine; --time-afresh makes new"
 
 
 def _order(plan: Plan) -> str:

@@ -31,7 +31,9 @@ from backbones import counting
 from backbones.inputs import Inputs
 from bench import networks
 from bench.config import TrainConfig, TrialConfig, canonical
+from bench.doors import is_outside
 from bench.methods import load_method
+from bench.sweep.cost.kept import COUNTED
 from bench.train.optim import make_optimizer
 
 FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
@@ -143,6 +145,19 @@ class _Network:
 @lru_cache(maxsize=256)
 def _network(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
     """What a network keeps; `half_on` is the device whose autocast it is trained under, if any."""
+    if is_outside(name):
+        return _counted(name, args, inputs, half_on)
+    what = {
+        "memory of": name,
+        "args": args,
+        "inputs": dataclasses.asdict(inputs),
+        "half on": half_on,
+    }
+    made = COUNTED.once(what, lambda: dataclasses.asdict(_counted(name, args, inputs, half_on)))
+    return _Network(**made)
+
+
+def _counted(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
     given: Mapping[str, Any] = json.loads(args)
     with torch.device("meta"):
         net = networks.build(name, inputs, **given)
@@ -209,7 +224,12 @@ def _to_full(value: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _moments(optimizer: str) -> float:
-    """Numbers an optimizer keeps for each weight, seen on one small matrix."""
+    """Numbers an optimizer keeps for each weight."""
+    return float(COUNTED.once({"moments of": optimizer}, lambda: _seen_moments(optimizer)))
+
+
+def _seen_moments(optimizer: str) -> float:
+    """The same, seen on one small matrix; torch imports much for the first step."""
     weight = torch.nn.Parameter(torch.zeros(32, 32))
     weight.grad = torch.zeros(32, 32)
     one: dict[str, Any] = dict.fromkeys(("budget_nimg", "report_nimg", "batch_size"), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +16,9 @@ from backbones.backbone import Backbone
 from backbones.inputs import Inputs
 from bench import networks
 from bench.config import MethodConfig, TaskConfig, canonical
+from bench.doors import is_outside
 from bench.methods import load_method
+from bench.sweep.cost.kept import COUNTED
 
 COSTLESS = ("dropout",)  # drawn from a range and changes no count: not measured anew each time
 
@@ -71,10 +74,14 @@ def unbuilt(task: TaskConfig, method: MethodConfig) -> Backbone:
 
 @lru_cache(maxsize=512)
 def _cost(name: str, args: str, inputs: Inputs) -> Cost:
+    if is_outside(name):
+        return _counted(name, args, inputs)
+    what = {"cost of": name, "args": args, "inputs": dataclasses.asdict(inputs)}
+    return Cost(**COUNTED.once(what, lambda: dataclasses.asdict(_counted(name, args, inputs))))
+
+
+def _counted(name: str, args: str, inputs: Inputs) -> Cost:
     with torch.device("meta"):
         net = networks.build(name, inputs, **json.loads(args))
-    return Cost(
-        parameters=counting.parameters(net),
-        forward_flops=counting.forward_flops(net),
-        training_flops=counting.training_flops(net),
-    )
+    forward, training = counting.flops(net)
+    return Cost(parameters=counting.parameters(net), forward_flops=forward, training_flops=training)

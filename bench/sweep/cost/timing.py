@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from threading import Barrier
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,10 +26,12 @@ from torch import Tensor
 
 from backbones import counting
 from bench.conditions import Condition
+from bench.doors import is_outside
 from bench.errors import BenchError
 from bench.methods import build_method, load_method
 from bench.sweep.cost import host
-from bench.sweep.cost.price import cost
+from bench.sweep.cost.kept import Kept
+from bench.sweep.cost.price import COSTLESS, cost
 from bench.sweep.cost.speed import Speed, fit
 from bench.tasks import build_task
 from bench.train.loop import Diverged, Training
@@ -61,17 +63,24 @@ class Pace:
         return cls(train=speed, forward=speed)
 
 
-def paces(configs: Iterable[TrialConfig], places: int = 1) -> dict[str, Pace]:
+def paces(
+    configs: Iterable[TrialConfig], places: int = 1, kept: Kept | None = None
+) -> dict[str, Pace]:
     """The pace of each architecture among configurations that train, where so many processes work
-    at once; the first of each is its default."""
+    at once; the first of each is its default. What is `kept` is not timed again.
+
+    Raises:
+        NotKept: a timing is missing, and none is to be made.
+    """
     by_name: dict[str, list[TrialConfig]] = {}
     for config in configs:
         if load_method(config.method.kind).trains:
             by_name.setdefault(config.method.backbone, []).append(config)
-    return {name: _pace(own, places) for name, own in by_name.items()}
+    kept = kept or Kept()
+    return {name: _pace(own, places, kept) for name, own in by_name.items()}
 
 
-def _pace(configs: Sequence[TrialConfig], places: int) -> Pace:
+def _pace(configs: Sequence[TrialConfig], places: int, kept: Kept) -> Pace:
     if absent(configs[0]):
         return Pace.assumed()
     train: dict[tuple[int, int], float] = {}
@@ -81,7 +90,7 @@ def _pace(configs: Sequence[TrialConfig], places: int) -> Pace:
         share = config.train.batch_size // config.train.workers
         if (price.training_flops, share) in train:
             continue
-        step, passes = _time(config, places, passes=not _near(forward, price.forward_flops))
+        step, passes = _time(config, places, kept, passes=not _near(forward, price.forward_flops))
         train[price.training_flops, share] = step
         if passes is not None:
             forward[price.forward_flops, _drawn_at_once(config)] = passes
@@ -134,17 +143,46 @@ class _Blank:
         )
 
 
-def _time(config: TrialConfig, places: int, *, passes: bool) -> tuple[float, float | None]:
+def _time(
+    config: TrialConfig, places: int, kept: Kept, *, passes: bool
+) -> tuple[float, float | None]:
     """Seconds per image of a step and, if asked, of a pass over as many as are drawn at once."""
     price, limit = cost(config.task, config.method), STEP_FLOP[config.train.device]
     share = config.train.batch_size // config.train.workers
-    trainings = _trainings(config, max(1, min(share, int(limit / price.training_flops))), places)
-    step = _step(trainings)
+    batch = max(1, min(share, int(limit / price.training_flops)))
+    drawn = max(1, min(_drawn_at_once(config), int(limit / price.forward_flops)))
+    what = {**_kind(config), "places": places, "batch": batch}
+    if is_outside(config.method.backbone) or is_outside(config.method.kind):
+        kept = Kept(make_missing=kept.make_missing)  # a user's own: see there
+
+    @cache
+    def trainings() -> list[Training]:
+        return _trainings(config, batch, places)
+
+    step = kept.once({"step of": what}, lambda: _step(trainings()))
     if not passes:
         return step, None
-    drawn = max(1, min(_drawn_at_once(config), int(limit / price.forward_flops)))
-    works = [partial(_pass, t, config, drawn) for t in trainings]
-    return step, _mean(config.train, works) / drawn
+
+    def timed_passes() -> float:
+        works = [partial(_pass, t, config, drawn) for t in trainings()]
+        return _mean(config.train, works) / drawn
+
+    return step, kept.once({"passes of": what, "drawn": drawn}, timed_passes)
+
+
+def _kind(config: TrialConfig) -> dict[str, Any]:
+    """What of a configuration a step's seconds depend on, beside its batch."""
+    method, train = config.method, config.train
+    args = {k: bool(v) if k in COSTLESS else v for k, v in method.backbone_args.items()}
+    return {
+        "kind": method.kind,
+        "backbone": method.backbone,
+        "args": args,
+        "settings": method.settings,
+        "inputs": dataclasses.asdict(config.task.inputs),
+        "averages": len(train.ema_sigma_rel),
+        **{k: getattr(train, k) for k in ("optimizer", "precision", "device", "threads")},
+    }
 
 
 @torch.no_grad()

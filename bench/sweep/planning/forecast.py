@@ -24,6 +24,7 @@ from bench.config import TrainConfig, TrialConfig, part_of
 from bench.methods import load_method
 from bench.streams import derive_seed
 from bench.sweep.cost import budget, footprint, slots, timing
+from bench.sweep.cost.kept import Kept, NotKept
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.deciding.role import PROTECTED
@@ -43,6 +44,7 @@ GROUP_SEC = 15.0  # for the processes of a trial of several workers to come up, 
 IMPORT_SEC = 1.3  # of a process's first trial
 MOST = 20_000  # trials gone through, over all RUNS
 RUNS = 24  # sweeps gone through
+UNTIMED = "this machine is not timed yet, so no seconds are forecast; --dry-run times it, once"
 FURTHER = f"gone through {MOST:,} trials and no further: cost and time are those of so many"
 COPIES = 6  # weights, two moments, three averages in a full checkpoint
 FULL, HALF = 4, 2  # bytes
@@ -64,6 +66,7 @@ class Forecast:
     paces: dict[str, Any]  # by architecture, as timed: what a trial's seconds are predicted from
     measuring_sec: float  # of one prediction
     passes: int  # network passes of an evaluation beside its predictions
+    timed_at: float | None  # when the oldest of the paces was timed; None: none was
     notes: list[str]  # what a reader of these numbers must know
 
 
@@ -83,15 +86,29 @@ def expected_reach(trials: int, cells: int, keep: Sequence[float], prune: bool) 
     return reach
 
 
-def forecast(plan: Plan, frame: Frame) -> Forecast:
-    """Time the architectures here, then go through sweeps of drawn trials."""
+def known_forecast(plan: Plan, frame: Frame, kept: Kept) -> Forecast | None:
+    """The forecast from what is kept; None where a timing is missing and none is to be made."""
+    try:
+        return forecast(plan, frame, kept)
+    except NotKept:
+        return None
+
+
+def forecast(plan: Plan, frame: Frame, kept: Kept | None = None) -> Forecast:
+    """Time the architectures here, as far as that is not `kept`, then go through sweeps of drawn
+    trials.
+
+    Raises:
+        NotKept: a timing is missing, and none is to be made.
+    """
+    kept = kept or Kept()
     defaults = [resolve(frame, p, plan.seed) for p in plan.defaults]
     drawn: list[dict[str, Any]] = []
     space, choices = load_space(plan.space), frame.scale.choices
     Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed).distributions(drawn)
     others = [resolve(frame, p, plan.seed) for p in drawn]
     configs = [*defaults, *others]
-    paces = timing.paces(configs, plan.concurrency * configs[0].train.workers)
+    paces = timing.paces(configs, plan.concurrency * configs[0].train.workers, kept)
     timings = Timings(
         paces=paces, measuring_sec=timing.measuring_sec(configs[0]), passes=passes_of(configs[0])
     )
@@ -115,6 +132,7 @@ def forecast(plan: Plan, frame: Frame) -> Forecast:
         paces={name: asdict(pace) for name, pace in paces.items()},
         measuring_sec=timings.measuring_sec,
         passes=timings.passes,
+        timed_at=kept.oldest,
         notes=[
             *([timing.ABSENT] if timing.absent(configs[0]) else []),
             *([FURTHER] if max(r.begun for r in expected) >= MOST else []),

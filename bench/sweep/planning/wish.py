@@ -46,6 +46,7 @@ class Wish:
     pack: bool = False
     storage: str | None = None  # URL or path that checkpoints and the journal are mirrored in
     address: str | None = None  # of a Ray cluster; None: Ray on this machine
+    time_afresh: bool = False  # not by the timings that are kept of this machine
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "workload", whole_place(self.workload))

@@ -24,14 +24,14 @@ from bench.methods import load_method
 from bench.metrics import METRICS
 from bench.networks import BACKBONES
 from bench.storage import layout
-from bench.sweep.cost import budget, equal, footprint
+from bench.sweep.cost import budget, equal, footprint, kept
 from bench.sweep.cost import machine as machines
 from bench.sweep.cost.machine import Machine
 from bench.sweep.cost.price import unbuilt
 from bench.sweep.deciding import calibration
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
-from bench.sweep.planning.forecast import Forecast, forecast
+from bench.sweep.planning.forecast import UNTIMED, Forecast, known_forecast
 from bench.sweep.planning.preparing import with_prepared
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record import barring
@@ -60,7 +60,7 @@ class Prepared:
     space: Space
     distributions: dict[str, str]
     data: CachedImages
-    forecast: Forecast
+    forecast: Forecast | None  # None: the machine is not timed
 
 
 def find_machine(wish: Wish) -> Machine:
@@ -145,6 +145,7 @@ def prepare(
     scale = planning.choose_scale(workload, wish, machine)
     space = planning.load_space(wish.space or workload.space)
     home.make()
+    kept.COUNTED.lie_in(kept.counts_file(home.path))
     name = name or home.free_name(workload.name)
     if wish.storage is not None:
         layout.check(wish.storage, home.path, new_sweep=name)
@@ -169,11 +170,11 @@ def prepare(
     task.prepare()
     if not dry:
         plan = dataclasses.replace(plan, references=task.references())
-    expected = forecast(plan, frame)
-    verdicts = tuple(VERDICTS.values())  # on the user's own parts
-    plan = dataclasses.replace(
-        plan, forecast=dataclasses.asdict(expected), notes=(*plan.notes, *of_methods, *verdicts)
-    )
+    timings = kept.timings_of(machine, home.path, afresh=wish.time_afresh, make_missing=dry)
+    expected = known_forecast(plan, frame, timings)
+    seconds = dataclasses.asdict(expected) if expected else {}
+    said = (*of_methods, *VERDICTS.values(), *([] if expected else [UNTIMED]))
+    plan = dataclasses.replace(plan, forecast=seconds, notes=(*plan.notes, *said))
     return Prepared(
         plan=plan,
         frame=frame,

@@ -49,7 +49,7 @@ def quick() -> ExitStack:
     for name, value in (
         ("bench.sweep.running.drive.run", stop),
         ("os.execvpe", leave),  # no server is started
-        ("bench.sweep.cost.timing._pace", lambda configs, places: Pace.assumed()),
+        ("bench.sweep.cost.timing._pace", lambda configs, places, kept: Pace.assumed()),
         ("bench.sweep.cost.timing.measuring_sec", lambda config: 0.01),
         ("bench.sweep.cost.timing.sec_per_image", lambda config, places=1: 0.001),
         ("bench.sweep.deciding.suggest.SPACE_SEC", USER_SEC),

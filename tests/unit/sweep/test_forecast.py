@@ -42,7 +42,8 @@ def only_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(monkeypatch: pytest.MonkeyPatch, pace: Pace, picture_sec: float) -> None:
-    monkeypatch.setattr(timing, "paces", lambda configs, places: dict.fromkeys(ARCHITECTURES, pace))
+    paces = dict.fromkeys(ARCHITECTURES, pace)
+    monkeypatch.setattr(timing, "paces", lambda configs, places, kept: paces)
     monkeypatch.setattr(timing, "measuring_sec", lambda config: picture_sec)
 
 
