@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 
 from bench.config import Args, MeasureConfig, TaskConfig, TrialConfig
 from bench.data.cache import CachedImages
@@ -212,6 +213,9 @@ class Task(ABC):
         for key in keys:
             if keys.count(key) > 1:
                 raise BenchError(f"two metrics measure {key}; leave one of them out")
+        # as the trials have them: on busy cores, threads that wait for each other are many times
+        # as slow as one
+        torch.set_num_threads(self.config.train.threads)
         counts = {"select": self.measure.n_select, "report": self.measure.n_report}
         for metric in self.metrics:
             metric.prepare(self.real, counts)
