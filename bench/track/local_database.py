@@ -53,10 +53,19 @@ def ensure(file: Path, artifacts: Path) -> list[str]:
         with _locked(file):
             return _made(file, artifacts)
     except (OSError, sqlite3.Error) as error:
-        raise BenchError(
-            f"cannot use {file} as the MLflow store ({error}); name another with "
-            "--tracking-uri sqlite:///FILE.db"
-        ) from error
+        raise cannot_use(file, error) from error
+
+
+def cannot_use(file: Path, why: Exception) -> BenchError:
+    return BenchError(
+        f"cannot use {file} as the MLflow store ({why}); name another with "
+        "--tracking-uri sqlite:///FILE.db"
+    )
+
+
+def traces(file: Path) -> list[Path]:
+    """The files that are there of a database: itself, and what SQLite leaves beside it."""
+    return [path for sidecar in SIDECARS if (path := _beside(file, sidecar)).exists()]
 
 
 def _made(file: Path, artifacts: Path) -> list[str]:
@@ -86,7 +95,7 @@ def _made(file: Path, artifacts: Path) -> list[str]:
             f"{file} was left half-made and holds nothing: it is {broken.name} now, and a new one "
             f"is in its place; {REBUILD}"
         )
-    elif any(_beside(file, sidecar).exists() for sidecar in SIDECARS[1:]):
+    elif any(path != file for path in traces(file)):
         broken = _move_aside(file)  # a journal without its database would be played into the new
         notes.append(f"leftovers of an earlier {file.name} are {broken.name}* now")
     _make(file, artifacts)

@@ -100,7 +100,10 @@ class Projector:
         return self.store.shown
 
     def check(self) -> list[str]:
-        """Reach the store once, making a new local one."""
+        """Reach the store once. A new local one takes seconds to make: the first record does."""
+        if stores.is_new(self.store):
+            stores.need_folder(self.store)
+            return []
         return stores.check(self.store)
 
     def close(self) -> None:

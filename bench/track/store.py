@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlunsplit
 
 from bench.errors import BenchError
-from bench.track.local_database import ensure
+from bench.track.local_database import cannot_use, ensure, traces
 from bench.track.tracking_uri import (
     DATABASES,
     SERVERS,
@@ -123,6 +123,25 @@ def check(store: Store) -> list[str]:
             f"{store.shown} does not answer as MLflow ({reason}); check the address, or {LOCAL}"
         ) from error
     return notes
+
+
+def is_new(store: Store) -> bool:
+    """Whether it is a local store of which nothing is there yet."""
+    return store.file is not None and not any(traces(store.file))
+
+
+def need_folder(store: Store) -> None:
+    """Make the folder of a local store.
+
+    Raises BenchError when it cannot be made, or nothing can be written there.
+    """
+    assert store.file is not None
+    try:
+        store.file.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(store.file.parent, os.W_OK):
+            raise PermissionError("no permission to write")
+    except OSError as error:
+        raise cannot_use(store.file, error) from error
 
 
 def client(store: Store) -> Any:

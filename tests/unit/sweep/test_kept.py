@@ -47,7 +47,9 @@ def test_a_network_is_timed_once_in_two_processes(tmp_path: Path, steps: list[in
     assert later.oldest is not None
 
 
-@pytest.mark.parametrize("change", [{"threads": 2}, {"optimizer": "adamw"}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "change", [{"threads": 2}, {"optimizer": "adamw"}, {"precision": "bfloat16"}]
+)
 def test_another_kind_of_step_is_timed_anew(
     tmp_path: Path, steps: list[int], change: dict[str, object]
 ) -> None:

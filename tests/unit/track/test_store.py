@@ -13,7 +13,8 @@ import pytest
 from bench.errors import BenchError
 from bench.track import store as store_module
 from bench.track import ui
-from bench.track.store import Store, check, redacted, resolve
+from bench.track.mlflow_projection import open_tracker
+from bench.track.store import Store, check, client, redacted, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,27 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match=r"cannot use .* as the MLflow store"):
         check(resolve(None, tmp_path / "file"))
+
+
+def test_a_new_local_store_is_made_with_the_first_record_and_no_sooner(tmp_path: Path) -> None:
+    tracker = open_tracker(tmp_path / "home", None, False)
+    assert tracker.check() == []
+    assert list((tmp_path / "home").iterdir()) == []
+    client(tracker.store)
+    assert (tmp_path / "home" / "mlflow.db").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError, match=r"cannot use .* as the MLflow store"):
+        open_tracker(tmp_path / "file", None, False).check()
+
+
+def test_what_is_left_of_a_store_is_looked_at_before_a_sweep(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db-wal").write_text("")
+    (note,) = open_tracker(tmp_path, None, False).check()
+    assert "leftovers" in note
+    assert (tmp_path / "mlflow.db").exists()
 
 
 def test_the_ui_is_bound_to_the_loopback_address(tmp_path: Path) -> None:
