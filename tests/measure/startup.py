@@ -1,8 +1,8 @@
 """How long until something is seen: the first row of a sweep in an empty folder, and a dry run.
 
 `python -m tests.measure.startup [--beside CHECKOUT]` runs `bench sweep echo --trials 4` in an empty
-home until its first trial is judged at its first rung, then `--dry-run` there, where the machine
-is known, and in an empty home. Printed are seconds from the command's start to each stage, and
+home until its first trial is judged at its first rung, then `--dry-run` in an empty home, and there
+again, where the machine is known. Printed are seconds from the command's start to each stage, and
 the CPU seconds (user and system) that all processes of the command have used by then: the clock
 alone says little on a machine that does other things. `--beside` measures another checkout too, in
 turn, and prints both.
@@ -142,8 +142,9 @@ def measured(code: Path) -> dict[str, Moment]:
         for folder in (home, empty):
             folder.mkdir()
         seen |= {f"sweep: {stage}": at for stage, at in first_row(code, home).items()}
-        seen |= {f"dry run, known: {stage}": at for stage, at in dry_run(code, home).items()}
-        seen |= {f"dry run, empty: {stage}": at for stage, at in dry_run(code, empty).items()}
+        for place_of in ("empty home", "known machine"):
+            stages = dry_run(code, empty)
+            seen |= {f"dry run, {place_of}: {stage}": at for stage, at in stages.items()}
     return seen
 
 
