@@ -14,7 +14,7 @@ from typing import Any
 
 from leaderboards import agreement, claims, other_budgets, references
 from leaderboards.best import ALPHA
-from leaderboards.cells import Cell, axes_of, cells
+from leaderboards.cells import Cell, CellTable, axes_of, cell_table
 from leaderboards.entries import Entry, count_outcomes, distinct
 from leaderboards.facts import SweepFacts
 from leaderboards.measures import SE, Measure, union
@@ -86,9 +86,10 @@ class Board:
                 row for ranking in self.rankings for row in self.reference_rows(ranking)
             ],
             "cells": [
-                _cell(ranking, cell, self.axes)
+                _cell(ranking, cell, table)
                 for ranking in self.rankings
-                for cell in cells(ranking, self.axes)
+                if (table := cell_table(ranking, self.axes))
+                for cell in table.cells
             ],
             "outcomes": dict(self.outcomes),
             "claims": list(self.claims),
@@ -199,11 +200,12 @@ def _entry(entry: Entry, place: Ranked | None, barred: str | None = None) -> dic
     }
 
 
-def _cell(ranking: Ranking, cell: Cell, axes: Sequence[str]) -> dict[str, Any]:
+def _cell(ranking: Ranking, cell: Cell, table: CellTable) -> dict[str, Any]:
     return {
-        "cell": dict(zip(axes, cell.choices, strict=True)),
+        "cell": dict(zip(table.axes, cell.choices, strict=True)),
+        "budget_fraction": table.fraction,
         "started": cell.started,
-        "completed": cell.completed,
+        "compared": cell.compared,
         "best": cell.best,
         "median": cell.median,
         "may_be_best": cell.may_be_best,
@@ -244,7 +246,13 @@ def _verdict(ranking: Ranking) -> dict[str, Any]:
         },
         "optimism": ranking.optimism,
         "rung_agreement": [
-            {"fraction": a.fraction, "n": a.n, "rho": a.rho}
+            {
+                "fraction": a.fraction,
+                "with_fraction": a.later,
+                "n": a.n,
+                "rho": a.rho,
+                "rho_of_better_half": a.better_half,
+            }
             for a in agreement.agreements(ranking.rows)
         ],
         "other_budgets": [

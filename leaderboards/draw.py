@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leaderboards.board import Board
-from leaderboards.cells import Cell, Crossing, cells, crossing
+from leaderboards.cells import Cell, Crossing, cell_table, crossing
 from leaderboards.columns import NONE, Column, fitting, legend, number
 from leaderboards.entries import count_outcomes
 from leaderboards.rank import Ranked, Ranking
@@ -32,6 +32,7 @@ OUTCOME_STYLES = {
     "diverged": "yellow",
     "out-of-memory": "yellow",
     "failed": "red",
+    "waiting": "dim",
     "interrupted": "magenta",
 }
 
@@ -71,10 +72,8 @@ class Drawing:
                 parts += ["", _references(references)]
             meanings = legend((column for column, _ in drawn), shown)
             parts.append(Padding(Text(meanings, style="dim"), (0, 2)))
-            if grid := cells(ranking, self.board.axes):
-                crossed = crossing(grid, self.board.axes)
-                title = f"{crossed.title}: best / median score (full-budget trials)"
-                parts += ["", Text(title, style="bold"), _cells(crossed)]
+        if table := cell_table(ranking, self.board.axes):
+            parts += ["", Text(table.title, style="bold"), _cells(crossing(table))]
         if ranking.barred:
             parts += ["", _barred(ranking)]
         if ranking.unranked:
@@ -162,10 +161,10 @@ def _cell(cell: Cell | None) -> Text:
     if cell is None:
         return Text(NONE, style="dim")
     if cell.verdict == "inconclusive":
-        return Text(f"inconclusive ({cell.completed} of {cell.started})", style="dim italic")
+        return Text(f"inconclusive ({cell.compared} of {cell.started})", style="dim italic")
     style = "bold" if cell.may_be_best else ""
     text = Text(number(cell.best), style=style)
-    return text.append(f" / {number(cell.median)} ({cell.completed})", style="dim")
+    return text.append(f" / {number(cell.median)} ({cell.compared})", style="dim")
 
 
 def _outcomes(ranking: Ranking) -> Text:

@@ -20,13 +20,12 @@ import numpy as np
 from leaderboards.best import ALPHA, Array, WithBest, with_best
 from leaderboards.entries import CONFIRM_SEEDS, Entry, gather
 from leaderboards.estimates import errors_of
-from leaderboards.rows import Row
+from leaderboards.rows import ON_ITS_WAY, Row
 from leaderboards.spread import seed_spread
 
 EARLY = 0.005  # each look before entries have CONFIRM_SEEDS new seeds
 FIRST = 0.02  # the look at which they have
 LATER = ALPHA - CONFIRM_SEEDS * EARLY - FIRST  # all looks after that together
-ON_ITS_WAY = ("running", "interrupted")
 
 
 def level(look: int) -> float:

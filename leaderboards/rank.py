@@ -26,7 +26,7 @@ from leaderboards.best import ALPHA, Errors, WithBest, chances, with_best
 from leaderboards.entries import Entry, gather
 from leaderboards.estimates import errors_of
 from leaderboards.measures import Measure
-from leaderboards.rows import OUTCOMES, Row
+from leaderboards.rows import ON_ITS_WAY, OUTCOMES, Row
 from leaderboards.second_judge import SecondJudge
 from leaderboards.spread import SeedSpread, sampling_variance, seed_spread
 
@@ -140,7 +140,7 @@ def rank(rows: Sequence[Row], measures: Sequence[Measure] = ()) -> Ranking:
     seen = looks.looks_of(rows)
     look = max(seen.values(), default=0)
     level = looks.level_of(rows, look)
-    under_way = sum(row.origin == "confirm" and row.outcome in looks.ON_ITS_WAY for row in rows)
+    under_way = sum(row.origin == "confirm" and row.outcome in ON_ITS_WAY for row in rows)
     if done:
         errors = errors_of(done, spread)
         bounds = looks.earlier(done, looks.left_by_earlier(rows, seen))

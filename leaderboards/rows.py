@@ -22,9 +22,11 @@ OUTCOMES = (
     "diverged",
     "out-of-memory",
     "failed",
+    "waiting",
     "interrupted",
     "running",
 )
+ON_ITS_WAY = ("waiting", "interrupted", "running")  # outcomes of trials that may go on
 
 
 ABSENT = "-"  # of a cell's axis that a trial does not have

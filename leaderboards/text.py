@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from leaderboards.board import Board
-from leaderboards.cells import Cell, cells, crossing
+from leaderboards.cells import Cell, cell_table, crossing
 from leaderboards.columns import NONE, columns, decimals_for, legend, number, with_error
 from leaderboards.rank import Ranking
 from leaderboards.rows import ABSENT
@@ -82,11 +82,11 @@ def _ranking(board: Board, ranking: Ranking, top: int | None) -> list[str]:
             parts.append("### References")
             parts.append(_table(list(REFERENCE_HEADER), references))
         parts.append(legend(drawn, shown))
-        if grid := cells(ranking, board.axes):
-            table = crossing(grid, board.axes)
-            parts.append(f"### {table.title}: best / median score (full-budget trials)")
-            lines = [[name, *map(cell_text, line)] for name, line in table.lines]
-            parts.append(_table(["", *table.across], lines))
+    if table := cell_table(ranking, board.axes):
+        parts.append(f"### {table.title}")
+        crossed = crossing(table)
+        lines = [[name, *map(cell_text, line)] for name, line in crossed.lines]
+        parts.append(_table(["", *crossed.across], lines))
     if ranking.barred:
         parts.append("### Barred")
         parts.append(_table(["entry", "score", "why it cannot win"], barred_lines(ranking)))
@@ -104,8 +104,8 @@ def cell_text(cell: Cell | None) -> str:
     if cell is None:
         return NONE
     if cell.verdict == "inconclusive":
-        return f"inconclusive ({cell.completed} of {cell.started})"
-    return f"{number(cell.best)} / {number(cell.median)} ({cell.completed})"
+        return f"inconclusive ({cell.compared} of {cell.started})"
+    return f"{number(cell.best)} / {number(cell.median)} ({cell.compared})"
 
 
 def barred_lines(ranking: Ranking) -> list[list[str]]:
@@ -139,7 +139,7 @@ def rung_texts(rung: object) -> list[str]:
     """The last rung as (share of the budget, value)."""
     if not isinstance(rung, dict):
         return ["-", "-"]
-    return [f"{float(rung['fraction']):.0%}", number(float(rung["value"]))]
+    return [f"{100 * float(rung['fraction']):.3g} %", number(float(rung["value"]))]
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

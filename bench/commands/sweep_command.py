@@ -56,6 +56,11 @@ from bench.commands.running_trials import (
 )
 @click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
 @click.option(
+    "--table",
+    is_flag=True,
+    help="Train two trials of each cell to the end, for a table of cells at the whole budget.",
+)
+@click.option(
     "--early-stop",
     type=click.IntRange(min=1),
     metavar="N",

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.console.clock import clock
+from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.record import barring
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.plan import Plan
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 
 SHOWN = 6  # rows of either table in the live view
 WIDTH = 120  # columns at most
-STYLES = {"completed": "green", "pruned": "yellow", "failed": "red", "diverged": "magenta"}
+STYLES = {
+    "completed": "green",
+    "waiting": "dim",
+    "pruned": "yellow",
+    "failed": "red",
+    "diverged": "magenta",
+}
 HEARTBEAT_SEC = 60.0  # a plain line at least this often
 
 
@@ -96,12 +103,21 @@ def _fraction(trial: Trial) -> float:
 
 
 def _expected_spend(plan: Plan) -> float:
-    """Budget a whole sweep is expected to use, in full-budget trials."""
-    from bench.sweep.planning.forecast import expected_reach
-
-    reach = expected_reach(plan.trials or 0, len(plan.cells), plan.keep, plan.prune)
+    """Budget a whole sweep is expected to use, in full-budget trials: as it was forecast, else as
+    the rule promotes; all of what was asked for since."""
+    asked = plan.trials or 0
+    reach: list[float] = plan.forecast.get("trials_to_rung") or _by_the_rule(plan)
     steps = [b - a for a, b in zip([0.0, *plan.rungs], plan.rungs, strict=False)]
-    return float(sum(n * step for n, step in zip(reach, steps, strict=True)))
+    later = max(0, asked - round(reach[0]))
+    return later + sum(n * step for n, step in zip(reach, steps, strict=True))
+
+
+def _by_the_rule(plan: Plan) -> list[float]:
+    """How many of the trials asked for reach each rung."""
+    reach = [float(plan.trials or 0)]
+    for share in plan.keep:
+        reach.append(max(FINALISTS, share * reach[-1]) if plan.prune else reach[-1])
+    return reach
 
 
 class LiveView:
@@ -226,7 +242,7 @@ class PlainLines:
         text += trial.suggestion.label
         if trial.rungs:
             rung = max(trial.rungs)
-            share = "" if plan.rungs[rung] == 1 else f" at {plan.rungs[rung]:.0%}"
+            share = "" if plan.rungs[rung] == 1 else f" at {100 * plan.rungs[rung]:.3g} %"
             text += f"  {plan.score.key} {trial.rungs[rung]:.3g} on select{share}"
         return f"{text}  ({trial.cause})" if trial.cause else text
 

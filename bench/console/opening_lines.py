@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.record.plan import Plan
 from leaderboards.claims import describe_protocol
 from leaderboards.scrubbing import base_name
@@ -29,10 +30,14 @@ def opening(plan: Plan, notes: tuple[str, ...]) -> list[str]:
 
 def _pruning(plan: Plan) -> str:
     """Where trials are judged, and which go on."""
-    rungs = ", ".join(f"{rung:.0%}" for rung in plan.rungs)
     share = ["all go on" if k == 1 else f"the best {k:.0%} go on" for k in plan.keep]
     passed = zip(plan.rungs, share, strict=False)
-    return f"rungs at {rungs} of the budget; " + ", ".join(f"at {r:.0%} {how}" for r, how in passed)
+    rungs = ", ".join(f"at {100 * r:.3g} % of the budget {how}" for r, how in passed)
+    cells = f"two trials of each cell reach {100 * plan.rungs[plan.cell_rung]:.3g} % in any case"
+    return (
+        f"{rungs}, the others wait to be promoted; {FINALISTS} at least reach the end, once all "
+        f"were begun; {cells}"
+    )
 
 
 def _extent(plan: Plan) -> str:

@@ -171,7 +171,8 @@ def dry_run(prepared: Prepared, expected: Forecast, free_bytes: int) -> Renderab
             f"{predict_sec(config, plan) or 0.0:.0f}",
         )
     reach = ", ".join(
-        f"{n:.0f} at {r:.0%}" for n, r in zip(expected.trials_to_rung, plan.rungs, strict=True)
+        f"{n:.0f} at {100 * r:.3g} %"
+        for n, r in zip(expected.trials_to_rung, plan.rungs, strict=True)
     )
     peaks = ", ".join(f"{base_name(name)} {gb:.1f}" for name, gb in expected.peak_gb_of.items())
     lines: list[RenderableType] = [
@@ -187,7 +188,6 @@ def dry_run(prepared: Prepared, expected: Forecast, free_bytes: int) -> Renderab
         f"expected cost: {expected.core_seconds:.0f} device-seconds, about "
         f"{clock(expected.wall_seconds)} with {plan.concurrency} at once (a forecast"
         f"{_timed(expected)})",
-        *_between(plan, expected),
         *[f"note: {note}" for note in expected.notes],
         f"memory of the largest of each, by prediction: {peaks} GB"
         + (f"; a trial may use {plan.memory_gb:.1f} GB" if plan.memory_gb else ""),
@@ -222,15 +222,6 @@ def _fits(plan: Plan, expected: Forecast) -> list[str]:
         return []
     of = f" of {plan.trials}" if plan.trials is not None else ""
     return [f"trials expected to fit the sweep's budget: about {expected.trials}{of}"]
-
-
-def _between(plan: Plan, expected: Forecast) -> list[str]:
-    if not plan.prune:
-        return []
-    return [
-        f"between {expected.between[0]:.0f} device-seconds (pruned as hard as the rule may) and "
-        f"{expected.between[1]:.0f} (nothing pruned)"
-    ]
 
 
 def _load(text: str) -> Any:

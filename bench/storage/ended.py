@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.files import PART
 from bench.storage.place import Place, StorageError
+from leaderboards.rows import ON_ITS_WAY
 
 WEIGHTS, CHECKPOINTS = "*.safetensors", "checkpoint-*.safetensors"
 WAITS_SEC = (0.5, 2.0)  # the driver waits for these: pictures are not worth more
@@ -33,7 +34,7 @@ class Ended:
         self._failed = False
 
     def __call__(self, record: dict[str, Any]) -> None:
-        if record["kind"] != "outcome" or record["outcome"] == "interrupted":
+        if record["kind"] != "outcome" or record["outcome"] in ON_ITS_WAY:
             return
         name, kept = f"{record['trial']:04d}", record["outcome"] == "completed"
         if record["n"] < self._live_from:

@@ -31,6 +31,7 @@ STATUS = {
     "diverged": "FAILED",
     "out-of-memory": "FAILED",
     "failed": "FAILED",
+    "waiting": "SCHEDULED",  # at a rung, to be promoted or not
     "interrupted": "KILLED",
 }
 

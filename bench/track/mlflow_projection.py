@@ -21,7 +21,7 @@ from bench.track.fields import Point, Record, milliseconds
 from bench.track.store import Store
 from bench.track.writer import Writer
 from leaderboards.facts import facts_of
-from leaderboards.rows import Row
+from leaderboards.rows import ON_ITS_WAY, Row
 from leaderboards.scrubbing import without_places
 
 LAST_PHASES = ("final", "end")
@@ -66,7 +66,7 @@ class _Trial:
             self.row = Row.from_dict(record["row"])
         if kind == "outcome":
             self.outcome = record
-            if self.row is not None and record["outcome"] != "interrupted":  # it goes on
+            if self.row is not None and record["outcome"] not in ON_ITS_WAY:
                 t = milliseconds(record["t"])
                 self.points += fields.row_points(self.row, t, self.nimg, self.reported)
 

@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.files import PART, whole
 from bench.track import fields
 from bench.track.fields import Record, milliseconds
-from leaderboards.rows import Row
+from leaderboards.rows import ON_ITS_WAY, Row
 from leaderboards.scrubbing import without_places
 
 EVENTS = "events.out.tfevents"  # TensorBoard reads the files of a folder in their names' order
@@ -156,7 +156,7 @@ class TensorBoardFiles:
         if trial.outcome is not None:
             for artifact in trial.artifacts:
                 self._write_picture(folder, trial, artifact, float(trial.outcome["t"]))
-            if trial.outcome["outcome"] != "interrupted":
+            if trial.outcome["outcome"] not in ON_ITS_WAY:
                 trial.content = None
         trial.dirty = False
 
@@ -206,7 +206,7 @@ class TensorBoardFiles:
         t, outcome = float(record["t"]), str(record["outcome"])
         cause = without_places(str(record["cause"]))
         events = _text("outcome", f"{outcome}: {cause}" if cause else outcome, t, trial.nimg)
-        if outcome == "interrupted":  # it goes on
+        if outcome in ON_ITS_WAY:
             return events
         if trial.row is not None:
             at = milliseconds(t), trial.nimg

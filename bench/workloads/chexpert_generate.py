@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.data.opening import Simulation
-from bench.workloads.workload import Scale, Workload
+from bench.workloads.workload import QUARTERS, WIDE, Scale, Workload
 from search_spaces import Choices
 
 # Parameters that only some choices have; AdamW without weight decay would be Adam.
@@ -82,12 +82,12 @@ LAPTOP = Scale(
     name="laptop",
     data={"size": (32, 32)},
     simulated={"patients": 400, "views": 2, "side": 64},
-    budget_tflop=0.6,
-    rungs=(0.25, 0.5, 1.0),
-    keep=(0.25, 0.34),
+    budget_tflop=6.0,
+    rungs=WIDE,
+    keep=QUARTERS,
     reports=10,
-    warmup_fraction=0.05,
-    ema_short_fraction=0.03,
+    warmup_fraction=0.01,
+    ema_short_fraction=0.01,
     n_select=48,
     n_report=128,
     sample={"steps": 8},
@@ -103,8 +103,8 @@ GPU = Scale(
     data={"size": (128, 128)},
     simulated={"patients": 2000, "views": 3, "side": 256},
     budget_tflop=2.0e5,
-    rungs=(0.125, 0.25, 0.5, 1.0),
-    keep=(0.5, 0.5, 0.5),
+    rungs=WIDE,
+    keep=QUARTERS,
     reports=200,
     warmup_fraction=0.02,
     ema_short_fraction=0.005,
@@ -130,8 +130,8 @@ PAPER = Scale(
     data={"size": (256, 256)},
     simulated={"patients": 5000, "views": 3, "side": 320},
     budget_tflop=2.8e7,
-    rungs=(0.125, 0.25, 0.5, 1.0),
-    keep=(0.5, 0.5, 0.5),
+    rungs=WIDE,
+    keep=QUARTERS,
     reports=1000,
     warmup_fraction=0.01,
     ema_short_fraction=0.001,

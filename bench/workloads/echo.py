@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.data.opening import Simulation
-from bench.workloads.workload import Scale, Workload
+from bench.workloads.workload import QUARTERS, WIDE, Scale, Workload
 from search_spaces import Choices
 
 PRECONDITIONINGS = ("edm", "vp", "ve")
@@ -76,14 +76,12 @@ LAPTOP = Scale(
     name="laptop",
     data={"size": (32, 32), "every": 5},
     simulated={"patients": 160, "frames": 24},
-    budget_tflop=0.6,
-    rungs=(0.25, 0.5, 1.0),
-    # Seen to agree with the final order (Spearman) by 0.82 at 25 % and 0.93 at 50 % of the budget:
-    # 42 completed trials of `bench sweep echo --trials 64`, as its board says.
-    keep=(0.25, 0.34),
+    budget_tflop=6.0,
+    rungs=WIDE,
+    keep=QUARTERS,
     reports=10,
-    warmup_fraction=0.05,
-    ema_short_fraction=0.03,
+    warmup_fraction=0.01,
+    ema_short_fraction=0.01,
     n_select=48,
     n_report=128,
     sample={"steps": 8},
@@ -98,8 +96,8 @@ GPU = Scale(
     data={"size": (64, 64), "every": 5},
     simulated={"patients": 400, "frames": 120},
     budget_tflop=2.0e5,
-    rungs=(0.125, 0.25, 0.5, 1.0),
-    keep=(0.5, 0.5, 0.5),
+    rungs=WIDE,
+    keep=QUARTERS,
     reports=200,
     warmup_fraction=0.02,
     ema_short_fraction=0.005,
@@ -117,8 +115,8 @@ PAPER = Scale(
     data={"size": (64, 64), "every": 5},
     simulated={"patients": 400, "frames": 120},
     budget_tflop=2.8e7,  # 24 h on 8 A40 at a third of their 150 TFLOP/s in bfloat16
-    rungs=(0.125, 0.25, 0.5, 1.0),
-    keep=(0.5, 0.5, 0.5),
+    rungs=WIDE,
+    keep=QUARTERS,
     reports=1000,
     warmup_fraction=0.01,
     ema_short_fraction=0.001,

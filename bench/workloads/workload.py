@@ -31,6 +31,9 @@ WORKLOADS = Family(
     },
 )
 
+# Rungs that spread a budget widely, for many trials of which few are trained to the end.
+WIDE, QUARTERS = (1 / 64, 1 / 16, 1 / 4, 1.0), (0.25, 0.25, 0.25)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:

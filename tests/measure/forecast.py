@@ -3,8 +3,8 @@
     python -m tests.measure.forecast bench_runs/sweeps/echo-1
 
 From the journal: what trials took of what was predicted of them, phase by phase; the seconds
-between trials and around them that bench/sweep/forecast.py assumes; how many unprotected trials ran
-to their end. Then each architecture is timed alone and with as many at once as the sweep ran.
+between trials and around them that bench/sweep/forecast.py assumes; how many trials reached each
+rung. Then each architecture is timed alone and with as many at once as the sweep ran.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy as np
 from bench.config import TrialConfig
 from bench.sweep.cost import timing
 from bench.sweep.cost.price import cost
-from bench.sweep.planning import forecast
 from bench.sweep.record import journal
 from bench.sweep.record.history import History, Record, Trial
 
@@ -70,14 +69,13 @@ def predicted(history: History) -> None:
     click.echo(f"  of those of training: {quantiles(images)}")
 
 
-def passing(history: History) -> None:
-    """How many of the trials that might be pruned were not, and what BEST_OF makes of it."""
-    plan = history.plan
-    free = [t for t in history.trials.values() if not t.protected and t.outcome is not None]
-    done = sum(t.outcome == "completed" for t in free)
-    expected = len(free) * float(np.prod([forecast.passing(keep) for keep in plan.keep]))
-    click.echo(f"unprotected trials that ran to their end: {done} of {len(free)}; ", nl=False)
-    click.echo(f"the best of {forecast.BEST_OF} would be {expected:.1f}")
+def reached(history: History) -> None:
+    """How many trials reached each rung, and how many were expected to."""
+    plan, trials = history.plan, history.trials.values()
+    for rung, share in enumerate(plan.rungs):
+        there = sum(rung in t.rungs for t in trials)
+        expected = plan.forecast["trials_to_rung"][rung]
+        click.echo(f"at {100 * share:.3g} % of the budget: {there} trials, forecast {expected:.1f}")
 
 
 def at_once(history: History) -> None:
@@ -109,7 +107,7 @@ def main(sweep: Path) -> None:
     history = History(records)
     predicted(history)
     around(records, history)
-    passing(history)
+    reached(history)
     at_once(history)
 
 

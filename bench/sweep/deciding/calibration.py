@@ -4,10 +4,9 @@ Measured on a sweep that pruned nothing (pruned, the trials that looked worst ea
 value, and the agreement would be that of the rest). Each rung gets Spearman's and Kendall's rank
 correlation with the last, with bootstrap intervals over trials, and the share that goes on there:
 the smallest with which, in SURVIVE of resampled sweeps, one of the trials that end within error of
-the best gets past all rungs. A resampled sweep is run by the pruning rule itself: protected trials
-report first and are only seen (the best is that of the others: a protected one is never lost), the
-others come one by one and are judged among those seen so far, at a later rung only those that
-passed the earlier ones. The permitted loss is shared alike by the rungs. Where an agreement is not
+the best gets past all rungs. In a resampled sweep all have reported before anyone is promoted for
+good, as those that wait are promoted late: at a rung the best share of those that got there go on,
+FINALISTS at least. The permitted loss is shared alike by the rungs. Where an agreement is not
 established, nothing is pruned. (Contract 11.)
 """
 
@@ -19,7 +18,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.files import whole
 from bench.streams import stream
-from bench.sweep.deciding.role import PROTECTED
+from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.record.plan import Plan
@@ -129,7 +127,6 @@ def measure(history: History) -> Calibration:
             plan.score.sign * values,
             plan.rungs,
             error,
-            PROTECTED * len(plan.cells),
             relative=plan.score.scale == "ratio",
         ),
     )
@@ -145,35 +142,29 @@ def judge(
     values: Values,
     fractions: Sequence[float],
     error: float,
-    protected: int,
     *,
     relative: bool = True,
 ) -> tuple[Rung, ...]:
     """All rungs but the last, of values [trials, rungs] in which lower is better; `error` is a
-    share of the value or, where it is not `relative`, in its unit.
-
-    `protected` trials of a sweep are never stopped, though their values count.
-    """
+    share of the value or, where it is not `relative`, in its unit."""
     n, draw = len(values), stream(0, "calibrate")
-    sweeps = draw.integers(0, n, (DRAWS, protected + n))  # protected first, then in order
+    sweeps = draw.integers(0, n, (DRAWS, n))
     going = np.ones_like(sweeps, bool)
     final = values[sweeps, -1]
-    best = final[:, protected:].min(1, keepdims=True)
+    best = final.min(1, keepdims=True)
     good = final <= best + (error * np.abs(best) if relative else error)
-    good[:, :protected] = False  # they get through whatever is kept
     rungs, last = [], values.shape[1] - 1
     for i in range(last):
-        early, again = values[:, i], sweeps[:, protected:]
+        early = values[:, i]
         rho, tau = spearman(early, values[:, -1]), kendall(early, values[:, -1])
-        rhos = [spearman(early[rows], values[rows, -1]) for rows in again]
-        taus = [kendall(early[rows], values[rows, -1]) for rows in again]
+        rhos = [spearman(early[rows], values[rows, -1]) for rows in sweeps]
+        taus = [kendall(early[rows], values[rows, -1]) for rows in sweeps]
         low, high = _interval(rhos)
         permitted, keep = (1 - SURVIVE) * (i + 1) / last, 1.0
         if low > ESTABLISHED:
-            place, seen = _places(early[sweeps], going)
+            place, many = _places(early[sweeps], going), going.sum(1, keepdims=True)
             for keep in SHARES:
-                on = going & (place <= np.maximum(1, np.ceil(keep * seen)))
-                on[:, :protected] = True
+                on = going & (place <= np.maximum(FINALISTS, np.floor(keep * many + 1e-9)))
                 if 1 - (on & good).any(1).mean() <= permitted:
                     break
             going = on
@@ -193,13 +184,10 @@ def judge(
     return tuple(rungs)
 
 
-def _places(early: Values, going: NDArray[np.bool_]) -> tuple[Any, Any]:
-    """Of each trial [sweeps, trials]: its place among those seen so far, and how many those are."""
-    place = np.empty(early.shape, int)
-    for t in range(early.shape[1]):
-        ahead = going[:, :t] & (early[:, :t] < early[:, t : t + 1])
-        place[:, t] = 1 + ahead.sum(1)
-    return place, going.cumsum(1)
+def _places(early: Values, going: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each trial [sweeps, trials] its place, from 1, among those that got here."""
+    order = np.argsort(np.where(going, early, np.inf), axis=1, kind="stable")
+    return 1 + np.argsort(order, axis=1)
 
 
 def kendall(first: Values, second: Values) -> float | None:

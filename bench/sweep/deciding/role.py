@@ -1,12 +1,12 @@
 """Where a trial comes from, read off the journal: defaults, protected trials of a cell, then TPE.
 
 Contract 11: the authors' configurations come first, one for each cell (architecture x
-preconditioning, or what else a workload's verdicts are about), then each from a second seed: so the
-spread between a cell's seeds is measured, not borrowed. Both run to their end whatever they
-report, so that a verdict on a cell never rests on trials that were stopped early. Where a default
-came to nothing, or there is nothing in it to train, another of its cell is drawn. Then the search
-leads, within the values of the plan's even axes in turn: rivals of another kind (a network, an
-estimator) are tuned with equally many trials.
+preconditioning, or what else a workload's verdicts are about), then each from a second seed: so
+the spread between a cell's seeds is measured, not borrowed. Both run to the rung that cells are
+compared at, whatever they report, so that no cell is judged without an equal chance. Where a
+default came to nothing, or there is nothing in it to train, another of its cell is drawn. Then the
+search leads, within the values of the plan's even axes in turn: rivals of another kind (a network,
+an estimator) are tuned with equally many trials.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from bench.sweep.record.history import ABSENT, History
 from bench.sweep.record.plan import Plan
 
-PROTECTED = 2  # trials of a cell that run to the end whatever they report (contract 11)
+PROTECTED = 2  # trials of a cell that reach its rung whatever they report (contract 11)
 TRIES = 4  # protected trials a cell may use up when its trials fail or diverge
 
 
@@ -28,7 +28,7 @@ class Role:
 
     origin: str
     fixed: Mapping[str, Any] = field(default_factory=dict)  # its parameters that are given
-    protected: bool = False  # never pruned
+    protected: bool = False  # does not wait before the rung that cells are compared at
 
 
 def role(plan: Plan, history: History, number: int) -> Role:
@@ -42,7 +42,7 @@ def role(plan: Plan, history: History, number: int) -> Role:
         sure, tried = counts.get(tuple(cell[axis] for axis in plan.cell_axes), (0, 0))
         if sure < PROTECTED and tried < TRIES:
             first = history.trials.get(place)
-            if first and first.trained and (first.open or first.outcome == "completed"):
+            if first and first.trained and (first.open or plan.cell_rung in first.rungs):
                 return Role("default", plan.defaults[place], plan.prune)
             given = {axis: value for axis, value in cell.items() if value != ABSENT}
             return Role("cell", given, plan.prune)

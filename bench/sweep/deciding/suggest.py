@@ -2,9 +2,9 @@
 
 Every question is asked of a fresh study that shows all trials (told_study), by a sampler seeded by
 (sweep seed, trial number), so the same journal always gives the same suggestion. TPE hears what
-happened as contract 6 says: completed with its value, pruned with its rungs' values, diverged as
-PRUNED without any, out-of-memory as PRUNED with a violated constraint, FAIL only for causes outside
-the configuration; running trials stand as RUNNING (the constant liar).
+happened as contract 6 says: whatever has a value as COMPLETE with what it is worth (`Worth`),
+diverged as PRUNED without any, out-of-memory as PRUNED with a violated constraint, FAIL only for
+causes outside the configuration; running trials stand as RUNNING (the constant liar).
 
 The search space of TPE here is the set of parameters every trial has, modelled jointly with the
 architecture and the preconditioning; a parameter that only some choices have is modelled from the
@@ -16,6 +16,7 @@ learns from its own trials.
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ STATES = {
     None: TrialState.RUNNING,
     "interrupted": TrialState.RUNNING,
     "completed": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
+    "pruned": TrialState.COMPLETE,
+    "waiting": TrialState.COMPLETE,  # it may be promoted yet: then it runs again
     "diverged": TrialState.PRUNED,
     "out-of-memory": TrialState.PRUNED,
     "failed": TrialState.FAIL,
@@ -78,7 +80,7 @@ def suggest(
         for trial in history.trials.values()
         if all(trial.cell[axis] == value for axis, value in alike.items())
     ]
-    told.update(trials, lambda trial: as_optuna(trial, plan.last_rung))
+    told.update(trials, as_optuna, Worth(plan, trials))
     sampler = optuna_sampler(plan, number, told.common(), alike)
     study = open_study(told.shown(direction(plan)), sampler, direction(plan))
     offered_by = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
@@ -255,19 +257,46 @@ def optuna_sampler(
     return ToldTPE(common, seed=seed, startup=startup)
 
 
-def as_optuna(trial: Trial, final: int) -> FrozenTrial:
-    """A trial as Optuna hears it: contract 6."""
+class Worth:
+    """The value that a trial would have at the furthest rung that any trial reached.
+
+    Trials stop at different rungs, and values fall from rung to rung. From each rung to the next
+    the mean step of the trials that went on (a ratio on the ratio scale, else a difference) is
+    taken for those that did not: so all are compared at one rung, and the luck that promoted some
+    is taken back on average.
+    """
+
+    def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
+        values = [value for trial in trials for value in trial.rungs.values()]
+        one_sign = all(value > 0 for value in values) or all(value < 0 for value in values)
+        self._ratio = plan.score.scale == "ratio" and one_sign
+        steps: dict[int, list[float]] = {}
+        for trial in trials:
+            for rung, value in trial.rungs.items():
+                if rung + 1 in trial.rungs:
+                    after = trial.rungs[rung + 1]
+                    step = math.log(after / value) if self._ratio else after - value
+                    steps.setdefault(rung, []).append(step)
+        means = [math.fsum(steps[r]) / len(steps[r]) for r in sorted(steps)]
+        self._to_come = {r: math.fsum(means[r:]) for r in range(len(means) + 1)}
+
+    def __call__(self, trial: Trial) -> float:
+        rung = max(trial.rungs)
+        value, more = trial.rungs[rung], self._to_come.get(rung, 0.0)
+        return value * math.exp(more) if self._ratio else value + more
+
+
+def as_optuna(trial: Trial) -> FrozenTrial:
+    """A trial as Optuna hears it, but for what its value is worth: contract 6."""
     state = STATES[trial.outcome]
-    value = trial.rungs.get(final) if state == TrialState.COMPLETE else None
+    value = trial.rungs[max(trial.rungs)] if trial.rungs else None
     if state == TrialState.COMPLETE and value is None:
-        state = TrialState.FAIL  # its last rung's report was lost with a driver: nothing to learn
-    pruned = trial.outcome == "pruned"
+        state = TrialState.FAIL  # its reports were lost with a driver: nothing to learn
     return create_trial(
         state=state,
-        value=value,
+        value=value if state == TrialState.COMPLETE else None,
         params={k: trial.suggestion.params[k] for k in trial.suggestion.distributions},
         distributions={k: _distribution(d) for k, d in trial.suggestion.distributions.items()},
-        intermediate_values=dict(trial.rungs) if pruned else None,
         constraints={"memory": 1.0} if trial.outcome == "out-of-memory" else None,
         user_attrs={"trial_id": trial.suggestion.trial_id},
     )

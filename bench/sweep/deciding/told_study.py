@@ -37,8 +37,14 @@ class ToldTrials:
         self._learnt_from: dict[frozenset[tuple[str, str]], dict[str, BaseDistribution]] = {}
         self.trials: list[FrozenTrial] = []
 
-    def update(self, trials: Sequence[Trial], translate: Callable[[Trial], FrozenTrial]) -> None:
-        """Hear of `trials`: all of those before, in the same order, and any new ones."""
+    def update(
+        self,
+        trials: Sequence[Trial],
+        translate: Callable[[Trial], FrozenTrial],
+        worth: Callable[[Trial], float],
+    ) -> None:
+        """Hear of `trials`: all of those before, in the same order, and any new ones. `worth` is
+        the value of one that has any, which may change with what others did."""
         for place, trial in enumerate(trials):
             state = (trial.outcome, len(trial.rungs))
             if place == len(self.trials):
@@ -54,6 +60,9 @@ class ToldTrials:
             if told.state in LEARNT:
                 offered = frozenset(trial.suggestion.distributions.items())
                 self._learnt_from[offered] = told.distributions
+        for told, trial in zip(self.trials, trials, strict=True):
+            if told.state == TrialState.COMPLETE:
+                told.value = worth(trial)
 
     def shown(self, direction: StudyDirection) -> list[FrozenTrial]:
         """The trials to learn from, in order: all, or the best and the last of very many."""

@@ -3,17 +3,12 @@
 Configurations are the defaults and random draws of the search space, each at its own cost: images
 times the pace of its architecture at its FLOPs and batch (`timing`, seconds, here and now), and all
 that an evaluation does: sampling, denoising error, extractor. Sweeps of such trials are then gone
-through on paper, with so many at once, until their trials or budgets end. How many pass a rung is
-not known before: TPE's suggestions pass as if each were the best of BEST_OF random draws, chosen
-after two sweeps of 64 trials at laptop scale (33 of 80 unprotected trials ran to their end; this
-gives 33.0); `between` says what it costs if they pass only as the rule keeps of random ones, and if
-all do. A forecast, not a promise: at the end it is compared with what was, and so is every trial
-with the seconds that were predicted of it before it was launched.
+through on paper (`paper_sweep`). A forecast, not a promise: at the end it is compared with what
+was, and so is every trial with the seconds that were predicted of it before it was launched.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,13 +17,12 @@ import numpy as np
 
 from bench.config import TrainConfig, TrialConfig, part_of
 from bench.methods import load_method
-from bench.streams import derive_seed
-from bench.sweep.cost import budget, footprint, slots, timing
+from bench.sweep.cost import footprint, slots, timing
 from bench.sweep.cost.kept import Kept, NotKept
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding.resolve import Frame, resolve
-from bench.sweep.deciding.role import PROTECTED
 from bench.sweep.deciding.suggest import Offer
+from bench.sweep.planning.paper_sweep import MOST, TRIAL_SEC, Job, PaperSweep
 from bench.sweep.planning.plan_making import load_space
 from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
@@ -36,14 +30,7 @@ from bench.tasks import TASKS
 from bench.tasks.task import build_metrics
 from bench.train import checkpoint
 
-BEST_OF = 3
-# Measured on two cores, four sweeps: from a session's opening to its first trial, from one trial
-# to the next in its place, inside a trial beside its phases, and from the last trial to the end.
-OPEN_SEC, GAP_SEC, TRIAL_SEC, CLOSE_SEC = 5.5, 0.15, 0.15, 1.5
 GROUP_SEC = 15.0  # for the processes of a trial of several workers to come up, each time
-IMPORT_SEC = 1.3  # of a process's first trial
-MOST = 20_000  # trials gone through, over all RUNS
-RUNS = 24  # sweeps gone through
 UNTIMED = "this machine is not timed yet, so no seconds are forecast; --dry-run times it, once"
 FURTHER = f"gone through {MOST:,} trials and no further: cost and time are those of so many"
 COPIES = 6  # weights, two moments, three averages in a full checkpoint
@@ -58,7 +45,6 @@ class Forecast:
     trials: int  # as many as were asked for, or are expected to end within the sweep's budget
     trials_to_rung: list[float]  # how many trials are expected to reach each rung
     core_seconds: float  # device-seconds
-    between: list[float]  # device-seconds if the rule pruned all it may, and if nothing was pruned
     wall_seconds: float
     peak_gb: float  # of the trial that needs most, predicted
     peak_gb_of: dict[str, float]  # the same by architecture
@@ -68,22 +54,6 @@ class Forecast:
     passes: int  # network passes of an evaluation beside its predictions
     timed_at: float | None  # when the oldest of the paces was timed; None: none was
     notes: list[str]  # what a reader of these numbers must know
-
-
-def passing(keep: float) -> float:
-    """The share of TPE's suggestions that pass a rung which keeps this share of random ones."""
-    return float(1 - (1 - keep) ** BEST_OF)
-
-
-def expected_reach(trials: int, cells: int, keep: Sequence[float], prune: bool) -> list[float]:
-    """How many trials reach each rung, the last included."""
-    safe = min(trials, PROTECTED * cells) if prune else trials
-    free = float(trials - safe)
-    reach = [safe + free]
-    for share in keep:
-        free *= passing(share) if prune else 1.0
-        reach.append(safe + free)
-    return reach
 
 
 def known_forecast(plan: Plan, frame: Frame, kept: Kept) -> Forecast | None:
@@ -114,8 +84,7 @@ def forecast(plan: Plan, frame: Frame, kept: Kept | None = None) -> Forecast:
     )
     peaks = _peaks(configs, plan.memory_gb)
     jobs = [_job(config, timings, peaks, plan) for config in configs]
-    sweep = _Sweep(plan, jobs[: len(defaults)], jobs[len(defaults) :])
-    expected = sweep.many([passing(k) for k in plan.keep])
+    expected = PaperSweep(plan, jobs[: len(defaults)], jobs[len(defaults) :]).many()
     trials = round(float(np.mean([r.ended for r in expected])))
     if plan.trials is not None and not plan.budget.limited:
         trials = plan.trials
@@ -123,12 +92,11 @@ def forecast(plan: Plan, frame: Frame, kept: Kept | None = None) -> Forecast:
     return Forecast(
         trials=trials,
         trials_to_rung=[float(n) for n in reach],
-        core_seconds=_mean(expected),
-        between=[_mean(sweep.many(plan.keep)), _mean(sweep.many([1.0] * len(plan.keep)))],
+        core_seconds=float(np.mean([r.device_sec for r in expected])),
         wall_seconds=float(np.mean([r.wall_sec for r in expected])),
         peak_gb=max(peaks.values()),
         peak_gb_of=peaks,
-        disk_bytes=_disk_bytes(configs, float(reach[-1]), plan),
+        disk_bytes=_disk_bytes(configs, trials, float(reach[-1]), plan),
         paces={name: asdict(pace) for name, pace in paces.items()},
         measuring_sec=timings.measuring_sec,
         passes=timings.passes,
@@ -138,10 +106,6 @@ def forecast(plan: Plan, frame: Frame, kept: Kept | None = None) -> Forecast:
             *([FURTHER] if max(r.begun for r in expected) >= MOST else []),
         ],
     )
-
-
-def _mean(runs: Sequence[_Run]) -> float:
-    return float(np.mean([r.device_sec for r in runs]))
 
 
 def _peaks(configs: Sequence[TrialConfig], limit_gb: float | None) -> dict[str, float]:
@@ -177,23 +141,13 @@ def passes_of(config: TrialConfig) -> int:
     return sum(metric.passes() for metric in build_metrics(config.measure))
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class _Job:
-    """What one configuration takes."""
-
-    architecture: str
-    stages: tuple[float, ...]
-    devices: float  # that it keeps busy
-    slot: float  # of a packed GPU
-
-
-def _job(config: TrialConfig, timings: Timings, peaks: Mapping[str, float], plan: Plan) -> _Job:
+def _job(config: TrialConfig, timings: Timings, peaks: Mapping[str, float], plan: Plan) -> Job:
     train = config.train
     on_gpu = train.device == "cuda"
     slot = 1.0
     if plan.pack is not None and plan.device_gb:
         slot = slots.slot(peaks[config.method.backbone], plan.device_gb)
-    return _Job(
+    return Job(
         architecture=config.method.backbone,
         stages=_stages(config, timings, plan),
         devices=train.workers * (slot if on_gpu else train.threads),
@@ -258,104 +212,16 @@ def _crowding(plan: Plan, train: TrainConfig) -> float:
     return float(max(1.0, plan.concurrency * train.workers * train.threads / cores))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """One sweep, gone through."""
-
-    begun: int
-    ended: int  # trials that came to an end of their own
-    reached: list[int]  # trials that reached each rung
-    device_sec: float
-    wall_sec: float
-
-
-class _Sweep:
-    """A plan's sweep, run on paper: its trials in their order, so many at once."""
-
-    def __init__(self, plan: Plan, defaults: list[_Job], others: list[_Job]) -> None:
-        self.plan, self.defaults, self.others = plan, defaults, others
-        wall, device = plan.budget.wall_sec, plan.budget.device_sec
-        self.wall_sec = np.inf if wall is None else wall - budget.CLOSING_SEC
-        self.device_sec = np.inf if device is None else device
-
-    def many(self, shares: Sequence[float]) -> list[_Run]:
-        """RUNS of them, fewer where there are very many trials. `shares` pass each rung."""
-        rng = np.random.default_rng(derive_seed(self.plan.seed, "forecast"))
-        first, trials = self.run(shares, rng)
-        return [first] + [self.run(shares, rng)[0] for _ in range(min(RUNS, MOST // trials) - 1)]
-
-    def run(self, shares: Sequence[float], rng: np.random.Generator) -> tuple[_Run, int]:
-        """One of them, and how many trials it began."""
-        plan = self.plan
-        together, gpus = plan.concurrency, plan.pack
-        running: list[tuple[float, _Job]] = []  # until when
-        begun: list[tuple[float, np.ndarray[Any, Any], float]] = []  # when, its ends, devices
-        now, used = OPEN_SEC, 0.0
-        while len(begun) < min(MOST, MOST if plan.trials is None else plan.trials):
-            while len(running) >= together or (gpus and sum(j.slot for _, j in running) >= gpus):
-                now = max(now, heapq.heappop(running)[0])
-            ahead = sum(max(0.0, until - now) * j.devices for until, j in running)
-            if now >= self.wall_sec or used - ahead >= self.device_sec:
-                break
-            job, safe = self._trial(len(begun), rng)
-            passed = 0
-            while passed < len(shares) and (safe or rng.random() < shares[passed]):
-                passed += 1
-            last = passed + 2 if passed == len(shares) else passed + 1
-            start = now + (GAP_SEC if len(begun) >= together else 0.0)
-            first = IMPORT_SEC if len(begun) < together else 0.0
-            ends = start + first + np.cumsum(job.stages[:last])
-            heapq.heappush(running, (float(ends[-1]), job))
-            begun.append((start, ends, job.devices))
-            used += job.devices * float(ends[-1] - start)
-        return self._cut(begun), max(1, len(begun))
-
-    def _trial(self, number: int, rng: np.random.Generator) -> tuple[_Job, bool]:
-        """Trial `number` and whether nothing prunes it: the defaults, one more a cell, any."""
-        defaults, random = self.defaults, self.plan.search == "random"
-        if number < len(defaults) and not random:
-            return defaults[number], True
-        among = self.others
-        if number < PROTECTED * len(defaults) and not random:
-            wanted = defaults[number % len(defaults)].architecture
-            among = [j for j in among if j.architecture == wanted] or among
-        safe = number < PROTECTED * len(defaults) or not self.plan.prune
-        return among[rng.integers(len(among))], safe
-
-    def _cut(self, begun: list[tuple[float, np.ndarray[Any, Any], float]]) -> _Run:
-        """What is done of these trials when the first budget ends."""
-        starts = np.array([start for start, _, _ in begun])
-        lasts = np.array([ends[-1] for _, ends, _ in begun])
-        devices = np.array([count for _, _, count in begun])
-
-        def used(until: float) -> float:
-            return float((np.clip(until, starts, lasts) - starts) @ devices)
-
-        until = min(float(lasts.max(initial=0.0)), self.wall_sec)
-        if used(until) > self.device_sec:
-            low, high = 0.0, until
-            for _ in range(50):
-                middle = (low + high) / 2
-                low, high = (middle, high) if used(middle) < self.device_sec else (low, middle)
-            until = low
-        rungs = range(len(self.plan.rungs))
-        return _Run(
-            begun=len(begun),
-            ended=int((lasts <= until).sum()),
-            reached=[sum(len(e) > i and e[i] <= until for _, e, _ in begun) for i in rungs],
-            device_sec=used(until),
-            wall_sec=until + CLOSE_SEC,
-        )
-
-
-def _disk_bytes(configs: Sequence[TrialConfig], completed: float, plan: Plan) -> int:
-    """Weights and snapshots of completed trials, checkpoints of running ones."""
+def _disk_bytes(configs: Sequence[TrialConfig], trials: float, completed: float, plan: Plan) -> int:
+    """Weights and snapshots of completed trials, checkpoints of running ones and of those that
+    wait: all but the completed at most."""
     kept = running = 0.0
+    waiting = max(0.0, trials - completed) if plan.prune else 0.0
     for config in configs:
         size = cost(config.task, config.method).parameters / len(configs)
         snapshots = min(len(plan.rungs) - 1, config.train.snapshots)
         kept += completed * size * (FULL + HALF * len(config.train.ema_sigma_rel) * snapshots)
-        running += plan.concurrency * size * COPIES * FULL * checkpoint.KEEP
+        running += (plan.concurrency * checkpoint.KEEP + waiting) * size * COPIES * FULL
     return int(kept + running)
 
 

@@ -137,6 +137,7 @@ def make_plan(
         search=wish.search,
         startup_trials=len(cells),
         prune=wish.prune and wish.search != "random",
+        table=wish.table,
         rungs=scale.rungs,
         keep=scale.keep,
         cell_axes=workload.cell_axes,

@@ -39,6 +39,7 @@ class Wish:
     budget: float | None = None  # of each trial, in the unit of `equal`
     equal: str = "flops"
     prune: bool = True
+    table: bool = False  # two trials of each cell train to the end
     concurrency: int | None = None
     wall_sec: float | None = None  # the sweep's budgets, together or alone
     device_hours: float | None = None

@@ -16,6 +16,7 @@ from bench.sweep.record.records import (
     End,
     Extension,
     Outcome,
+    Promotion,
     Session,
     Start,
     Suggestion,
@@ -26,7 +27,15 @@ from bench.sweep.record.records import (
 Record = dict[str, Any]
 ABSENT = "-"  # of an axis that a trial has no value on
 
-OUTCOMES = ("completed", "pruned", "diverged", "out-of-memory", "failed", "interrupted")
+OUTCOMES = (
+    "completed",
+    "pruned",
+    "diverged",
+    "out-of-memory",
+    "failed",
+    "waiting",
+    "interrupted",
+)
 
 
 @dataclass
@@ -46,7 +55,7 @@ class Trial:
     left_out: dict[str, list[float]] = field(default_factory=dict)  # of the score
     notes: list[str] = field(default_factory=list)
     artifacts: list[Record] = field(default_factory=list)
-    outcome: str | None = None  # None: waiting or running
+    outcome: str | None = None  # None: to be run, or running
     cause: str = ""
     ended_at: float | None = None
     wall_sec: float = 0.0  # sum of the stretches it ran, without the pauses between sessions
@@ -67,7 +76,7 @@ class Trial:
 
     @property
     def open(self) -> bool:
-        """Still to be run to its end: never ended, or only interrupted."""
+        """To be run now: never ended, promoted, or only interrupted. One that waits is not."""
         return self.outcome in (None, "interrupted")
 
     @property
@@ -146,6 +155,9 @@ class History:
             self._pause(trial, trial.heard_at)
             trial.running_since = trial.heard_at = body.t
             self.at_work[trial.number] = trial
+        elif isinstance(body, Promotion):
+            trial = self._trial(body.trial)
+            trial.outcome, trial.cause, trial.ended_at = None, "", None
         elif isinstance(body, TrialReport):
             self._report(body)
         elif isinstance(body, Outcome):
@@ -229,8 +241,22 @@ class History:
     @property
     def left_open(self) -> list[Trial]:
         """Trials to be gone on with: not ended, and not given up when the sweep was extended."""
-        given_up = set(self.plan.given_up) if self._plan else set()
-        return [t for t in self.trials.values() if t.open and t.number not in given_up]
+        return [t for t in self.trials.values() if t.open and t.number not in self._given_up]
+
+    @property
+    def begun_for_search(self) -> list[int]:
+        """The numbers of trials of the search that are open or wait: what a race gives up."""
+        begun = [t for t in self.trials.values() if t.open or t.outcome == "waiting"]
+        return [t.number for t in begun if t.suggestion.origin != "confirm"]
+
+    @property
+    def waiting(self) -> list[Trial]:
+        """Trials that wait at a rung and may be promoted yet."""
+        return [t for t in self.with_outcome("waiting") if t.number not in self._given_up]
+
+    @property
+    def _given_up(self) -> frozenset[int]:
+        return frozenset(self._plan.given_up if self._plan else ())
 
     def wall_sec(self, now: float) -> float:
         """Wall seconds of all sessions, the open one until `now`."""
@@ -252,15 +278,15 @@ class History:
         return {name: states.count(name) for name in (*OUTCOMES, "running") if name in states}
 
     def cell_counts(self) -> dict[tuple[str, ...], tuple[int, int]]:
-        """Of each cell that has trials, by its axes' values: how many completed or are on the way
-        unprunable, and how many were spent on the cell for its own sake."""
+        """Of each cell that has trials, by its axes' values: how many reached the rung that cells
+        are compared at or are sure to, and how many were spent on the cell for its own sake."""
         counts: dict[tuple[str, ...], tuple[int, int]] = {}
         for trial in self.trials.values():
             key = trial.place
             sure, tried = counts.get(key, (0, 0))
             safe = trial.open and (trial.protected or not self.plan.prune)
             counts[key] = (
-                sure + (safe or trial.outcome == "completed"),
+                sure + (safe or self.plan.cell_rung in trial.rungs),
                 tried + (trial.suggestion.origin in ("default", "cell")),
             )
         return counts

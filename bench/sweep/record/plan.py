@@ -91,7 +91,8 @@ class Plan:
     cell_axes, cells: the parameters that verdicts are about, and every combination the space
         offers. defaults: the default configuration of each cell. fixed: parameters that the user
         gave for all trials. rungs, keep: fractions of the budget, and the share that goes on past
-        each but the last. equal: what each trial may spend (see bench.sweep.cost.equal).
+        each but the last. table: two trials of each cell train to the end, so that the table of
+        cells is of the whole budget. equal: what each trial may spend (see bench.sweep.cost.equal).
     score, measures: what trials are compared by, and all that is measured of them. protocol: what
         must match before two scores are ranked together.
     confirm: trials asked for on new seeds, {"number", "of"}. given_up: trials left open for good.
@@ -140,6 +141,7 @@ class Plan:
     storage: str | None = None
     address: str | None = None
     metrics: tuple[str, ...] = ()  # that the user asked for beside the workload's own
+    table: bool = True
     even_axes: tuple[str, ...] = ()  # of cell_axes: each combination of values gets equally many
     forecast: dict[str, Any] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()  # rows without a rank
@@ -164,6 +166,11 @@ class Plan:
     @property
     def last_rung(self) -> int:
         return len(self.rungs) - 1
+
+    @property
+    def cell_rung(self) -> int:
+        """The rung that two trials of each cell reach whatever they report."""
+        return self.last_rung if self.table else min(1, self.last_rung)
 
     @property
     def on_gpu(self) -> bool:

@@ -135,6 +135,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """A trial that waited at a rung goes on from there."""
+
+    t: float
+    trial: int
+    rung: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class End:
     """The sweep is complete, or its budget is spent."""
 
@@ -142,7 +151,7 @@ class End:
     summary: dict[str, Any]
 
 
-Body = Plan | Extension | Session | Suggestion | Start | TrialReport | Outcome | End
+Body = Plan | Extension | Session | Suggestion | Start | TrialReport | Outcome | Promotion | End
 KINDS: dict[str, type[Any]] = {
     "plan": Plan,
     "extend": Extension,
@@ -151,6 +160,7 @@ KINDS: dict[str, type[Any]] = {
     "start": Start,
     "report": TrialReport,
     "outcome": Outcome,
+    "promote": Promotion,
     "end": End,
 }
 

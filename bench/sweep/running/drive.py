@@ -72,7 +72,8 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> E
     if engine.interrupts.seen:
         engine.stop(STOPPED)  # should a library have swallowed the interrupt
     if engine.complete:  # a lost driver's trials, for which there was no budget any more
-        engine.give_up_waiting(budget.SPENT)
+        engine.give_up_unheard(budget.SPENT)
+        give_up_waiting(engine)
     engine.write("session", event="close", cause="" if engine.complete else STOPPED)
     if not engine.complete:
         return None
@@ -92,6 +93,15 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> E
         },
     )
     return engine.history.ended
+
+
+def give_up_waiting(engine: Engine) -> None:
+    """Once nothing more can come, trials that wait are not among the best of their rung."""
+    plan = engine.plan
+    for trial in engine.history.waiting if engine.idle else []:
+        rung = max(trial.rungs)
+        at = f"{100 * plan.rungs[rung]:.3g} % of the budget"
+        engine.ended_waiting(trial.number, f"not among the best {plan.keep[rung]:.0%} at {at}")
 
 
 def _ray(engine: Engine, machine: Machine, address: str | None) -> AbstractContextManager[float]:

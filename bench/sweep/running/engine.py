@@ -7,7 +7,6 @@ history alone, and everything told is in the journal before it changes the histo
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import DISK_FULL, Report
-from bench.streams import derive_seed
 from bench.sweep.cost import budget, footprint, slots
 from bench.sweep.cost.price import cost
-from bench.sweep.deciding import prune, suggest
+from bench.sweep.deciding import promote, seeds, suggest
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.deciding.role import role
 from bench.sweep.deciding.trial_label import label
@@ -60,7 +58,7 @@ class Engine:
         self.stopping = False
         self._concurrency: int | None = None
         self._machine: Machine | None = None
-        self._waiting = [t.number for t in self.history.left_open]
+        self._unfinished = [t.number for t in self.history.left_open]
         self.when_idle: Callable[[], None] = lambda: None  # may ask for more
 
     @property
@@ -79,7 +77,7 @@ class Engine:
     def settle(self, machine: Machine) -> None:
         """What is to be run, and where now: room and memory are those of this machine, should
         the plan have been made on another."""
-        self._waiting = [t.number for t in self.history.left_open]
+        self._unfinished = [t.number for t in self.history.left_open]
         if not self.plan.fixed_concurrency:
             self._concurrency = machine.concurrency
         if machine.other_than(self.plan.device):
@@ -118,7 +116,7 @@ class Engine:
                 self._end(last["trial"], "interrupted", DISK_FULL)
             else:
                 self._conclude(last["trial"], last)
-        self._waiting = [t.number for t in self.history.left_open]
+        self._unfinished = [t.number for t in self.history.left_open]
 
     @property
     def planned(self) -> bool:
@@ -129,14 +127,27 @@ class Engine:
     @property
     def idle(self) -> bool:
         """All that was asked for has come to an end that stands."""
-        return not (self.running or self.stopping or self.history.left_open) and self.planned
+        return not (self.running or self.stopping) and self.planned and not self._to_go_on_with
 
     @property
     def complete(self) -> bool:
         """Every trial of the plan has come to an end that stands, or the budget is spent."""
         if self.running:
             return False
-        return (self.planned and not self.history.left_open) or self._too_little_left()
+        return (self.planned and not self._to_go_on_with) or self._too_little_left()
+
+    @property
+    def _to_go_on_with(self) -> bool:
+        """Whether a trial that was begun is to be gone on with: one left open, or promoted now."""
+        return bool(self.history.left_open) or self._promoted() is not None
+
+    def _promoted(self) -> tuple[Trial, int] | None:
+        """The waiting trial that goes on next, and from which rung."""
+        return promote.promoted(self.plan, self.history, self._closing)
+
+    @property
+    def _closing(self) -> bool:
+        return promote.is_closing(self.plan, self.history, self.journal.now)
 
     @property
     def exhausted(self) -> bool:
@@ -146,7 +157,7 @@ class Engine:
     @property
     def _anything_left(self) -> bool:
         """Whether a trial could be handed out now, were there room."""
-        left = bool(self._waiting) or not self.planned
+        left = bool(self._unfinished) or not self._closing or self._promoted() is not None
         return left and not self._too_little_left()
 
     def _too_little_left(self) -> bool:
@@ -158,12 +169,16 @@ class Engine:
             return budget.spent(self.history, self.journal.now())
 
     def next(self) -> Trial | None:
-        """The next trial to run: an unfinished one first, then a new suggestion."""
+        """The next trial to run: an unfinished one first, then one that is promoted from the rung
+        where it waits, then a new suggestion."""
         with self.interrupts.held(), self.lock:
             unfit = 0
             while not self.stopping and self._anything_left and self._room():
-                if self._waiting:
-                    number = self._waiting.pop(0)
+                if self._unfinished:
+                    number = self._unfinished.pop(0)
+                elif (chosen := self._promoted()) is not None:
+                    number, rung = chosen[0].number, chosen[1]
+                    self.write("promote", trial=number, rung=rung)
                 else:
                     number = len(self.history.trials)
                     self._suggest(number)
@@ -206,30 +221,15 @@ class Engine:
         )
         # fitted first: how it is split into micro-batches is part of which entry it is
         config, fitted = self._fit(resolve(self.frame, params, self.plan.seed))
-        config = self._seeded(config)
+        config = seeds.seeded(self.plan, self.history, config)
         self._propose(number, config, params, distributions, part.origin, part.protected, fitted)
 
     def _confirm(self, number: int, of: Trial) -> None:
         """The same entry from a new seed, run to its end; its k-th is that of every entry."""
         first = of.suggestion
-        seeds = self._count(first.entry_id, "confirm")
-        seed = derive_seed(self.plan.seed, "confirm", seeds + 1) % 2**31
-        config = dataclasses.replace(TrialConfig.from_dict(first.config), seed=seed)
+        config = seeds.confirming(self.plan, self.history, first)
         fitted: dict[str, Any] = {"predicted_gb": first.predicted_gb, "slot": first.slot}
         self._propose(number, config, first.params, first.distributions, "confirm", True, fitted)
-
-    def _seeded(self, config: TrialConfig) -> TrialConfig:
-        """A configuration drawn before gets a new seed and joins its entry."""
-        same = self._count(config.entry_id)
-        if not same:
-            return config
-        seed = derive_seed(self.plan.seed, "trial", same) % 2**31
-        return dataclasses.replace(config, seed=seed)
-
-    def _count(self, entry: str, origin: str | None = None) -> int:
-        """How many trials of an entry there are, of any origin or of one."""
-        suggested = [t.suggestion for t in self.history.trials.values()]
-        return sum(s.entry_id == entry and origin in (None, s.origin) for s in suggested)
 
     def _propose(
         self,
@@ -321,11 +321,15 @@ class Engine:
             self._end(number, report["outcome"] or "failed", report["cause"])
             return True
         rung, trial = report["rung"], self.history.trials[number]
-        if rung is None or not prune.stops(self.plan, self.history, trial, rung):
+        plan = self.plan
+        if rung is None or promote.goes_on(plan, self.history, trial, rung, self._closing):
             return self._cut_off(number, report["t"])
-        keep, at = self.plan.keep[rung], self.plan.rungs[rung]
-        self._end(number, "pruned", f"not among the best {keep:.0%} at {at:.0%} of the budget")
+        self._end(number, "waiting", f"waits at {100 * plan.rungs[rung]:.3g} % of the budget")
         return True
+
+    def ended_waiting(self, number: int, cause: str) -> None:
+        """A trial that waits is not promoted any more."""
+        self._end(number, "pruned", cause)
 
     def ended(self, number: int, outcome: str, cause: str) -> None:
         """The runner lost a trial (a dead process, a stop): say so once."""
@@ -352,7 +356,7 @@ class Engine:
                 return False
             self.running.discard(number)
             self.write("outcome", trial=number, outcome="interrupted", cause=cause, lost=True)
-            self._waiting.insert(0, number)
+            self._unfinished.insert(0, number)
             return True
 
     def stop_full(self, number: int, cause: str) -> None:
@@ -368,8 +372,8 @@ class Engine:
             f"bench resume {self.plan.sweep}"
         )
 
-    def give_up_waiting(self, cause: str) -> None:
-        """Trials that a lost driver left without a word, and this one had no budget for, wait."""
+    def give_up_unheard(self, cause: str) -> None:
+        """Trials that a lost driver left without a word, and this one had no budget for, stop."""
         for trial in self.history.left_open:
             if trial.outcome is None:
                 self._end(trial.number, "interrupted", cause)

@@ -156,7 +156,7 @@ def begin(engine: Engine, rules: RaceRules, wall_sec: float | None) -> None:
         plan={
             "trials": len(trials),
             "budget": {"wall_sec": None if given is None else engine.spent().wall_sec + given},
-            "given_up": [t.number for t in trials if t.open and t.suggestion.origin != "confirm"],
+            "given_up": engine.history.begun_for_search,
             "race": {"seeds": rules.seeds, "within": rules.within},
         },
     )

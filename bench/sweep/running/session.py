@@ -41,6 +41,7 @@ from bench.sweep.record.journal import Journal
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.publishing import REFERENCE
 from bench.sweep.running.engine import Engine, Listener
+from bench.sweep.running.tidier import tidier
 from bench.tasks import build_task
 from bench.train import batch_norm
 from bench.workloads.workload import load as load_workload
@@ -235,7 +236,7 @@ def _begin(prepared: Prepared, home: Home, listeners: tuple[Listener, ...]) -> E
         prepared.frame,
         prepared.space,
         prepared.frame.scale.choices,
-        (*listeners, _tidier(folder)),
+        (*listeners, tidier(folder)),
     )
     try:
         sync_folder(folder.parent)
@@ -261,7 +262,7 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     _, frame = planning.reopen(history.plan, _cache(history.plan, home))
     space = planning.load_space(history.plan.space)
     journal = Journal(home.journal(name))
-    tidy = _tidier(home.folder(name))
+    tidy = tidier(home.folder(name))
     if not (home.folder(name) / REFERENCE).exists():  # the driver was lost right after the plan
         _save_reference(frame, history.plan, home.folder(name))
     for record in journal.records:
@@ -308,22 +309,6 @@ def _save_reference(frame: Frame, plan: Plan, folder: Path) -> None:
         build_task(resolve(frame, plan.defaults[0], plan.seed)).save_reference(path)
 
 
-def _tidier(folder: Path) -> Listener:
-    """Deletes what an ended trial needs no more: its checkpoints, and without a score all weights.
-
-    Once its end is in the journal and not before: until then the checkpoint is the way back.
-    """
-
-    def tidy(record: Record) -> None:
-        if record["kind"] == "outcome" and record["outcome"] != "interrupted":
-            kept = record["outcome"] == "completed"
-            place = folder / "trials" / f"{record['trial']:04d}"
-            for path in place.glob("checkpoint-*.safetensors" if kept else "*.safetensors"):
-                path.unlink(missing_ok=True)
-
-    return tidy
-
-
 def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
     """Ask for `seeds` new training seeds of each of these trials' entries; how many trials."""
     plan, trials = engine.plan, engine.history.trials.values()
@@ -343,7 +328,7 @@ def extend_with_confirmation(engine: Engine, of: list[int], seeds: int) -> int:
             "trials": start + len(asked),
             "confirm": [*plan.confirm, *asked],
             "budget": {},  # what was asked now is run, whatever the sweep itself had to spend
-            "given_up": [t.number for t in trials if t.open and t.suggestion.origin != "confirm"],
+            "given_up": engine.history.begun_for_search,
             **({"race": None} if plan.race else {}),
         },
     )

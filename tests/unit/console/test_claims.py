@@ -31,7 +31,7 @@ PLAN = plan(
     [
         (
             {},
-            "rungs at 25%, 50%, 100% of the budget; at 25% all go on, at 50% the best 35% go on",
+            "at 25 % of the budget all go on, at 50 % of the budget the best 35% go on, the others",
         ),
         ({"prune": False}, "no pruning: every trial runs to its end"),
         ({"trials": None, "budget": SweepBudget(wall_sec=120.0)}, "as many trials as fit in 2 min"),

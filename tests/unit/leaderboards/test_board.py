@@ -14,7 +14,7 @@ from scipy import stats
 
 from leaderboards.agreement import agreements, spearman
 from leaderboards.board import build
-from leaderboards.cells import cells
+from leaderboards.cells import cell_table
 from leaderboards.measures import Measure
 from leaderboards.rank import rank
 from leaderboards.rows import Row
@@ -136,11 +136,14 @@ def test_a_cell_without_two_full_trials_is_inconclusive() -> None:
         row(5, 40.0, cell=cell(setup="vp"), entry_id="e004"),
     ]
     board = build(rows)
-    by_choices = {c.choices: c for c in cells(board.rankings[0], board.axes)}
+    table = cell_table(board.rankings[0], board.axes)
+    assert table is not None
+    assert table.fraction == 1.0
+    by_choices = {c.choices: c for c in table.cells}
     measured = by_choices["ddpmpp", "edm"]
     assert (measured.verdict, measured.best, measured.median) == ("measured", 10.0, 20.0)
     short = by_choices["adm", "edm"]
-    assert (short.verdict, short.best, short.started, short.completed) == (
+    assert (short.verdict, short.best, short.started, short.compared) == (
         *("inconclusive", None),
         *(2, 1),
     )
@@ -164,12 +167,12 @@ def test_agreement_is_spearman_over_completed_trials() -> None:
     assert spearman([1, 1, 1], [1, 2, 3]) is None
     rho, half = by_rung[0].rho, 1.96 * np.sqrt((1 + by_rung[0].rho ** 2 / 2) / 9)
     low, high = np.tanh(np.arctanh(rho) - half), np.tanh(np.arctanh(rho) + half)
-    said = f"at 20% of the budget {rho:.2f} ({low:.2f} to {high:.2f} with 95 %; n=12)"
+    said = f"20 % with 100 %: {rho:.2f} ({low:.2f} to {high:.2f} with 95 %; n=12); "
     assert said in "\n".join(build(rows).claims)
     # another seed of an entry is another trial, and no more sure
     again = replace(rows[0], trial=60, trial_id="t60", seed=60)
-    line = next(c for c in build([*rows, again]).claims if c.startswith("early rungs"))
-    assert line.endswith("with 95 %; n=13 trials of 12 entries)")
+    line = next(c for c in build([*rows, again]).claims if c.startswith("agreement of rungs"))
+    assert "with 95 %; n=13 trials of 12 entries)" in line
 
 
 def test_what_stands_beside_a_score_is_of_the_runs_that_make_it() -> None:

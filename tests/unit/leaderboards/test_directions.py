@@ -15,7 +15,7 @@ import pytest
 
 from leaderboards import other_budgets
 from leaderboards.board import Board, build
-from leaderboards.cells import cells
+from leaderboards.cells import cell_table
 from leaderboards.claims import verdict
 from leaderboards.entries import gather
 from leaderboards.rank import rank
@@ -83,6 +83,7 @@ def changed(item: Row, sign: float, shift: float) -> Row:
 def outline(board: Board) -> list[Any]:
     """All that a board says but for the scores themselves."""
     content, (ranking,) = board.to_dict(), board.rankings
+    table = cell_table(ranking, board.axes)
     entries = [
         [e[k] for k in ("entry_id", "rank_low", "rank_high", "tier", "may_be_best", "confirmed")]
         for e in content["entries"]
@@ -94,7 +95,7 @@ def outline(board: Board) -> list[Any]:
     ]
     return [
         entries,
-        [(c.choices, c.completed, c.may_be_best) for c in cells(ranking, board.axes)],
+        [(c.choices, c.compared, c.may_be_best) for c in table.cells] if table else [],
         *(verdicts["winner"], verdicts["may_be_best"], others),
         [line for line in board.claims if line.startswith("leaders:")],
     ]
@@ -121,7 +122,9 @@ def test_negated_or_moved_scores_rank_alike(
     assert (ours.optimism is None) == (theirs.optimism is None)
     if ours.optimism is not None:
         assert theirs.optimism == pytest.approx(ours.optimism, rel=1e-9, abs=1e-12)
-    assert any(c.best is not None for c in cells(ours, board.axes))
+    table = cell_table(ours, board.axes)
+    assert table is not None
+    assert any(c.best is not None for c in table.cells)
 
 
 def psnr(trial: int, score: float, **changes: Any) -> Row:
@@ -229,7 +232,9 @@ def test_a_confirmed_winner_is_the_highest() -> None:
 
 def test_a_cells_best_is_its_highest() -> None:
     board = build([psnr(0, 20.0), psnr(1, 30.0), psnr(2, 25.0)])
-    (cell,) = cells(board.rankings[0], board.axes)
+    table = cell_table(board.rankings[0], board.axes)
+    assert table is not None
+    (cell,) = table.cells
     assert (cell.best, cell.median) == (30.0, 25.0)
 
 

@@ -16,6 +16,7 @@ from bench.sweep.cost.equal import Equal
 from bench.sweep.deciding.resolve import Frame, default_params
 from bench.sweep.record.journal import Journal
 from bench.sweep.record.plan import Plan, SharedFrame, SweepBudget
+from bench.sweep.running.drive import give_up_waiting
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE, WORKLOAD
 from leaderboards.measures import Measure
@@ -179,6 +180,8 @@ def drive(engine: Engine, world: World, *, at_most: int = 10_000) -> list[int]:
         for number, reports in list(running.items()):
             if engine.reported(number, next(reports)):
                 del running[number]
+    if engine.complete:
+        give_up_waiting(engine)
     return handed
 
 

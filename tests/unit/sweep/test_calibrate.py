@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.sweep.deciding import calibration, prune
+from bench.sweep.deciding import calibration, promote
+from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from tests.unit.sweep.fakes import World, finished, smooth
-from tests.unit.sweep.written import plan_record, report, suggest
+from tests.unit.sweep.written import outcome, plan_record, report, suggest
 
 FRACTIONS = (0.25, 0.5, 1.0)
 
@@ -29,8 +30,8 @@ def values(rng: np.random.Generator, n: int, *noise: float) -> Any:
     return np.stack([*(final * np.exp(rng.normal(0, sd, n)) for sd in noise), final], 1)
 
 
-def judged(table: Any, rel_error: float = 0.05, protected: int = 24) -> tuple[Any, ...]:
-    return calibration.judge(table, FRACTIONS, rel_error, protected)
+def judged(table: Any, rel_error: float = 0.05) -> tuple[Any, ...]:
+    return calibration.judge(table, FRACTIONS, rel_error)
 
 
 def test_rungs_that_rank_as_the_end_does_keep_the_least() -> None:
@@ -56,43 +57,44 @@ def test_correlations_are_with_the_last_rung_and_lie_in_their_intervals() -> Non
         assert rung.kendall_low < rung.kendall < rung.kendall_high
 
 
-def test_a_resampled_sweep_is_run_by_the_rule_that_prunes() -> None:
-    """Places, one sweep at a time, against `prune.stops` on a journal."""
-    rng, keep, protected = np.random.default_rng(3), (0.35, 0.6), 4
+def test_a_resampled_sweep_lets_through_whom_the_rule_promotes() -> None:
+    """Places, one sweep at a time, against the promotions of a journal in which all reported."""
+    rng, keep = np.random.default_rng(3), (0.35, 0.6)
     for _ in range(10):
-        table = np.round(values(rng, 20, 0.8, 0.4))  # with ties
-        history, gone = History([plan_record(rungs=FRACTIONS, keep=keep)]), set()
-        for rung in range(2):
-            for number in range(20):
-                if rung == 0:
-                    history.apply(suggest(number, protected=number < protected))
-                if number not in gone:
-                    history.apply(report(number, rung + 1, rung, value=table[number, rung]))
-                    if prune.stops(history.plan, history, history.trials[number], rung):
-                        gone.add(number)
+        table = np.round(values(rng, 20, 0.8, 0.4), 3)
+        history = History([plan_record(rungs=FRACTIONS, keep=keep, trials=20)])
+        for number in range(20):
+            history.apply(suggest(number))
+            history.apply(report(number, 1, 0, value=table[number, 0]))
+            history.apply(outcome(number, "waiting"))
+        while (chosen := promote.promoted(history.plan, history, closing=True)) is not None:
+            number, rung = chosen[0].number, chosen[1]
+            history.apply({"kind": "promote", "trial": number, "rung": rung, "t": 9.0})
+            history.apply(report(number, rung + 2, rung + 1, value=table[number, rung + 1]))
+            history.apply(outcome(number, "completed" if rung == 1 else "waiting"))
         going = np.ones((1, 20), bool)
         for rung in range(2):
-            place, seen = calibration._places(table[None, :, rung], going)
-            going &= place <= np.maximum(1, np.ceil(keep[rung] * seen))
-            going[:, :protected] = True
-        assert set(np.flatnonzero(~going[0])) == gone
+            place = calibration._places(table[None, :, rung], going)
+            many = np.maximum(FINALISTS, np.floor(keep[rung] * going.sum() + 1e-9))
+            going &= place <= many
+        done = {trial.number for trial in history.with_outcome("completed")}
+        assert set(np.flatnonzero(going[0])) == done
 
 
 # Measured with 60 calibrations of 25 sweeps each: 0.942 to 0.977 over these and noisier rungs.
 @pytest.mark.parametrize("noise", [(0.4, 0.2), (0.8, 0.4), (1.4, 0.7), (2.0, 1.0)])
 def test_the_best_survive_in_fresh_sweeps_as_often_as_is_said(noise: tuple[float, float]) -> None:
-    rng, free, kept = np.random.default_rng(4), slice(24, None), []
+    rng, kept = np.random.default_rng(4), []
     for _ in range(12):
         keep = [rung.keep for rung in judged(values(rng, 24, *noise))]
         for _ in range(20):
             table = values(rng, 64, *noise)
             going = np.ones((1, 64), bool)
             for i in range(2):
-                place, seen = calibration._places(table[None, :, i], going)
-                going &= place <= np.maximum(1, np.ceil(keep[i] * seen))
-                going[:, :24] = True
-            final = table[free, 2]
-            kept.append((going[0, free] & (final <= final.min() * 1.05)).any())
+                place = calibration._places(table[None, :, i], going)
+                going &= place <= np.maximum(FINALISTS, np.floor(keep[i] * going.sum() + 1e-9))
+            final = table[:, 2]
+            kept.append((going[0] & (final <= final.min() * 1.05)).any())
     # 12 calibrations, each a little lucky or not: their mean has a standard error near 0.02
     assert np.mean(kept) > calibration.SURVIVE - 0.05
 
@@ -102,16 +104,16 @@ def test_a_second_rung_is_judged_on_what_the_first_let_pass() -> None:
     40 a quarter held the best at both; of the ten that pass, any may be the best."""
     final = np.arange(1.0, 41.0)
     second = np.concatenate([final[:10][::-1], final[10:]])  # the best of them stands last
-    first, again = judged(np.stack([final, second, final], 1), 0.0, protected=0)
+    first, again = judged(np.stack([final, second, final], 1), 0.0)
     assert first.keep == 0.25
     assert again.spearman > 0.9
     assert again.keep > 0.7
 
 
-@given(seed=st.integers(0, 10_000), sd=st.floats(0.0, 3.0), protected=st.integers(0, 30))
+@given(seed=st.integers(0, 10_000), sd=st.floats(0.0, 3.0))
 @settings(max_examples=10, deadline=None)
-def test_whatever_the_noise(seed: int, sd: float, protected: int) -> None:
-    rungs = judged(values(np.random.default_rng(seed), 12, sd, sd / 2), 0.05, protected)
+def test_whatever_the_noise(seed: int, sd: float) -> None:
+    rungs = judged(values(np.random.default_rng(seed), 12, sd, sd / 2), 0.05)
     for i, rung in enumerate(rungs):
         assert calibration.SHARES[0] <= rung.keep <= 1
         assert -1 <= rung.spearman_low <= rung.spearman_high <= 1

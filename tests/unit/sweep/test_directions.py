@@ -18,7 +18,7 @@ import pytest
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
-from bench.sweep.deciding import calibration, prune, suggest
+from bench.sweep.deciding import calibration, promote, suggest
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.running import session
@@ -87,9 +87,9 @@ def test_a_whole_sweep_is_its_mirror(lower: Engine, higher: Engine, tmp_path: Pa
 
 
 def test_a_constant_changes_nothing_on_the_difference_scale(
-    lower: Engine, decibels: Engine
+    decibels: Engine, tmp_path: Path
 ) -> None:
-    assert decisions(decibels) == decisions(lower)
+    assert decisions(decibels) == decisions(swept(tmp_path, DECIBELS, moved(-1.0)))
 
 
 def test_optuna_is_told_which_way(lower: Engine, higher: Engine) -> None:
@@ -99,8 +99,8 @@ def test_optuna_is_told_which_way(lower: Engine, higher: Engine) -> None:
     best = higher.history.best()
     assert best is not None
     study = optuna.create_study(direction=suggest.direction(higher.plan))
-    for trial in higher.history.trials.values():
-        study.add_trial(suggest.as_optuna(trial, higher.plan.last_rung))
+    for trial in higher.history.with_outcome("completed"):
+        study.add_trial(suggest.as_optuna(trial))
     assert study.best_trial.user_attrs["trial_id"] == best.suggestion.trial_id
 
 
@@ -143,14 +143,16 @@ def test_confirmation_takes_the_entries_of_the_mirror(lower: Engine, higher: Eng
 def test_pruning_keeps_the_best_of_a_rung(score: Measure) -> None:
     """Ten trials in a shuffled order, the best half kept: against a count of who is better."""
     numbers, seen = [3.0, 9.0, 1.0, 7.0, 5.0, 10.0, 2.0, 8.0, 6.0, 4.0], []
-    history = History([written.plan_record(score=score, keep=(0.5,))])
+    history = History(
+        [written.plan_record(score=score, rungs=(0.2, 0.5, 1.0), keep=(0.5, 0.5), trials=20)]
+    )
     for trial, number in enumerate(numbers):
         seen.append(number)
         history.apply(written.suggest(trial))
         history.apply(written.report(trial, 8, 0, value=score.sign * number + 30))
         better = sum(other < number for other in seen)
-        stops = prune.stops(history.plan, history, history.trials[trial], 0)
-        assert stops == (better >= -(-len(seen) // 2)), (trial, number)
+        waits = not promote.goes_on(history.plan, history, history.trials[trial], 0, False)
+        assert waits == (better >= len(seen) // 2), (trial, number)
 
 
 def test_a_calibration_is_its_mirrors(tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_on_the_difference_scale_the_error_is_in_the_scores_unit() -> None:
     values = np.stack([final + rng.normal(0, 0.25, 60), final], 1)
 
     def keep(by: float, *, relative: bool) -> float:
-        return calibration.judge(values + by, (0.5, 1.0), 0.02, 0, relative=relative)[0].keep
+        return calibration.judge(values + by, (0.5, 1.0), 0.02, relative=relative)[0].keep
 
     assert keep(0.0, relative=False) == keep(1024.0, relative=False) == 0.5
     # two per cent of a thousand are more than all differences: any trial is as good as the best

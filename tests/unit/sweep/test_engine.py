@@ -98,10 +98,10 @@ def test_killed_after_any_record_the_sweep_ends_as_if_it_had_not_been(
         engine.journal.close()
 
         assert facts(engine.journal.records) == facts(whole), f"killed after record {lives}"
-        finished_before = {number for number, _ in before}
+        finished_before = {number for number, name in before if name != "waiting"}
         assert not finished_before & set(handed)  # finished: never again
-        assert handed == sorted(handed)
-        assert len(set(handed)) == len(handed)
+        promotions = [r["trial"] for r in engine.journal.records if r["kind"] == "promote"]
+        assert all(handed.count(n) <= 1 + promotions.count(n) for n in handed)
         if open_before and handed:
             assert min(handed) <= open_before[0] + 1  # unfinished ones first
         # At most the way to the rung it was on (its last checkpoint is the rung before) again.

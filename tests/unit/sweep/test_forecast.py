@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,15 +17,18 @@ from bench.sweep.cost import budget, slots, timing
 from bench.sweep.cost.price import cost
 from bench.sweep.cost.speed import Speed
 from bench.sweep.cost.timing import Pace
+from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.deciding.resolve import resolve
 from bench.sweep.planning import forecast
-from bench.sweep.planning.forecast import (
+from bench.sweep.planning.forecast import Forecast
+from bench.sweep.planning.paper_sweep import (
     CLOSE_SEC,
     GAP_SEC,
     IMPORT_SEC,
     OPEN_SEC,
     TRIAL_SEC,
-    Forecast,
+    Job,
+    PaperSweep,
 )
 from bench.sweep.record.plan import SweepBudget
 from tests.unit.sweep.fakes import SMOKE, World, finished, frame, plan, smooth
@@ -49,14 +53,6 @@ def known(monkeypatch: pytest.MonkeyPatch, pace: Pace, picture_sec: float) -> No
 
 def forecast_of(**changes: Any) -> Forecast:
     return forecast.forecast(plan(**{"prune": False, **changes}), frame())
-
-
-def test_trials_expected_at_each_rung() -> None:
-    # 24 of 12 cells are protected; of the other 40 pass the best of three draws each
-    reach = forecast.expected_reach(64, 12, [0.5, 0.25], True)
-    half, quarter = 1 - 0.5**3, 1 - 0.75**3
-    assert reach == pytest.approx([64, 24 + 40 * half, 24 + 40 * half * quarter])
-    assert forecast.expected_reach(64, 12, [0.5, 0.25], False) == [64, 64, 64]
 
 
 def test_one_trial_costs_what_its_phases_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,22 +121,40 @@ def test_device_seconds_are_spent_whole_by_trials_at_once(only_pictures: None) -
     assert expected.core_seconds == pytest.approx(3000.0)
     rounds = (3000.0 / 6 - IMPORT_SEC) / WHOLE  # three trials of two threads in each
     assert expected.trials == 3 * int(rounds)
-    # of different lengths: one is begun as long as anything is left
-    pruned = forecast.forecast(replace(body, prune=True, keep=(0.1, 0.1)), frame(threads=2))
-    assert pruned.core_seconds == pytest.approx(3000.0)
-    gaps = GAP_SEC * pruned.trials / 3
-    busy = pruned.wall_seconds - OPEN_SEC - CLOSE_SEC - gaps
-    assert busy == pytest.approx(3000.0 / 6, abs=3 * GAP_SEC)  # three places, none ever empty
 
 
-def test_pruning_saves_between_what_the_rule_may_and_nothing(only_pictures: None) -> None:
-    expected = forecast_of(trials=200, prune=True, keep=(0.25, 0.34))
-    low, high = expected.between
-    assert low < expected.core_seconds < high
-    assert high == pytest.approx(200 * WHOLE + IMPORT_SEC)
-    reach = forecast.expected_reach(200, 12, [0.25, 0.34], True)
-    # a mean of 24 binomials of 176: 3 standard errors are 3 * 6.6 / sqrt(24)
-    assert expected.trials_to_rung == pytest.approx(reach, abs=4)
+def test_a_sweep_of_a_budget_alone_keeps_enough_for_its_finalists(only_pictures: None) -> None:
+    limits = SweepBudget(device_sec=3000.0)
+    body = plan(trials=None, concurrency=3, budget=limits, table=False, keep=(0.25, 0.25))
+    expected = forecast.forecast(body, frame())
+    assert 2700.0 < expected.core_seconds <= 3000.0
+    assert FINALISTS <= expected.trials_to_rung[-1] < 3 * FINALISTS
+    assert expected.trials > 1.5 * 3000.0 / WHOLE  # more than if all were trained to the end
+
+
+@pytest.mark.parametrize("together", [1, 2, 8])
+def test_on_paper_trials_are_promoted_as_the_engine_promotes_them(
+    tmp_path: Path, together: int
+) -> None:
+    """A real engine on random values, against the sweep on paper: how many reach each rung."""
+    rng = np.random.default_rng(together)
+    drawn: dict[str, float] = {}
+
+    def quality(config: Any, rung: int) -> float:
+        """One value a trial, that all rungs show."""
+        return drawn.setdefault(config.trial_id, float(rng.random()))
+
+    body = {"trials": 64, "search": "random", "table": False, "concurrency": together}
+    counts = []
+    for k in range(12):
+        engine = finished(tmp_path / f"{k}", World(quality), **body, keep=(0.25, 0.25))
+        trials = engine.history.trials.values()
+        counts.append([sum(r in t.rungs for t in trials) for r in range(3)])
+    job = Job(architecture="any", stages=(1.0, 1.0, 1.0, 0.0), devices=1.0, slot=1.0)
+    runs = PaperSweep(plan(**body, keep=(0.25, 0.25)), [job], [job]).many()
+    on_paper = np.mean([run.reached for run in runs], axis=0)
+    assert on_paper[0] == 64
+    assert on_paper[1:] == pytest.approx(np.mean(counts, axis=0)[1:], rel=0.2)
 
 
 def test_packed_trials_share_a_device(only_pictures: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,15 +77,16 @@ def test_an_outcome_decided_after_a_lost_driver_adds_no_time() -> None:
     assert history.trials[0].wall_sec == 3
 
 
-def test_a_cell_counts_what_completed_or_will() -> None:
+def test_a_cell_counts_what_reached_its_rung_or_will() -> None:
     cell = ("adm", "edm")
     history = History([PLAN, suggest(0, protected=True), suggest(1), suggest(2, protected=True)])
     history.apply(suggest(3, preconditioning="vp", protected=True))
     assert history.cell_counts()[cell] == (2, 3)  # an open unprotected one may still be pruned
     history.apply(outcome(0, "diverged"))
     assert history.cell_counts()[cell] == (1, 3)
-    history.apply(outcome(1, "completed"))
-    assert history.cell_counts()[cell] == (2, 3)
+    history.apply(report(1, 16, history.plan.cell_rung))
+    history.apply(outcome(1, "waiting"))
+    assert history.cell_counts()[cell] == (2, 3)  # it reached the rung that cells are compared at
     history.apply(outcome(2, "interrupted"))  # goes on at the resume
     assert history.cell_counts()[cell] == (2, 3)
     history.apply(suggest(4, origin="tpe"))

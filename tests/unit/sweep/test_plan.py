@@ -52,6 +52,7 @@ WHOLE = plan(  # every field away from its default
     race=RaceRules(seeds=5, within=0.03),
     given_up=(3,),
     memory_gb=1.5,
+    table=False,
     device_gb=80.0,
     pack=2,
     storage="s3://bucket/bench",
@@ -59,7 +60,7 @@ WHOLE = plan(  # every field away from its default
     references=(
         Reference(key="floor", title="real", count=3, values={"eval/fd": 5.5}, notes=("few",)),
     ),
-    forecast={"core_seconds": 1.0, "between": [0.5, 2.0]},
+    forecast={"core_seconds": 1.0, "trials_to_rung": [4.0, 2.0, 1.0]},
     versions={"torch": "2"},
 )
 

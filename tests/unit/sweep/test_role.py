@@ -29,6 +29,11 @@ def of(number: int, place: int, origin: str = "default", parameters: int = 1) ->
     return {**body, "cost": {**body["cost"], "parameters": parameters}}
 
 
+def ended(number: int) -> tuple[Record, Record]:
+    """It waits at the rung that cells are compared at."""
+    return report(number, 16, History([PLAN]).plan.cell_rung), outcome(number, "waiting")
+
+
 def next_role(*records: Record) -> Role:
     history = History([PLAN, *records])
     return role(history.plan, history, len(history.trials))
@@ -48,7 +53,7 @@ BOTH = (of(0, 0), of(1, 1))
 def test_each_default_once_then_each_again() -> None:
     assert next_role() == default(0)
     assert next_role(of(0, 0)) == default(1)
-    done = (*BOTH, outcome(0, "completed"), outcome(1, "completed"))
+    done = (*BOTH, *ended(0), *ended(1))
     assert next_role(*done) == default(0)
     assert next_role(*done, of(2, 0)) == default(1)
     assert next_role(*done, of(2, 0), of(3, 1)) == Role("tpe", {})
@@ -61,14 +66,14 @@ def test_a_default_that_runs_still_or_was_interrupted_is_one() -> None:
 
 @pytest.mark.parametrize("what", ["diverged", "out-of-memory", "failed"])
 def test_of_a_default_that_came_to_nothing_another_of_its_cell_is_drawn(what: str) -> None:
-    lost = (*BOTH, outcome(0, what), outcome(1, "completed"))
+    lost = (*BOTH, outcome(0, what), *ended(1))
     assert next_role(*lost) == drawn(0)
     assert next_role(*lost, of(2, 0, "cell")) == drawn(0)
     assert next_role(*lost, of(2, 0, "cell"), of(3, 0, "cell")) == default(1)
 
 
 def test_a_second_seed_that_is_lost_is_drawn_again_a_few_times() -> None:
-    records = [*BOTH, outcome(0, "completed"), outcome(1, "completed")]
+    records = [*BOTH, *ended(0), *ended(1)]
     for number in range(2, 1 + TRIES):
         assert next_role(*records) == default(0)
         records += [of(number, 0), outcome(number, "diverged")]
@@ -76,7 +81,7 @@ def test_a_second_seed_that_is_lost_is_drawn_again_a_few_times() -> None:
 
 
 def test_where_nothing_is_trained_a_second_seed_would_say_nothing() -> None:
-    still = (of(0, 0, parameters=0), of(1, 1), outcome(0, "completed"), outcome(1, "completed"))
+    still = (of(0, 0, parameters=0), of(1, 1), *ended(0), *ended(1))
     assert next_role(*still) == drawn(0)
     assert next_role(*still, of(2, 0, "cell", parameters=0)) == default(1)
 
@@ -95,7 +100,7 @@ def test_in_a_sweep_every_cell_has_its_default_from_two_seeds_and_so_ranks(tmp_p
     def formula(config: TrialConfig, rung: int) -> float:
         return fakes.smooth(config, rung) - config.seed % 7  # it knows of seeds, too much
 
-    engine = fakes.finished(tmp_path, Scored(formula), trials=24, concurrency=3)
+    engine = fakes.finished(tmp_path, Scored(formula), trials=24, concurrency=3, table=True)
     trials = list(engine.history.trials.values())
     assert {t.suggestion.origin for t in trials} == {"default"}
     by_cell = Counter(tuple(t.cell.items()) for t in trials)

@@ -21,14 +21,16 @@ from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.sweep.deciding import suggest as suggesting
 from bench.sweep.deciding import told_study
-from bench.sweep.deciding.suggest import Offer, as_optuna, suggest
+from bench.sweep.deciding.suggest import Offer, Worth, as_optuna, suggest
 from bench.sweep.planning.plan_making import check_space
 from bench.sweep.record.history import ABSENT, History
 from bench.sweep.record.journal import read
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from search_spaces.echo_space import space
+from tests.unit.sweep import written
 from tests.unit.sweep.fakes import (
+    SCORE,
     World,
     cliff,
     finished,
@@ -102,11 +104,11 @@ def test_of_very_many_trials_the_best_the_last_and_those_that_run_are_shown(
     first.outcome = None
     trials = list(history.trials.values())
     told = told_study.ToldTrials()
-    told.update(trials, lambda trial: as_optuna(trial, history.plan.last_rung))
+    worth = Worth(history.plan, trials)
+    told.update(trials, as_optuna, worth)
     shown = [trial.number - 1 for trial in told.shown(StudyDirection.MINIMIZE)]
-    last = history.plan.last_rung
-    done = [t for t in trials if t.outcome == "completed" and last in t.rungs]
-    best = sorted(done, key=lambda trial: trial.rungs[last])[:2]
+    learnt = [t for t in trials if t.outcome in ("completed", "pruned") and t.rungs]
+    best = sorted(learnt, key=worth)[:2]
     kept = {0, *(trial.number for trial in best), *range(len(trials) - 10, len(trials))}
     assert shown == sorted(kept)
     assert len(kept) > 11  # one of the best is none of the last
@@ -118,15 +120,11 @@ def test_what_optuna_hears_is_contract_6(engine: Engine) -> None:
     trials = engine.history.trials.values()
     assert len(trials) == 45
     for trial in trials:
-        heard = as_optuna(trial, engine.plan.last_rung)
+        heard = as_optuna(trial)
         assert heard.params == trial.suggestion.params
-        if trial.outcome == "completed":
+        if trial.outcome in ("completed", "pruned"):
             assert heard.state == TrialState.COMPLETE
-            assert heard.value == trial.rungs[2]
-        elif trial.outcome == "pruned":
-            assert heard.state == TrialState.PRUNED
-            assert heard.intermediate_values == trial.rungs
-            assert heard.intermediate_values
+            assert heard.value == trial.rungs[max(trial.rungs)]
         elif trial.outcome == "diverged":
             assert heard.state == TrialState.PRUNED
             assert heard.intermediate_values == {}
@@ -146,13 +144,33 @@ def test_what_optuna_hears_is_contract_6(engine: Engine) -> None:
 def test_what_is_open_stands_as_running(engine: Engine, outcome: str | None) -> None:
     trial = copy.deepcopy(next(iter(engine.history.trials.values())))
     trial.outcome = outcome
-    assert as_optuna(trial, 2).state == TrialState.RUNNING
+    assert as_optuna(trial).state == TrialState.RUNNING
 
 
 def test_a_completed_trial_whose_value_was_lost_teaches_nothing(engine: Engine) -> None:
     trial = copy.deepcopy(engine.history.with_outcome("completed")[0])
-    del trial.rungs[2]
-    assert as_optuna(trial, 2).state == TrialState.FAIL
+    trial.rungs.clear()
+    assert as_optuna(trial).state == TrialState.FAIL
+
+
+@pytest.mark.parametrize(
+    ("scale", "worths"),
+    [("ratio", [2.0, 1.5, 4.0]), ("difference", [2.5, 1.5, 32.0 - 10.5 - 1.5])],
+)
+def test_what_stopped_early_is_worth_what_others_made_of_it(
+    scale: Any, worths: list[float]
+) -> None:
+    """Of 16 and 12 came 4 and 3: a quarter, or 10.5 less. Then 3 went on to 1.5."""
+    values = [{0: 16.0, 1: 4.0}, {0: 12.0, 1: 3.0, 2: 1.5}, {0: 32.0}]
+    score = dataclasses.replace(SCORE, scale=scale)
+    history = History([written.plan_record(score=score, rungs=(0.1, 0.5, 1.0), keep=(0.5, 0.5))])
+    for number, rungs in enumerate(values):
+        history.apply(written.suggest(number))
+        for rung, value in rungs.items():
+            history.apply(written.report(number, rung + 1, rung, value=value))
+    trials = list(history.trials.values())
+    worth = Worth(history.plan, trials)
+    assert [worth(trial) for trial in trials] == pytest.approx(worths)
 
 
 def test_fixed_parameters_are_kept_and_the_rest_is_drawn(engine: Engine) -> None:

@@ -78,7 +78,10 @@ def test_more_is_asked_once_the_lost_drivers_last_word_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, clock = lost_after(tmp_path, reports=2), Clock()
-    monkeypatch.setattr("bench.sweep.deciding.prune.stops", lambda *asked: True)
+    monkeypatch.setattr(
+        "bench.sweep.deciding.promote.goes_on",
+        lambda plan, history, trial, rung, closing: rung == plan.last_rung,
+    )
 
     def more(engine: Engine) -> None:
         given = session.more_of(engine.history, 2, None, None)
@@ -87,7 +90,7 @@ def test_more_is_asked_once_the_lost_drivers_last_word_is_kept(
     engine = taken_up(home, clock, monkeypatch, more)
     kinds = [(r["kind"], r.get("outcome")) for r in engine.journal.records]
     at = kinds.index(("extend", None))
-    assert kinds[at - 2 : at] == [("session", None), ("outcome", "pruned")]
+    assert kinds[at - 2 : at] == [("session", None), ("outcome", "waiting")]
     assert len(engine.history.trials) == 5
 
 

@@ -1,0 +1,136 @@
+"""Who goes on past a rung and who waits there: asynchronous successive halving, off the journal.
+
+The promotion rule of ASHA (Li et al. 2020, arXiv 1810.05934): of all values seen at a rung, the
+best `keep` share (rounded down) may go on. Whoever reports and is not among them waits, its
+checkpoint kept, and is promoted when others turn out to be worse. Which of two values is better is
+the score's to say.
+
+What is ours: rungs lie at equal training FLOPs. Two protected trials of each cell never wait before
+the rung that cells are compared at (contract 11), and new seeds of a chosen entry never wait at
+all. Where the plan has even axes a trial is measured against its like alone. The last stretch,
+which costs most, is for the finalists: nobody enters it before the sweep is closing, when all
+trials were suggested or the budget is just enough for FINALISTS of them. From then on FINALISTS at
+least go on at every rung, less those that may still arrive there and be better; until then that
+many places are not known to be theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from bench.sweep.cost import budget
+from bench.sweep.record.history import History, Trial
+from bench.sweep.record.plan import Plan
+
+FINALISTS = 4  # trials that reach the end, where there are so many
+SLACK = 1.25  # what finalists are given of the time that they are expected to take
+SURE = "confirm"  # the origin of trials that never wait, nor take a place
+BROKEN = ("diverged", "out-of-memory", "failed")  # after a rung: they need no place there
+
+
+def places(plan: Plan, rung: int, seen: int, on_their_way: int, closing: bool) -> int:
+    """How many of the best of `seen` values at a rung may go on. on_their_way: trials that may yet
+    report there."""
+    share = math.floor(plan.keep[rung] * seen + 1e-9)
+    if closing:
+        return max(share, FINALISTS - on_their_way)
+    return 0 if rung == plan.last_rung - 1 else share
+
+
+def goes_on(plan: Plan, history: History, trial: Trial, rung: int, closing: bool) -> bool:
+    """Whether `trial`, just reported at `rung`, trains on without a pause. A pure function."""
+    if not plan.prune or rung >= plan.last_rung or trial.suggestion.origin == SURE:
+        return True
+    if trial.protected and rung < plan.cell_rung:
+        return True
+    return _has_place(plan, history, trial, rung, closing)
+
+
+def promoted(plan: Plan, history: History, closing: bool) -> tuple[Trial, int] | None:
+    """The waiting trial that goes on next, and from which rung; None: no one does. A pure function.
+
+    The highest rung first, so that the search learns soon; once the sweep is closing the lowest,
+    so that whoever deserves it is among the finalists.
+    """
+    first: dict[tuple[int, tuple[str, ...]], Trial] = {}  # the best at each rung of each kind
+    for trial in history.waiting:
+        rung = max(trial.rungs)
+        at = rung, group(plan, trial)
+        if at not in first or _ahead(plan, trial, first[at], rung):
+            first[at] = trial
+    for at in sorted(first, reverse=not closing):
+        rung, trial = at[0], first[at]
+        if _has_place(plan, history, trial, rung, closing):
+            return trial, rung
+    return None
+
+
+def group(plan: Plan, trial: Trial) -> tuple[str, ...]:
+    """The values of the even axes that it is measured within."""
+    return tuple(trial.cell[axis] for axis in plan.even_axes)
+
+
+def _has_place(plan: Plan, history: History, trial: Trial, rung: int, closing: bool) -> bool:
+    """Whether it is among the best at a rung that may go on."""
+    mine = group(plan, trial)
+    seen = ahead = 0
+    for other in history.trials.values():
+        counts = other.outcome not in BROKEN and other.suggestion.origin != SURE
+        if counts and rung in other.rungs and group(plan, other) == mine:
+            seen += 1
+            ahead += _ahead(plan, other, trial, rung)
+    on_their_way = sum(rung not in t.rungs and group(plan, t) == mine for t in history.left_open)
+    return ahead < places(plan, rung, seen, on_their_way, closing)
+
+
+def _ahead(plan: Plan, trial: Trial, other: Trial, rung: int) -> bool:
+    """Whether it is better at a rung, or as good and earlier."""
+    sign = plan.score.sign
+    return (sign * trial.rungs[rung], trial.number) < (sign * other.rungs[rung], other.number)
+
+
+def is_closing(plan: Plan, history: History, now: Callable[[], float]) -> bool:
+    """Whether no more trials are begun: all were suggested, or what is left of the sweep's budget
+    is just enough to train FINALISTS to the end."""
+    begun = len(history.trials)
+    if plan.trials is not None and begun >= plan.trials:
+        return True
+    asked = any(c["number"] >= begun for c in plan.confirm)  # new seeds to be trained in any case
+    if asked or not plan.prune or not budget.limited(history):
+        return False
+    missing = max(1, FINALISTS - len(history.with_outcome("completed")))
+    needs = [
+        (_remaining_sec(plan, trial), trial.devices)
+        for trial in islice(_contenders(plan, history), missing)
+    ]
+    if not needs:
+        return False
+    spent = budget.spent(history, now())
+    device_sec = sum(seconds * devices for seconds, devices in needs)
+    wall_sec = max(max(s for s, _ in needs), sum(s for s, _ in needs) / plan.concurrency)
+    short_of_wall = spent.wall_left is not None and spent.wall_left < SLACK * wall_sec
+    return short_of_wall or (
+        spent.device_left is not None and spent.device_left < SLACK * device_sec
+    )
+
+
+def _contenders(plan: Plan, history: History) -> Iterator[Trial]:
+    """Trials that may still reach the end: the furthest first, of those the best."""
+    on = [t for t in (*history.waiting, *history.left_open) if t.rungs]
+    for rung in reversed(range(plan.last_rung)):
+        at_rung = [t for t in on if max(t.rungs) == rung]
+        yield from plan.score.in_order(at_rung, lambda trial: trial.rungs[max(trial.rungs)])
+
+
+def _remaining_sec(plan: Plan, trial: Trial) -> float:
+    """Seconds until its end, from those it took to its furthest rung: training by images, an
+    evaluation a rung, and the last one, of more samples, as two."""
+    rung = max(trial.rungs)
+    took, nimg = trial.rung_seconds[rung], trial.rung_nimg[rung]
+    training = took.get("train", 0.0)
+    evaluating = (sum(took.values()) - training) / (rung + 1)
+    images_left = trial.suggestion.train.rungs_nimg[-1] - nimg
+    stretch = training * images_left / nimg if nimg else 0.0
+    return stretch + evaluating * (plan.last_rung - rung + 2)
