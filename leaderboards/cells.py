@@ -4,8 +4,8 @@ A cell is what verdicts are about, such as an architecture with a preconditionin
 compared at the highest rung that each reached with MIN_TRIALS trials or more, on `select`; where
 that is the whole budget, by the scores. A cell that has not so many at any rung that others have
 reads "inconclusive", never "worst". Whether a cell may be best there is the comparison that
-entries get, made again on the values there, each cell under its own spread. The best of many is better
-than the best of two, so the number of trials stands beside it and the median is shown with it.
+entries get, made again on the values there, each cell under its own spread. The best of many is
+better than the best of two, so the number of trials stands beside it and the median is shown.
 """
 
 from __future__ import annotations
