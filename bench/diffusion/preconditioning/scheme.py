@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[np.float64]
+WEIGHTINGS = ("authors", "between")  # of the score-matching schemes' losses
 WORDS: dict[str, tuple[type, str]] = {"str": (str, "a word"), "bool": (bool, "true or false")}
 
 
@@ -111,6 +112,25 @@ class Preconditioning(ABC):
     def round_sigma(self, sigma: Array) -> Array:
         """The nearest sigma the scheme knows: itself, except where levels are discrete."""
         return np.asarray(sigma, dtype=np.float64)
+
+
+def require_weighting(name: str, weighting: str) -> None:
+    """BenchError unless `score_weight` knows the weighting; `name` is the scheme's."""
+    if weighting not in WEIGHTINGS:
+        raise unknown(f"weighting of preconditioning {name!r}", weighting, WEIGHTINGS)
+
+
+def score_weight(sigma: Tensor, sigma_data: float, weighting: str) -> Tensor:
+    """lambda(sigma) of a scheme whose network estimates the noise.
+
+    `authors`: 1 / sigma^2, all noise levels alike in the network's output. `between`, ours: the
+    geometric mean of that and EDM's weight. D errs by sigma times the network's error, so in a
+    short training high sigmas need the larger share.
+    """
+    weight = 1 / sigma**2
+    if weighting == "between":
+        weight = weight * (1 + (sigma / sigma_data) ** 2).sqrt()
+    return weight
 
 
 def process_of(precond: Preconditioning, kind: str = "sigma") -> Process:

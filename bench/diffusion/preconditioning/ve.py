@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from bench.diffusion.grids import require_steps
-from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
+from bench.diffusion.preconditioning.scheme import (
+    Array,
+    Coefficients,
+    Preconditioning,
+    require_weighting,
+    score_weight,
+)
 from bench.diffusion.process import Process
 
 if TYPE_CHECKING:
@@ -27,9 +33,11 @@ class VE(Preconditioning):
     name: ClassVar[str] = "ve"
     sigma_min: float = 0.02
     sigma_max: float = 100.0
+    weighting: str = "authors"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_weighting(self.name, self.weighting)
         self.require(
             0 < self.sigma_min < self.sigma_max,
             f"0 < sigma_min < sigma_max does not hold for {self.sigma_min} and {self.sigma_max}",
@@ -40,7 +48,7 @@ class VE(Preconditioning):
         return Coefficients(c_skip=one, c_out=sigma, c_in=one, c_noise=(sigma / 2).log())
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
-        return 1 / sigma**2
+        return score_weight(sigma, self.sigma_data, self.weighting)
 
     def sigma_from_uniform(self, u: Array) -> Array:
         sigma: Array = self.sigma_min * (self.sigma_max / self.sigma_min) ** np.asarray(u)

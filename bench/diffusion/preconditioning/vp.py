@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from bench.diffusion.grids import require_steps
-from bench.diffusion.preconditioning.scheme import Array, Coefficients, Preconditioning
+from bench.diffusion.preconditioning.scheme import (
+    Array,
+    Coefficients,
+    Preconditioning,
+    require_weighting,
+    score_weight,
+)
 from bench.diffusion.process import Process
 
 if TYPE_CHECKING:
@@ -30,9 +36,11 @@ class VP(Preconditioning):
     M: int = 1000
     epsilon_t: float = 1e-5
     epsilon_s: float = 1e-3
+    weighting: str = "authors"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_weighting(self.name, self.weighting)
         self.require(
             self.beta_d > 0 and self.beta_min > 0,
             f"beta_d={self.beta_d} and beta_min={self.beta_min} must be > 0",
@@ -70,7 +78,7 @@ class VP(Preconditioning):
         )
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
-        return 1 / sigma**2
+        return score_weight(sigma, self.sigma_data, self.weighting)
 
     def sigma_from_uniform(self, u: Array) -> Array:
         return self.sigma(self.epsilon_t + np.asarray(u) * (1 - self.epsilon_t))

@@ -50,6 +50,25 @@ def test_loss_weight_gives_the_raw_network_unit_weight(scheme: str) -> None:
     assert product.tolist() == pytest.approx([1.0] * len(SIGMAS), rel=REL)
 
 
+@pytest.mark.parametrize("scheme", ["vp", "ve"])
+@pytest.mark.parametrize("sigma_data", [0.25, 0.5])
+def test_the_weight_between_is_the_geometric_mean_of_the_authors_and_edms(
+    scheme: str, sigma_data: float
+) -> None:
+    sigma = torch.tensor(SIGMAS, dtype=torch.float64)
+    weight = build(scheme, sigma_data=sigma_data, weighting="between").loss_weight(sigma)
+    authors = build(scheme, sigma_data=sigma_data).loss_weight(sigma)
+    edm = build("edm", sigma_data=sigma_data).loss_weight(sigma)
+    mean = (authors * edm).sqrt()
+    assert weight.tolist() == pytest.approx(mean.tolist(), rel=REL)
+
+
+@pytest.mark.parametrize("scheme", ["vp", "ve"])
+def test_an_unknown_weighting_is_named(scheme: str) -> None:
+    with pytest.raises(BenchError, match=r"'betwen'; did you mean 'between'\?"):
+        build(scheme, weighting="betwen")
+
+
 @pytest.mark.parametrize("sigma_data", [0.25, 0.5, 1.3])
 def test_edm_has_unit_variance_of_input_and_target(sigma_data: float) -> None:
     # Var(c_in (y + n)) = c_in^2 (sd^2 + s^2); Var((y - c_skip x) / c_out) likewise, y and n apart.
