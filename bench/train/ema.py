@@ -51,10 +51,14 @@ class Averages:
         return f"power{sigma_rel:g}"
 
     @torch.no_grad()
-    def update(self, nimg: int, step_nimg: int) -> None:
-        """After a step that brought the run to `nimg` images, `step_nimg` of them in the step."""
+    def update(self, nimg: int, step_nimg: int, kept: Tensor | None = None) -> None:
+        """After a step that brought the run to `nimg` images, `step_nimg` of them in the step.
+
+        `kept`: a float32 number on the device, 1, or 0 for a step that is left out.
+        """
         for key, average in self._flat.items():
-            away = 1.0 - self._beta(key, nimg, step_nimg)
+            share = 1.0 - self._beta(key, nimg, step_nimg)
+            away = share if kept is None else kept * share
             for a, live in zip(average, self._live, strict=True):
                 a.lerp_(live.float(), away)
 

@@ -5,15 +5,18 @@ of it. The log keeps the last LOG_SAMPLES samples, so that checkpoints do not gr
 a step's loss and flags, 10 bytes, are kept of every step. Every draw is keyed by the sample's
 global number, so a restored run is the same run to the bit; dropout masks are keyed by the first
 sample of their micro-batch (another micro-batch size draws other masks). A loss or gradient that
-is not finite raises Diverged before weights change. Of several workers (bench.train.parallel) each
+is not finite raises Diverged before weights change; on a GPU it is read up to READ_STEPS later, and
+the steps between change nothing. Of several workers (bench.train.parallel) each
 takes its share of every batch; losses, log and all decisions are of the whole batch.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +31,35 @@ from bench.train import checkpoint
 from bench.train.ema import Averages
 from bench.train.flat import FlatParameters
 from bench.train.objective import Objective, Source, Terms
-from bench.train.optim import ELEMENTWISE, make_optimizer, make_schedule
+from bench.train.optim import ELEMENTWISE, FUSED, make_optimizer, make_schedule
 from bench.train.parallel import ALONE, Replicas, World
 
 BESIDE = "beside/"  # begins the keys of a caller's own tensors in a checkpoint
+READ_STEPS = 16  # whose loss and norm are read off a GPU at once: reading waits for all before
 LOG_SAMPLES = 2**20  # of the stability log: the last so many, whatever the batch size
 
 
 class Diverged(Exception):
     """The loss or the gradient is not finite; the message says which and where."""
+
+
+@dataclass
+class _Step:
+    """What is to be read of a step, on its device until then."""
+
+    nimg: int  # before it
+    means: list[Tensor]  # float64, each micro-batch's part of the loss
+    rows: list[tuple[Tensor, Tensor]]  # of each micro-batch: sigma and squared error, or nothing
+    norm: Tensor = field(default_factory=lambda: torch.zeros(()))  # of the gradient
+
+    @property
+    def loss(self) -> Tensor:
+        return functools.reduce(torch.add, self.means)
+
+    def log(self) -> Tensor | None:
+        """float32 [batch, 2], read off the device."""
+        rows = [torch.stack([a.cpu(), b.cpu()], 1).float() for a, b in self.rows]
+        return torch.cat(rows) if rows else None
 
 
 class Training:
@@ -70,6 +93,11 @@ class Training:
         self.flags: list[tuple[bool, bool]] = []  # one a step: clipped, non-finite
         self.log: deque[Tensor] = deque()  # a step: [batch, 2] sigma and squared error of D
         self.beside: dict[str, Tensor] = {}  # of the caller's own, in every checkpoint
+        # a GPU goes on while its results are on the way; fused optimizers can leave out a step
+        late = self.device.type == "cuda" and config.optimizer in FUSED and world.size == 1
+        self.read_steps = READ_STEPS if late else 1
+        self._unread: list[_Step] = []
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)  # all steps so far
 
     def advance(self, until_nimg: int) -> None:
         """Train until `until_nimg` images have been seen.
@@ -82,32 +110,56 @@ class Training:
         self.objective.net.train()
         while self.nimg < until_nimg:
             try:
-                loss, log = self._accumulate_gradient()
+                step = self._accumulate_gradient()
             except RuntimeError as error:
+                self._read()
                 if self.micro_batch == 1 or not out_of_memory(error):
                     raise
                 self.micro_batch = _next_divisor(self._share, self.micro_batch)
                 continue
-            norm = torch.nn.utils.get_total_norm(self.flat.gradients)
-            finite = math.isfinite(loss) and math.isfinite(float(norm))
-            clipped = finite and 0 < self.config.grad_clip < float(norm)
+            step.norm = torch.nn.utils.get_total_norm(self.flat.gradients)
+            self._unread.append(step)
+            kept = None
+            if self.read_steps == 1:
+                self._read()
+            else:
+                self._finite &= step.loss.isfinite() & step.norm.isfinite()
+                kept = self._finite.float()
+                self.optimizer.found_inf = 1 - kept  # type: ignore[attr-defined]  # torch's own
+            if self.config.grad_clip > 0:
+                torch.nn.utils.clip_grads_with_norm_(
+                    self.flat.trained, self.config.grad_clip, step.norm
+                )
+            self.schedule.step_update(self.nimg // self.config.batch_size)
+            self.optimizer.step()
+            self.nimg += self.config.batch_size
+            self.averages.update(self.nimg, self.config.batch_size, kept)
+            if len(self._unread) >= self.read_steps:
+                self._read()
+        self._read()
+
+    def _read(self) -> None:
+        """Losses, norms and logs of the steps since the last time, in one go; Diverged at the
+        first that is not finite, as if none had followed: none changed a weight."""
+        steps, self._unread = self._unread, []
+        if not steps:
+            return
+        pairs = torch.stack([torch.stack([s.loss, s.norm.double()]) for s in steps]).tolist()
+        for step, (loss, norm) in zip(steps, pairs, strict=True):
+            finite = math.isfinite(loss) and math.isfinite(norm)
             self.losses.append(loss)
-            self.flags.append((clipped, not finite))
+            self.flags.append((finite and 0 < self.config.grad_clip < norm, not finite))
             if not finite:
+                self.nimg = step.nimg
                 what = "loss" if not math.isfinite(loss) else "gradient norm"
                 raise Diverged(f"{what} is not finite at nimg {self.nimg}")
+            log = step.log()
             if log is not None:
                 self.log.append(log)
                 if (len(self.log) - 1) * self.config.batch_size >= LOG_SAMPLES:
                     self.log.popleft()
-            if self.config.grad_clip > 0:
-                torch.nn.utils.clip_grads_with_norm_(self.flat.trained, self.config.grad_clip, norm)
-            self.schedule.step_update(self.nimg // self.config.batch_size)
-            self.optimizer.step()
-            self.nimg += self.config.batch_size
-            self.averages.update(self.nimg, self.config.batch_size)
 
-    def _accumulate_gradient(self) -> tuple[float, Tensor | None]:
+    def _accumulate_gradient(self) -> _Step:
         """Gradients of one batch, by micro-batches; the mean loss and the batch's log."""
         world, replicas = self.world, self.replicas
         first = self.nimg + world.rank * self._share
@@ -121,12 +173,11 @@ class Training:
                     terms, mean = self._terms(start)
                     if not last:
                         (mean * world.size).backward()
-                means.append(float(mean.detach()))
+                means.append(mean.detach().double())
                 if terms.sigma is not None and terms.sq_error is not None:
-                    pair = [terms.sigma.detach().cpu(), terms.sq_error.detach().cpu()]
-                    rows.append(torch.stack(pair, 1).float())
+                    rows.append((terms.sigma.detach(), terms.sq_error.detach()))
         replicas.backward(mean * world.size)  # DDP takes the mean over the workers
-        return self._whole(means, torch.cat(rows) if rows else None)
+        return self._whole(_Step(self.nimg, means, rows))
 
     def _terms(self, first: int) -> tuple[Terms, Tensor]:
         """The terms of the micro-batch from sample `first` on, and its part of the mean loss."""
@@ -138,15 +189,18 @@ class Training:
             terms = self.replicas.terms(batch, samples, self.seed)
         return terms, terms.loss.sum() / self.config.batch_size
 
-    def _whole(self, means: list[float], log: Tensor | None) -> tuple[float, Tensor | None]:
-        """Loss and log of the whole batch, of what each worker has of them."""
+    def _whole(self, step: _Step) -> _Step:
+        """The step of the whole batch, of what each worker has of it."""
         if self.world.size == 1:
-            return sum(means), log
-        parts = [torch.tensor(means, dtype=torch.float64)]
-        parts += [] if log is None else [log.double().flatten()]
+            return step
+        means, log = torch.stack(step.means).cpu(), step.log()
+        parts = [means] + ([] if log is None else [log.double().flatten()])
         gathered = self.world.rows(torch.cat(parts))
-        total = sum(gathered[:, : len(means)].flatten().tolist())
-        return total, None if log is None else gathered[:, len(means) :].float().reshape(-1, 2)
+        step.means = list(gathered[:, : len(means)].flatten())
+        if log is not None:
+            whole = gathered[:, len(means) :].float().reshape(-1, 2)
+            step.rows = [(whole[:, 0], whole[:, 1])]
+        return step
 
     @property
     def _share(self) -> int:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.config import TrialConfig
 from bench.methods import build_method
@@ -17,6 +19,7 @@ from bench.tasks.generate import GenerateTask
 from bench.train import loop
 from bench.train.loop import Diverged, Training, _next_divisor, out_of_memory
 from bench.train.objective import Batch, Terms
+from bench.train.optim import FUSED
 from tests.fakes.regression import ALLOCATOR, Line, Points
 from tests.fakes.trials import NETS, net_of, tiny
 
@@ -54,7 +57,8 @@ def test_micro_batches_add_up_to_the_batch(cache: Path, backbone: str) -> None:
     run.advance(16)  # last layers start at zero: before a step the others have no gradient
     by_size = {}
     for run.micro_batch in (8, 4, 1):
-        loss, log = run._accumulate_gradient()
+        step = run._accumulate_gradient()
+        loss, log = float(step.loss), step.log()
         assert log is not None
         by_size[run.micro_batch] = loss, log, [p.grad.clone() for p in run.parameters]
     assert all(bool(g.any()) for g in by_size[8][2])
@@ -104,8 +108,12 @@ def test_clipping_is_flagged_where_it_happens() -> None:
     ("fault", "what"), [("bad_loss", "loss"), ("bad_gradient", "gradient norm")]
 )
 @pytest.mark.parametrize("micro", [8, 2])
-def test_not_finite_ends_before_anything_changes(fault: str, what: str, micro: int) -> None:
+@pytest.mark.parametrize("read_steps", [1, 2, 16])
+def test_not_finite_ends_before_anything_changes(
+    fault: str, what: str, micro: int, read_steps: int
+) -> None:
     run = training(Line(**{fault: 21}), micro_batch=micro)
+    run.read_steps = read_steps  # more than one on a GPU
     run.advance(16)
     before = state(run)
     with pytest.raises(Diverged, match=f"^{what} is not finite at nimg 16$"):
@@ -113,6 +121,66 @@ def test_not_finite_ends_before_anything_changes(fault: str, what: str, micro: i
     assert run.nimg == 16
     assert equal(state(run), before)
     assert run.stability_log()["nonfinite"].tolist() == [False, False, True]
+
+
+WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
+READING = ("tolist", "item", "cpu", "numpy", "__float__", "__int__", "__bool__", "__index__")
+
+
+class Reads(TorchFunctionMode):
+    """Counts what makes the host wait for a device: Python's reads, and those inside of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._inside = InnerReads(self.seen)
+
+    def __enter__(self) -> Reads:
+        self._inside.__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._inside.__exit__(*error)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        self.seen.extend([name] if name in READING else [])
+        return func(*args, **(kwargs or {}))
+
+
+class InnerReads(TorchDispatchMode):
+    def __init__(self, seen: list[str]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        self.seen.extend([name] if name in WAITING else [])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("optimizer", FUSED)
+def test_steps_that_are_read_late_read_nothing_and_are_the_same(
+    cache: Path, optimizer: str
+) -> None:
+    changes = {"train.optimizer": optimizer, "train.micro_batch": 4}
+    prompt, late = real(cache, **changes), real(cache, **changes)
+    late.read_steps = 4
+    with Reads() as at_once:
+        prompt.advance(24)
+    assert at_once.seen.count("tolist") == 3  # a step each
+    read, late._read = late._read, lambda: None  # type: ignore[method-assign]  # as between two
+    with Reads() as between:
+        late.advance(24)
+    assert between.seen == []
+    late._read = read  # type: ignore[method-assign]
+    for run in (prompt, late):
+        run.advance(64)
+    assert equal(state(late), state(prompt))
+    mine, other = late.stability_log(), prompt.stability_log()
+    assert all(np.array_equal(mine[key], other[key]) for key in other)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
@@ -231,9 +299,9 @@ def test_what_grows_with_the_run_is_not_in_the_header(tmp_path: Path) -> None:
 def test_dropout_is_drawn_by_the_sample_not_by_the_past(cache: Path) -> None:
     first = real(cache)
     first.advance(16)
-    loss, _ = first._accumulate_gradient()
+    loss = float(first._accumulate_gradient().loss)
     torch.rand(1000)
-    again, _ = first._accumulate_gradient()
+    again = float(first._accumulate_gradient().loss)
     assert again == loss
 
 
