@@ -211,13 +211,7 @@ class Engine:
             return
         part = role(self.plan, self.history, number)
         params, distributions = suggest.suggest(
-            self.plan,
-            self.history,
-            number,
-            self.space,
-            self.choices,
-            part.fixed,
-            self._told,
+            self.plan, self.history, number, self.space, self.choices, part.fixed, self._told
         )
         # fitted first: how it is split into micro-batches is part of which entry it is
         config, fitted = self._fit(resolve(self.frame, params, self.plan.seed))
