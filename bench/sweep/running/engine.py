@@ -131,10 +131,11 @@ class Engine:
 
     @property
     def complete(self) -> bool:
-        """Every trial of the plan has come to an end that stands, or the budget is spent."""
+        """Every trial of the plan has come to an end that stands, or the budget is spent: nothing
+        more is begun or promoted."""
         if self.running:
             return False
-        return (self.planned and not self._to_go_on_with) or self._too_little_left()
+        return (self._closing and not self._to_go_on_with) or self._too_little_left()
 
     @property
     def _to_go_on_with(self) -> bool:

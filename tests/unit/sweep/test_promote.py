@@ -243,6 +243,8 @@ def test_a_sweep_of_a_budget_alone_ends_with_finalists(tmp_path: Path) -> None:
 
     engine.write("session", event="open", host="here", pid=1)
     drive(engine, Timed(smooth))
+    assert engine.complete
+    assert not engine.planned  # there was no number of trials
     counts = engine.history.counts()
     assert counts["completed"] >= FINALISTS
     assert counts["waiting"] > 20  # they may go on should more be asked
