@@ -22,6 +22,7 @@ from bench.sweep.record import barring
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.records import End
+from leaderboards.rows import ON_ITS_WAY
 
 if TYPE_CHECKING:
     from bench.sweep.running.engine import Engine
@@ -130,7 +131,7 @@ class LiveView:
         width = min(options.max_width, WIDTH)
         with self.engine.lock:
             lines = [self._head(), self._bar(width), self._counts(), self._best_so_far()]
-            tables = [self._running(width), self._completed(width)]
+            tables = [self._running(width), self._leading(width)]
         yield from lines
         for table in tables:
             yield ""
@@ -159,7 +160,7 @@ class LiveView:
         history, total = self.engine.history, self.engine.plan.trials or "as many as fit"
         counts = history.counts()
         running = counts.pop("running", 0)
-        text = Text(f"{sum(counts.values())} of {total} done", no_wrap=True, overflow="ellipsis")
+        text = Text(f"{_ended(history)} of {total} done", no_wrap=True, overflow="ellipsis")
         text.append(": " if counts else "")
         for i, (name, count) in enumerate(counts.items()):
             text.append(", " if i else "").append(f"{count} {name}", style=STYLES.get(name, ""))
@@ -169,7 +170,14 @@ class LiveView:
         history, plan = self.engine.history, self.engine.plan
         best, text = barring.best(history), Text(no_wrap=True, overflow="ellipsis")
         if best is None:
-            return text.append("no trial has completed yet", style="dim")
+            furthest = barring.furthest_first(history)
+            if not furthest:
+                return text.append("no trial has reached a rung yet", style="dim")
+            rung = max(furthest[0].rungs)
+            at = f"{100 * plan.rungs[rung]:.3g} % of the budget"
+            value = f"{plan.score.key} {furthest[0].rungs[rung]:.3g}"
+            text.append(f"none at the end yet; leads at {at}: ").append(value, style="bold")
+            return text.append(f" on select: {_name(furthest[0])}")
         value = f"{plan.score.key} {best.rungs[plan.last_rung]:.3g}"
         text.append("best so far ").append(value, style="bold")
         return text.append(f" on select: {_name(best)}")
@@ -190,15 +198,22 @@ class LiveView:
             table.add_row(f"and {len(numbers) - SHOWN} more", "", "", "")
         return table
 
-    def _completed(self, width: int) -> Table:
+    def _leading(self, width: int) -> Table:
         plan = self.engine.plan
         beside = [m for m in plan.measures if m.live and m.key != f"eval/{plan.score.key}"]
         titles = [measure.title for measure in beside]
-        table = _columns("completed, best on select first", "on select", *titles, width=width)
-        for trial in self.engine.history.best_first()[:SHOWN]:
+        table = _columns("furthest, best on select first", "at", "on select", *titles, width=width)
+        for trial in barring.furthest_first(self.engine.history)[:SHOWN]:
             values = [trial.metrics.get(m.key.replace("eval/", "rung/", 1)) for m in beside]
-            table.add_row(_name(trial), f"{trial.rungs[plan.last_rung]:.3g}", *map(_number, values))
+            rung = max(trial.rungs)
+            at, value = f"{100 * plan.rungs[rung]:.3g} %", f"{trial.rungs[rung]:.3g}"
+            table.add_row(_name(trial), at, value, *map(_number, values))
         return table
+
+
+def _ended(history: History) -> int:
+    """Trials that have come to an end: those that wait or were interrupted may go on."""
+    return sum(t.outcome not in (None, *ON_ITS_WAY) for t in history.trials.values())
 
 
 def _columns(*names: str, width: int) -> Table:
@@ -236,7 +251,7 @@ class PlainLines:
 
     def _outcome(self, trial: Trial) -> str:
         plan = self.engine.plan
-        done = sum(t.outcome is not None for t in self.engine.history.trials.values())
+        done = _ended(self.engine.history)
         of = f"/{plan.trials}" if plan.trials is not None else ""
         text: str = f"[{done:3d}{of}] {trial.outcome:9} {trial.number:03d} "
         text += trial.suggestion.label
@@ -244,7 +259,8 @@ class PlainLines:
             rung = max(trial.rungs)
             share = "" if plan.rungs[rung] == 1 else f" at {100 * plan.rungs[rung]:.3g} %"
             text += f"  {plan.score.key} {trial.rungs[rung]:.3g} on select{share}"
-        return f"{text}  ({trial.cause})" if trial.cause else text
+        said = trial.cause and trial.outcome != "waiting"  # where it waits is said already
+        return f"{text}  ({trial.cause})" if said else text
 
     def _print(self, text: str) -> None:
         self.last = time.monotonic()

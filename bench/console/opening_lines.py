@@ -30,13 +30,12 @@ def opening(plan: Plan, notes: tuple[str, ...]) -> list[str]:
 
 def _pruning(plan: Plan) -> str:
     """Where trials are judged, and which go on."""
-    share = ["all go on" if k == 1 else f"the best {k:.0%} go on" for k in plan.keep]
-    passed = zip(plan.rungs, share, strict=False)
-    rungs = ", ".join(f"at {100 * r:.3g} % of the budget {how}" for r, how in passed)
-    cells = f"two trials of each cell reach {100 * plan.rungs[plan.cell_rung]:.3g} % in any case"
+    passed = zip(plan.rungs, plan.keep, strict=False)
+    rungs = ", ".join(f"{100 * k:.3g} % at {100 * r:.3g} %" for r, k in passed)
     return (
-        f"{rungs}, the others wait to be promoted; {FINALISTS} at least reach the end, once all "
-        f"were begun; {cells}"
+        f"rungs: the best {rungs} of the budget go on, the others wait to be promoted; two trials "
+        f"of each cell reach {100 * plan.rungs[plan.cell_rung]:.3g} % in any case; {FINALISTS} at "
+        "least reach the end, after all were begun"
     )
 
 

@@ -21,13 +21,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from bench.sweep.cost import budget
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import BROKEN, History, Trial
 from bench.sweep.record.plan import Plan
 
 FINALISTS = 4  # trials that reach the end, where there are so many
 SLACK = 1.25  # what finalists are given of the time that they are expected to take
 SURE = "confirm"  # the origin of trials that never wait, nor take a place
-BROKEN = ("diverged", "out-of-memory", "failed")  # after a rung: they need no place there
 
 
 def places(plan: Plan, rung: int, seen: int, on_their_way: int, closing: bool) -> int:

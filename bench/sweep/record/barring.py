@@ -24,6 +24,12 @@ def best_first(history: History) -> list[Trial]:
     return [t for t in history.best_first() if t.suggestion.entry_id not in shut]
 
 
+def furthest_first(history: History) -> list[Trial]:
+    """Trials that may win, by how far they came and how well they stand there on `select`."""
+    shut = barred_entries(history)
+    return [t for t in history.furthest_first() if t.suggestion.entry_id not in shut]
+
+
 def best(history: History) -> Trial | None:
     """The first of them."""
     return next(iter(best_first(history)), None)

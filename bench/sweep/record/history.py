@@ -23,19 +23,13 @@ from bench.sweep.record.records import (
     TrialReport,
     typed,
 )
+from leaderboards import rows
 
 Record = dict[str, Any]
 ABSENT = "-"  # of an axis that a trial has no value on
 
-OUTCOMES = (
-    "completed",
-    "pruned",
-    "diverged",
-    "out-of-memory",
-    "failed",
-    "waiting",
-    "interrupted",
-)
+BROKEN = ("diverged", "out-of-memory", "failed")  # what their last rung said is void
+OUTCOMES = tuple(name for name in rows.OUTCOMES if name != "running")
 
 
 @dataclass
@@ -296,6 +290,13 @@ class History:
         last = self.plan.last_rung
         done = [t for t in self.with_outcome("completed") if last in t.rungs]
         return self.plan.score.in_order(done, lambda trial: trial.rungs[last])
+
+    def furthest_first(self) -> list[Trial]:
+        """Trials that reported at a rung and may win yet, the furthest rung first and the best of
+        those (on `select`)."""
+        alive = [t for t in self.trials.values() if t.rungs and t.outcome not in BROKEN]
+        best = self.plan.score.in_order(alive, lambda trial: trial.rungs[max(trial.rungs)])
+        return sorted(best, key=lambda trial: -max(trial.rungs))
 
     def best(self) -> Trial | None:
         """The completed trial that is best on `select`."""

@@ -31,7 +31,7 @@ PLAN = plan(
     [
         (
             {},
-            "at 25 % of the budget all go on, at 50 % of the budget the best 35% go on, the others",
+            "rungs: the best 100 % at 25 %, 35 % at 50 % of the budget go on, the others wait",
         ),
         ({"prune": False}, "no pruning: every trial runs to its end"),
         ({"trials": None, "budget": SweepBudget(wall_sec=120.0)}, "as many trials as fit in 2 min"),

@@ -13,6 +13,7 @@ from bench.commands.running_trials import stopped_line
 from bench.config import TrialConfig
 from bench.console.clock import clock
 from bench.console.live import LiveView, PlainLines, summary_lines, watching
+from bench.run import Report
 from bench.sweep.record.history import History
 from bench.sweep.record.records import End
 from bench.sweep.running.engine import Engine
@@ -57,7 +58,7 @@ def test_the_view_fits_and_its_columns_line_up(engine: Engine, width: int) -> No
     lines = drawn(LiveView(engine), width)
     assert max(len(line.rstrip()) for line in lines) <= min(width, 120)
     assert len(lines) == 4 + (1 + 1 + 2) + (1 + 1 + 6)  # a wrapped line would add to it
-    heads = [line for line in lines if line.startswith(("running", "completed,"))]
+    heads = [line for line in lines if line.startswith(("running", "furthest,"))]
     ends = [
         {i for i in range(1, len(line) + 1) if line[i - 1] != " " and line[i : i + 1] in ("", " ")}
         for line in (heads[0].rstrip(), heads[1].rstrip())
@@ -86,7 +87,7 @@ def test_the_live_measures_are_columns_and_no_others(engine: Engine) -> None:
     assert best is not None
     best.metrics |= {"rung/clipped": 0.125, "rung/fd_fake_train": 77.0}
     lines = drawn(LiveView(engine), 120)
-    (at,) = [i for i, line in enumerate(lines) if line.startswith("completed,")]
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("furthest,")]
     assert "denoise" in lines[at]
     assert lines[at].split()[-1] == "clipped"
     assert "train" not in lines[at]
@@ -98,7 +99,32 @@ def test_before_the_first_trial_it_draws_too(tmp_path: Path) -> None:
     lines = drawn(LiveView(engine), 80)
     engine.journal.close()
     assert "0 of 30 done · starting" in lines[2]
-    assert "no trial has completed yet" in lines[3]
+    assert "no trial has reached a rung yet" in lines[3]
+
+
+def test_before_one_completes_the_leader_of_the_furthest_rung_is_named(tmp_path: Path) -> None:
+    """Those that wait are not done; of two at the second rung the better leads."""
+    engine = open_engine(tmp_path, plan(trials=30, table=False))
+    values = {0: 3.0, 1: 2.0, 2: 1.0}
+    for number, value in values.items():
+        trial = engine.next()
+        assert trial is not None
+        for rung in range(2 if number < 2 else 1):
+            said = Report(
+                phase="rung", nimg=8 * (rung + 1), metrics={}, seconds={}, rung=rung, value=value
+            )
+            engine.reported(number, said)
+    out = io.StringIO()
+    line = PlainLines(engine, Console(file=out, width=200))._outcome(engine.history.trials[1])
+    lines = drawn(LiveView(engine), 120)
+    engine.journal.close()
+    assert "0 of 30 done: 2 waiting" in lines[2]
+    leader = engine.history.trials[1].suggestion.label
+    assert (
+        f"none at the end yet; leads at 50 % of the budget: fd_fake 2 on select: 001 {leader}"
+        in (lines[3])
+    )
+    assert line == f"[  0/30] waiting   001 {leader}  fd_fake 2 on select at 50 %"
 
 
 def test_a_pipe_gets_one_plain_line_a_trial(tmp_path: Path) -> None:
