@@ -28,9 +28,7 @@ from bench.sweep.record.journal import read
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from search_spaces.echo_space import space
-from tests.unit.sweep import written
 from tests.unit.sweep.fakes import (
-    SCORE,
     World,
     cliff,
     finished,
@@ -151,26 +149,6 @@ def test_a_completed_trial_whose_value_was_lost_teaches_nothing(engine: Engine) 
     trial = copy.deepcopy(engine.history.with_outcome("completed")[0])
     trial.rungs.clear()
     assert as_optuna(trial).state == TrialState.FAIL
-
-
-@pytest.mark.parametrize(
-    ("scale", "worths"),
-    [("ratio", [2.0, 1.5, 4.0]), ("difference", [2.5, 1.5, 32.0 - 10.5 - 1.5])],
-)
-def test_what_stopped_early_is_worth_what_others_made_of_it(
-    scale: Any, worths: list[float]
-) -> None:
-    """Of 16 and 12 came 4 and 3: a quarter, or 10.5 less. Then 3 went on to 1.5."""
-    values = [{0: 16.0, 1: 4.0}, {0: 12.0, 1: 3.0, 2: 1.5}, {0: 32.0}]
-    score = dataclasses.replace(SCORE, scale=scale)
-    history = History([written.plan_record(score=score, rungs=(0.1, 0.5, 1.0), keep=(0.5, 0.5))])
-    for number, rungs in enumerate(values):
-        history.apply(written.suggest(number))
-        for rung, value in rungs.items():
-            history.apply(written.report(number, rung + 1, rung, value=value))
-    trials = list(history.trials.values())
-    worth = Worth(history.plan, trials)
-    assert [worth(trial) for trial in trials] == pytest.approx(worths)
 
 
 def test_fixed_parameters_are_kept_and_the_rest_is_drawn(engine: Engine) -> None:
