@@ -185,7 +185,7 @@ def _assumed(
         kind="assumed",
         sd=sd,
         df=PRIOR_DF,
-        source="assumed: nothing was trained twice",
+        source="assumed: nothing was trained twice to the end",
         relative=relative,
         by_entry=by_entry,
     )

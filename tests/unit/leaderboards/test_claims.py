@@ -34,8 +34,8 @@ def test_an_assumed_spread_is_called_assumed() -> None:
     board = build([row(0), row(1)])
     claims = "\n".join(board.claims)
     assert (
-        "training spread: 20.0% of the score (assumed: nothing was trained twice); no ranks are "
-        "given before entries were trained from two seeds" in claims
+        "training spread: 20.0% of the score (assumed: nothing was trained twice to the end); no "
+        "ranks are given before entries were trained from two seeds" in claims
     )
     assert {e["rank_low"] for e in board.to_dict()["entries"]} == {None}
     assert {e["tier"] for e in board.to_dict()["entries"]} == {"A"}
