@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.console.clock import clock
-from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.record import barring
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.plan import Plan
@@ -46,6 +45,14 @@ class Progress:
         self.engine = engine
         self.started = time.monotonic()
         self.spent_before = self._spent()
+        self._expected: tuple[int | None, float] | None = None  # of so many trials, once counted
+
+    def _whole(self) -> float:
+        """What the sweep is expected to spend, in full-budget trials."""
+        trials = self.engine.plan.trials
+        if self._expected is None or self._expected[0] != trials:
+            self._expected = trials, _expected_spend(self.engine.plan)
+        return self._expected[1]
 
     def _spent(self) -> float:
         """Budget used, in full-budget trials."""
@@ -63,7 +70,7 @@ class Progress:
             return None
         ends = _budgets_left(self.engine)
         if plan.trials is not None:
-            reach = _expected_spend(plan)
+            reach = self._whole()
             left = max(reach - self._spent(), 0.02 * reach)
             ends.append(self.seconds() / spent * left)
         return max(0.0, min(ends)) if ends else None
@@ -72,7 +79,7 @@ class Progress:
         """How much of the budget the sweep is expected to use has been used; 1 at most."""
         shares = _shares(self.engine)
         if self.engine.plan.trials is not None:
-            shares.append(self._spent() / _expected_spend(self.engine.plan))
+            shares.append(self._spent() / self._whole())
         return min(max(shares, default=0.0), 1.0)
 
     def counts(self) -> str:
@@ -104,21 +111,15 @@ def _fraction(trial: Trial) -> float:
 
 
 def _expected_spend(plan: Plan) -> float:
-    """Budget a whole sweep is expected to use, in full-budget trials: as it was forecast, else as
-    the rule promotes; all of what was asked for since."""
-    asked = plan.trials or 0
-    reach: list[float] = plan.forecast.get("trials_to_rung") or _by_the_rule(plan)
+    """Budget a whole sweep is expected to use, in full-budget trials: by its rule on paper, and
+    all of what was asked for since it was forecast."""
+    from bench.sweep.planning.paper_sweep import expected_reach
+
+    known: list[float] = plan.forecast.get("trials_to_rung") or []
+    reach = known or expected_reach(plan)
     steps = [b - a for a, b in zip([0.0, *plan.rungs], plan.rungs, strict=False)]
-    later = max(0, asked - round(reach[0]))
+    later = max(0, (plan.trials or 0) - round(reach[0]))
     return later + sum(n * step for n, step in zip(reach, steps, strict=True))
-
-
-def _by_the_rule(plan: Plan) -> list[float]:
-    """How many of the trials asked for reach each rung."""
-    reach = [float(plan.trials or 0)]
-    for share in plan.keep:
-        reach.append(max(FINALISTS, share * reach[-1]) if plan.prune else reach[-1])
-    return reach
 
 
 class LiveView:
@@ -239,11 +240,17 @@ class PlainLines:
     def __init__(self, engine: Engine, console: Console) -> None:
         self.engine, self.console, self.progress = engine, console, Progress(engine)
         self.last = time.monotonic()
+        self.waited: set[int] = set()  # trials whose waiting was said
 
     def __call__(self, record: Record) -> None:
         kind = record["kind"]
         if kind == "outcome":
-            self._print(self._outcome(self.engine.history.trials[record["trial"]]))
+            trial = self.engine.history.trials[record["trial"]]
+            given_up = trial.outcome == "pruned" and trial.number in self.waited
+            if trial.outcome == "waiting":
+                self.waited.add(trial.number)
+            if not given_up:  # at the end, all at once: the summary counts them
+                self._print(self._outcome(trial))
         elif kind == "report" and time.monotonic() - self.last > HEARTBEAT_SEC:
             left = self.progress.left_sec()
             about = f", about {clock(left)} left" if left is not None else ""

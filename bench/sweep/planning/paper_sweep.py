@@ -7,6 +7,7 @@ the share that the rule names. Even axes are not told apart.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from bench.streams import derive_seed
 from bench.sweep.cost import budget
 from bench.sweep.deciding.promote import FINALISTS, SLACK, places
 from bench.sweep.deciding.role import PROTECTED
-from bench.sweep.record.plan import Plan
+from bench.sweep.record.plan import Plan, SweepBudget
 
 BEST_OF = 3
 # Measured on two cores, four sweeps: from a session's opening to its first trial, from one trial
@@ -49,6 +50,16 @@ class Run:
     reached: list[int]  # trials that reached each rung
     device_sec: float
     wall_sec: float
+
+
+def expected_reach(plan: Plan) -> list[float]:
+    """How many trials reach each rung, where no seconds are known: a stage takes its share of the
+    budget."""
+    steps = np.diff([0.0, *plan.rungs]).tolist()
+    job = Job(architecture="any", stages=(*steps, 0.0), devices=1.0, slot=1.0)
+    endless = dataclasses.replace(plan, budget=SweepBudget(), pack=None)
+    runs = PaperSweep(endless, [job] * len(plan.cells), [job]).many()
+    return [float(n) for n in np.mean([run.reached for run in runs], axis=0)]
 
 
 @dataclass(kw_only=True)

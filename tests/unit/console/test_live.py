@@ -143,6 +143,23 @@ def test_a_pipe_gets_one_plain_line_a_trial(tmp_path: Path) -> None:
     assert "\x1b" not in out.getvalue()
 
 
+def test_what_waits_is_said_once_and_not_again_when_it_is_given_up(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path, plan(trials=40, table=False))
+    out = io.StringIO()
+    with watching(engine, Console(file=out, width=40)):
+        drive(engine, World(smooth))
+    engine.journal.close()
+    lines = out.getvalue().splitlines()
+    given_up = engine.history.with_outcome("pruned")
+    assert len(given_up) > 10
+    assert not any("] pruned" in line for line in lines)
+    for trial in given_up:
+        waits = [line for line in lines if f"] waiting   {trial.number:03d} " in line]
+        assert len(waits) == 1 + sum(
+            r["kind"] == "promote" and r["trial"] == trial.number for r in engine.journal.records
+        )
+
+
 def test_a_heartbeat_comes_when_nothing_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
