@@ -21,6 +21,7 @@ from pathlib import Path
 
 import click
 
+from leaderboards.rows import ON_ITS_WAY
 from tests.fakes.cluster import Cluster, cluster
 from tests.fakes.cluster_driver import Driver, Records, check_once, check_results
 
@@ -85,7 +86,7 @@ def _goes_on(records: Records, at: float) -> bool:
 
 
 def _over(records: Records, trials: int) -> bool:
-    ends = [r for r in records if r["kind"] == "outcome" and r["outcome"] != "interrupted"]
+    ends = [r for r in records if r["kind"] == "outcome" and r["outcome"] not in ON_ITS_WAY]
     return len(ends) >= trials
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from bench.sweep.deciding import promote
 from bench.sweep.record.history import History, Trial
 from tests.integration.test_interrupt import records, wait_for
 from tests.integration.test_sweep import COMMAND, bench, environment
@@ -80,33 +81,31 @@ def test_the_sweep_runs_to_its_end_in_the_users_words(swept: tuple[Path, Any]) -
 
 
 def test_the_lower_psnr_is_pruned(swept: tuple[Path, Any]) -> None:
-    """Every decision at a rung anew, in the order of the reports: among the best half, or out."""
+    """Whoever is pruned at a rung had as many better ones there as may go on, of its own kind."""
     home, _ = swept
     history = History(records(home, NAME))
-    keep = history.plan.keep
-    at_rung: dict[int, dict[int, float]] = {0: {}, 1: {}}
-    expected: dict[int, int] = {}  # trial: the rung that is its last
-    for record in records(home, NAME):
-        if record["kind"] != "report" or record["phase"] != "rung" or record["rung"] == 2:
-            continue
-        trial, rung = record["trial"], record["rung"]
-        values = at_rung[rung]
-        values[trial] = record["value"]
-        higher = sum(value > record["value"] for value in values.values())
-        if not history.trials[trial].protected and higher >= math.ceil(keep[rung] * len(values)):
-            expected[trial] = rung
-            best = sorted(values.values())[-math.ceil(keep[rung] * len(values)) :]
-            assert record["value"] < min(best)
-    pruned = {n: max(t.rungs) for n, t in history.trials.items() if t.outcome == "pruned"}
-    assert pruned == expected
+    plan, trials = history.plan, history.trials.values()
+    pruned = history.with_outcome("pruned")
     assert pruned  # else nothing was shown
-    for number, rung in pruned.items():
-        kept = [
-            trial.rungs[rung]
-            for trial in history.trials.values()
-            if rung + 1 in trial.rungs and not trial.protected
+    for trial in pruned:
+        rung = max(trial.rungs)
+        like = [
+            t
+            for t in trials
+            if rung in t.rungs and promote.group(plan, t) == promote.group(plan, trial)
         ]
-        assert all(history.trials[number].rungs[rung] < value for value in kept)
+        mine = -trial.rungs[rung], trial.number
+        higher = sum((-t.rungs[rung], t.number) < mine for t in like)  # of equals the earlier
+        assert higher >= math.floor(plan.keep[rung] * len(like))
+        assert higher >= min(promote.FINALISTS, len(like) - 1)
+    last = [t for t in pruned if max(t.rungs) == plan.last_rung - 1]
+    for trial in last:  # the finalists were chosen when all others were known
+        finalists = [
+            t
+            for t in trials
+            if t.outcome == "completed" and promote.group(plan, t) == promote.group(plan, trial)
+        ]
+        assert all(trial.rungs[1] <= t.rungs[1] for t in finalists)
 
 
 def test_a_killed_sweep_goes_on_to_the_same_journal(

@@ -26,6 +26,7 @@ from bench.sweep.record.plan import Plan
 
 FINALISTS = 4  # trials that reach the end, where there are so many
 SLACK = 1.25  # what finalists are given of the time that they are expected to take
+START_SEC = 1.0  # to take a trial up again from its checkpoint
 SURE = "confirm"  # the origin of trials that never wait, nor take a place
 
 
@@ -107,9 +108,10 @@ def is_closing(plan: Plan, history: History, now: Callable[[], float]) -> bool:
     if not needs:
         return False
     spent = budget.spent(history, now())
+    wall_left = None if spent.wall_left is None else spent.wall_left - budget.CLOSING_SEC
     device_sec = sum(seconds * devices for seconds, devices in needs)
     wall_sec = max(max(s for s, _ in needs), sum(s for s, _ in needs) / plan.concurrency)
-    short_of_wall = spent.wall_left is not None and spent.wall_left < SLACK * wall_sec
+    short_of_wall = wall_left is not None and wall_left < SLACK * wall_sec
     return short_of_wall or (
         spent.device_left is not None and spent.device_left < SLACK * device_sec
     )
@@ -124,12 +126,12 @@ def _contenders(plan: Plan, history: History) -> Iterator[Trial]:
 
 
 def _remaining_sec(plan: Plan, trial: Trial) -> float:
-    """Seconds until its end, from those it took to its furthest rung: training by images, an
-    evaluation a rung, and the last one, of more samples, as two."""
+    """Seconds until its end, from those it took to its furthest rung: starting, training by
+    images, an evaluation a rung, and the last one, of more samples, as two."""
     rung = max(trial.rungs)
     took, nimg = trial.rung_seconds[rung], trial.rung_nimg[rung]
     training = took.get("train", 0.0)
     evaluating = (sum(took.values()) - training) / (rung + 1)
     images_left = trial.suggestion.train.rungs_nimg[-1] - nimg
     stretch = training * images_left / nimg if nimg else 0.0
-    return stretch + evaluating * (plan.last_rung - rung + 2)
+    return START_SEC + stretch + evaluating * (plan.last_rung - rung + 2)

@@ -12,6 +12,7 @@ from bench.sweep.record.board_rows import rows
 from bench.sweep.record.history import OUTCOMES, History
 from bench.sweep.record.home import Home
 from bench.track import store as stores
+from leaderboards.rows import ON_ITS_WAY
 
 TIMED = ("peak_mem_gb",)
 PATHS = ("cache",)
@@ -63,7 +64,7 @@ def violations(path: Path, name: str) -> list[str]:
             suggested[number] = record
         elif number in ended and record["kind"] in ("start", "report", "outcome"):
             found.append(f"{record['kind']} of trial {number} after its end ({ended[number]})")
-        elif record["kind"] == "outcome" and record["outcome"] != "interrupted":
+        elif record["kind"] == "outcome" and record["outcome"] not in ON_ITS_WAY:
             ended[number] = record["outcome"]
             if record["outcome"] not in OUTCOMES:
                 found.append(f"trial {number} ended as {record['outcome']}")

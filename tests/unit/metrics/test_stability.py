@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bench.diffusion import preconditioning
 from bench.errors import BenchError
 from bench.methods.diffusion import Diffusion
 from bench.metrics.stability import WARMUP, WINDOW, loss_stability
+from bench.streams import uniform
 from bench.tasks.generate import GenerateTask
 from bench.train.loop import Training
 from bench.train.objective import Batch, Terms
@@ -114,7 +116,11 @@ def test_loss_weight_does_not_matter(scheme: str, weighting: str) -> None:
 
 
 class Spiky(Diffusion):
-    """Diffusion with a spike of 64 samples in the squared error, where the samples say."""
+    """Diffusion with a spike of 64 samples in the squared error, where the samples say, and noise
+    levels that do not depend on the batch."""
+
+    def _sigma_uniforms(self, samples: Sequence[int], seed: int) -> Any:
+        return uniform(seed, "sigma", samples)
 
     def terms(self, batch: Batch, samples: Sequence[int], seed: int) -> Terms:
         terms = super().terms(batch, samples, seed)

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from bench.config import TrialConfig
+from bench.sweep.cost.budget import CLOSING_SEC
 from bench.sweep.deciding.promote import (
     FINALISTS,
     SLACK,
+    START_SEC,
     goes_on,
     is_closing,
     places,
@@ -208,8 +210,8 @@ def _history(wall_sec: float, rung: int, trials: int) -> History:
 def test_a_budget_closes_when_it_is_just_enough_for_the_finalists() -> None:
     # each needs 16 s more of training, two looks of 2 s at rungs and a double one at the end
     history = _history(200.0, 0, 4)
-    need = 2 * (8.0 * 16 / 8 + 4 * 2.0)  # four of them, two at once
-    edge = 200.0 - SLACK * need
+    need = 2 * (START_SEC + 8.0 * 16 / 8 + 4 * 2.0)  # four of them, two at once
+    edge = 200.0 - CLOSING_SEC - SLACK * need
     assert not is_closing(history.plan, history, lambda: edge - 0.1)
     assert is_closing(history.plan, history, lambda: edge + 0.1)
     assert not is_closing(
@@ -217,8 +219,8 @@ def test_a_budget_closes_when_it_is_just_enough_for_the_finalists() -> None:
     )
     # of one alone: its own time
     alone = _history(200.0, 0, 1)
-    assert not is_closing(alone.plan, alone, lambda: 200.0 - SLACK * need / 2 - 0.1)
-    assert is_closing(alone.plan, alone, lambda: 200.0 - SLACK * need / 2 + 0.1)
+    assert not is_closing(alone.plan, alone, lambda: 200.0 - CLOSING_SEC - SLACK * need / 2 - 0.1)
+    assert is_closing(alone.plan, alone, lambda: 200.0 - CLOSING_SEC - SLACK * need / 2 + 0.1)
     nobody = _history(200.0, 0, 0)
     assert not is_closing(nobody.plan, nobody, lambda: 199.0)
 
@@ -248,4 +250,4 @@ def test_a_sweep_of_a_budget_alone_ends_with_finalists(tmp_path: Path) -> None:
     counts = engine.history.counts()
     assert counts["completed"] >= FINALISTS
     assert counts["waiting"] > 20  # they may go on should more be asked
-    assert 40.0 - SLACK * 4.0 <= engine.spent().device_sec <= 40.0 + 4.0
+    assert 40.0 - SLACK * (4.0 + START_SEC) <= engine.spent().device_sec <= 40.0 + 4.0
