@@ -19,7 +19,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from bench.sweep.planning.wish import Wish
 from bench.tasks import build_task
 from bench.train.judged_weights import JudgedWeights
 from bench.train.loop import Diverged, Training
+from bench.workloads.workload import Scale
 from bench.workloads.workload import load as load_workload
 from tests.measure.real_pictures import folder
 
@@ -77,21 +78,41 @@ class Learned:
 
 
 def frame_of(asked: Asked, data: str) -> Frame:
-    """What the trials on one set share: as a sweep makes it, without a plan."""
+    """The scale's frame, with one rung and as many pictures judged as are asked for."""
+
+    def judged(scale: Scale) -> Scale:
+        return dataclasses.replace(
+            scale, rungs=(1.0,), keep=(), n_report=asked.reported,
+            measure={**scale.measure, "n_denoise": asked.reported},
+        )  # fmt: skip
+
+    return sweep_frame(data, asked.workload, asked.scale, asked.budget, asked.home, judged)
+
+
+def sweep_frame(
+    data: str,
+    workload_name: str,
+    scale_name: str,
+    budget: float,
+    home: Path,
+    changed: Callable[[Scale], Scale],
+) -> Frame:
+    """What the trials on one set share: as a sweep makes it, without a plan; one thread a trial."""
     place = None if data == SIMULATED else folder() / data
-    wish = Wish(
-        workload=asked.workload, trials=1, scale=asked.scale, data=place, budget=asked.budget
-    )
-    workload = load_workload(asked.workload)
+    wish = Wish(workload=workload_name, trials=1, scale=scale_name, data=place, budget=budget)
+    workload = load_workload(workload_name)
     machine = dataclasses.replace(find_machine(1), threads=1)  # as trials of a sweep have it
-    scale = choose_scale(workload, wish, machine)
-    scale = dataclasses.replace(
-        scale, rungs=(1.0,), keep=(), n_report=asked.reported,
-        measure={**scale.measure, "n_denoise": asked.reported},
-    )  # fmt: skip
-    cached = workload.open_data(place, scale, asked.home, {})
+    scale = changed(choose_scale(workload, wish, machine))
+    cached = workload.open_data(place, scale, home, {})
     frame = make_frame(workload, scale, cached, wish, machine)
     return dataclasses.replace(frame, metrics=METRICS)
+
+
+def home_of_data() -> Path:
+    """Where the sets lie decoded from one call to the next."""
+    home = Path(tempfile.gettempdir()) / f"bench-defaults-{os.getuid()}"
+    home.mkdir(exist_ok=True)
+    return home
 
 
 def trial_of(frame: Frame, asked: Asked, variant: str, seed: int) -> TrialConfig:
@@ -204,9 +225,7 @@ def main(
     pictures: Path | None,
     **shared: Any,
 ) -> None:
-    home = Path(tempfile.gettempdir()) / f"bench-defaults-{os.getuid()}"
-    home.mkdir(exist_ok=True)
-    asked = Asked(judges=("", *judges), home=home, **shared)
+    asked = Asked(judges=("", *judges), home=home_of_data(), **shared)
     known: dict[str, dict[str, Any]] = {}
     if results is not None and results.exists():
         known = dict(json.loads(line) for line in results.read_text().splitlines())
