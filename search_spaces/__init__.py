@@ -48,3 +48,12 @@ class Choices:
 
 
 Space = Callable[[Any, Choices], object]
+
+
+def suggest_own(trial: Any, choices: Choices, *chosen: str) -> None:
+    """Suggest the parameters that exist for what was chosen alone: `choices.only` and `among`."""
+    for choice in chosen:
+        for name, (low, high) in choices.only.get(choice, {}).items():
+            trial.suggest_float(name, low, high)
+        for name, values in choices.among.get(choice, {}).items():
+            trial.suggest_categorical(name, values)

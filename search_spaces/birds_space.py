@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from optuna import Trial
 
-from search_spaces import Choices
+from search_spaces import Choices, suggest_own
 
 
 def space(trial: Trial, choices: Choices) -> None:
@@ -21,8 +21,4 @@ def space(trial: Trial, choices: Choices) -> None:
     trial.suggest_categorical("batch_size", choices.batch_sizes)
     trial.suggest_float("dropout", *choices.dropout)
     trial.suggest_categorical("width", choices.widths)
-    for choice in ("diffusion", architecture, preconditioning, optimizer):
-        for name, (low, high) in choices.only.get(choice, {}).items():
-            trial.suggest_float(name, low, high)
-        for name, values in choices.among.get(choice, {}).items():
-            trial.suggest_categorical(name, values)
+    suggest_own(trial, choices, "diffusion", architecture, preconditioning, optimizer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from optuna import Trial
 
-from search_spaces import Choices
+from search_spaces import Choices, suggest_own
 
 
 def space(trial: Trial, choices: Choices) -> None:
@@ -20,6 +20,4 @@ def space(trial: Trial, choices: Choices) -> None:
     trial.suggest_categorical("batch_size", choices.batch_sizes)
     trial.suggest_float("dropout", *choices.dropout)
     trial.suggest_categorical("width", choices.widths)
-    for choice in (architecture, preconditioning, optimizer):
-        for name, (low, high) in choices.only.get(choice, {}).items():
-            trial.suggest_float(name, low, high)
+    suggest_own(trial, choices, architecture, preconditioning, optimizer)

@@ -10,6 +10,7 @@ loses stands beside the scores.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from bench.data.opening import Simulation
@@ -90,12 +91,21 @@ LAPTOP = Scale(
     ema_short_fraction=0.01,
     n_select=48,
     n_report=128,
-    sample={"steps": 8},
+    sample={"sampler": "dpmpp_2m", "steps": 15},
     measure={"n_reference": 1024, "n_denoise": 32},
     methods={"latent": {"latent_factor": 2, "latent_channels": 2, "autoencoder_kimg": 8.0}},
-    choices=_choices((2e-4, 1e-2), (8, 16, 32)),
-    defaults={**DEFAULTS, "batch_size": 8},
-    notes=("laptop scale: small networks and short runs; verdicts need not transfer to larger",),
+    choices=dataclasses.replace(
+        _choices((2e-4, 2e-2), (8, 16, 32)),
+        optimizers=("adam", "adamw", "muon"),
+        among={"vp": {"weighting": ("between", "authors")}},
+    ),
+    # what teaches most in a short training: docs/learning.md
+    defaults={**DEFAULTS, "optimizer": "muon", "batch_size": 16, "weighting": "between"},
+    optimizer_lr={"muon": 4e-3},
+    notes=(
+        "laptop scale: small networks and short runs; verdicts need not transfer to larger",
+        "defaults: Muon, batches of 16, for VP a loss weight between its own and EDM's",
+    ),
 )
 
 GPU = Scale(

@@ -8,6 +8,7 @@ others are derived from it: smaller networks, learning rates tuned for their sho
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from bench.data.opening import Simulation
@@ -20,6 +21,7 @@ ONLY = {
     "edm": {"P_mean": (-1.8, -0.4), "P_std": (0.8, 1.6)},
     "adamw": {"weight_decay": (1e-3, 0.3)},
 }
+WEIGHTING = {"weighting": ("between", "authors")}  # of the loss of VP and VE
 DEFAULTS = {
     "optimizer": "adam",
     "schedule": "constant",
@@ -84,11 +86,20 @@ LAPTOP = Scale(
     ema_short_fraction=0.01,
     n_select=48,
     n_report=128,
-    sample={"steps": 8},
+    sample={"sampler": "dpmpp_2m", "steps": 15},
     measure={"n_reference": 1024, "n_denoise": 32},
-    choices=_choices((2e-4, 1e-2), (8, 16, 32)),
-    defaults={**DEFAULTS, "batch_size": 8},
-    notes=("laptop scale: small networks and short runs; verdicts need not transfer to larger",),
+    choices=dataclasses.replace(
+        _choices((2e-4, 2e-2), (8, 16, 32)),
+        optimizers=("adam", "adamw", "muon"),
+        among={"vp": WEIGHTING, "ve": WEIGHTING},
+    ),
+    # what teaches most in a short training: docs/learning.md
+    defaults={**DEFAULTS, "optimizer": "muon", "batch_size": 16, "weighting": "between"},
+    optimizer_lr={"muon": 4e-3},
+    notes=(
+        "laptop scale: small networks and short runs; verdicts need not transfer to larger",
+        "defaults: Muon, batches of 16, for VP and VE a loss weight between theirs and EDM's",
+    ),
 )
 
 GPU = Scale(

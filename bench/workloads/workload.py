@@ -60,6 +60,8 @@ class Scale:
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     choices: Choices
     defaults: Mapping[str, Any]  # parameters of every default configuration
+    # of a default configuration, for optimizers that take another than Adam
+    optimizer_lr: Mapping[str, float] = field(default_factory=dict)
     sizes: Mapping[str, Size] = field(default_factory=dict)  # in place of an architecture's own
     notes: tuple[str, ...] = ()
 

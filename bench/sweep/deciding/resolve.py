@@ -234,13 +234,14 @@ def default_params(
         settings = method.whole_arguments(architecture, {})
         return {**named, **settings, "batch_size": 1, "optimizer": "adam", "lr": 1.0}
     kind = cell.get("method") or DIFFUSION
-    chosen = (kind, architecture, setup, optimizer or scale.defaults.get("optimizer", "adam"))
+    optimizer = optimizer or scale.defaults.get("optimizer", "adam")
+    chosen = (kind, architecture, setup, optimizer)
     both = (scale.choices.only, scale.choices.among)
     theirs = {name for some in both for choice in chosen for name in some.get(choice, {})}
     others = {name for some in both for given in some.values() for name in given} - theirs
     shared = {k: v for k, v in scale.defaults.items() if k not in others}
-    size = scale.size(architecture)
-    return {**named, **shared, "lr": size.learning_rate(setup, scale.defaults["lr"])}
+    lr = scale.size(architecture).learning_rate(setup, scale.defaults["lr"])
+    return {**named, **shared, "lr": scale.optimizer_lr.get(optimizer, lr)}
 
 
 def _sampling(params: Mapping[str, Any]) -> Args:

@@ -250,7 +250,7 @@ def variants(scale: Scale, defaults: list[dict[str, Any]]) -> list[dict[str, Any
     trained = [p for p in defaults if load_method(p.get("method", "diffusion")).trains]
     for params in {p["architecture"]: p for p in reversed(trained)}.values():
         usual = params.get("batch_size", scale.defaults["batch_size"])
-        other = max(scale.choices.batch_sizes, key=lambda b: abs(math.log(b / usual)))
+        other = max(scale.choices.batch_sizes, key=lambda b: (abs(math.log(b / usual)), b))
         variations += [{**params, "width": w} for w in scale.size(params["architecture"]).widths]
         variations.append({**params, "batch_size": other})
     return variations

@@ -122,7 +122,7 @@ def test_widest_networks_and_largest_batches_can_be_timed() -> None:
     timed = [resolve(laptop, v, 0) for v in variants(LAPTOP, [default(LAPTOP, "adm")])]
     widths = {width["width"] for width in LAPTOP.size("adm").widths.values()}
     assert {c.method.backbone_args["width"] for c in timed} == widths
-    assert {c.train.batch_size for c in timed} == {8, 32}
+    assert {c.train.batch_size for c in timed} == {16, 32}
 
 
 def test_defaults_are_the_presets_own_in_another_unit() -> None:

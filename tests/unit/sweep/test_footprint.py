@@ -59,10 +59,11 @@ def test_what_is_alive_at_once_is_counted_exactly() -> None:
 
 
 def test_the_state_is_counted_from_the_parameters() -> None:
-    config = small()
-    size = cost(config.task, config.method).parameters * 4
-    copies = 1 + 2 + 3  # weights, Adam's moments, three averages
-    assert gb(config).state_gb * 1e9 == pytest.approx(size * (2 * copies + 1))
+    size = cost(small().task, small().method).parameters * 4
+    for optimizer, moments in (("adam", 2), ("muon", 1)):
+        config = with_train(small(), optimizer=optimizer)
+        copies = 1 + moments + 3  # weights, moments, three averages
+        assert gb(config).state_gb * 1e9 == pytest.approx(size * (2 * copies + 1))
 
 
 def test_activations_grow_linearly_with_the_micro_batch() -> None:

@@ -185,12 +185,21 @@ def cell(architecture: str, preconditioning: str) -> dict[str, str]:
 
 
 def test_a_setup_has_its_own_default_learning_rate() -> None:
-    assert default_params(LAPTOP, cell("adm", "edm"))["lr"] == 1e-3
-    assert default_params(LAPTOP, cell("adm", "vp"))["lr"] == 3e-3
+    assert default_params(LAPTOP, cell("adm", "edm"), "adam")["lr"] == 1e-3
+    assert default_params(LAPTOP, cell("adm", "vp"), "adam")["lr"] == 3e-3
     assert default_params(SMOKE, cell("adm", "vp"))["lr"] == 2e-3
-    assert default_params(LAPTOP, cell("adm", "iddpm"))["lr"] == 3e-3  # all but edm are alike
+    # all but edm are alike
+    assert default_params(LAPTOP, cell("adm", "iddpm"), "adam")["lr"] == 3e-3
     bare = dataclasses.replace(LAPTOP, sizes={"adm": Size(args={}, widths={"default": {}}, lr={})})
-    assert default_params(bare, cell("adm", "edm"))["lr"] == LAPTOP.defaults["lr"]
+    assert default_params(bare, cell("adm", "edm"), "adam")["lr"] == LAPTOP.defaults["lr"]
+
+
+def test_an_optimizer_and_a_setup_have_defaults_of_their_own() -> None:
+    edm, vp = (default_params(LAPTOP, cell("adm", setup)) for setup in ("edm", "vp"))
+    assert (edm["optimizer"], edm["lr"], vp["lr"]) == ("muon", 4e-3, 4e-3)
+    assert vp["weighting"] == "between"
+    assert "weighting" not in edm
+    assert "weighting" not in default_params(SMOKE, cell("adm", "vp"))  # the authors' own
 
 
 def test_a_preconditionings_words_switches_and_numbers_are_parameters() -> None:

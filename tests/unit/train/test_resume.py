@@ -75,7 +75,7 @@ def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("always_saving")
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
 @pytest.mark.parametrize("backbone", NETS)
 def test_stopped_at_rungs_and_between(
     cache: Path, tmp_path: Path, backbone: str, optimizer: str
