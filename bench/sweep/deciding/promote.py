@@ -7,11 +7,11 @@ the score's to say.
 
 What is ours: rungs lie at equal training FLOPs. Two protected trials of each cell never wait before
 the rung that cells are compared at (contract 11), and new seeds of a chosen entry never wait at
-all. Where the plan has even axes a trial is measured against its like alone. The last stretch,
-which costs most, is for the finalists: nobody enters it before the sweep is closing, when all
-trials were suggested or the budget is just enough for FINALISTS of them. From then on FINALISTS at
-least go on at every rung, less those that may still arrive there and be better; until then that
-many places are not known to be theirs.
+all. Where the plan has even axes a trial is measured against its like alone. The last stretches,
+which cost most, are for those that are the best of all: nobody enters them before the sweep is
+closing, when all trials were suggested or the budget is just enough for FINALISTS of them. From
+then on FINALISTS at least go on at every rung, less those that may still arrive there and be
+better; until then that many places are not known to be theirs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,15 @@ def places(plan: Plan, rung: int, seen: int, on_their_way: int, closing: bool) -
     share = math.floor(plan.keep[rung] * seen + 1e-9)
     if closing:
         return max(share, FINALISTS - on_their_way)
-    return 0 if rung == plan.last_rung - 1 else share
+    return 0 if rung >= held_from(plan) else share
+
+
+def held_from(plan: Plan) -> int:
+    """The rung that nobody passes before the sweep is closing. Where the number of trials says when
+    that is, two stretches are held back: who is promoted early is too often not among the best
+    in the end. A budget of time is not known to reach further than the last one."""
+    timed = plan.trials is None or plan.budget.limited
+    return plan.last_rung - 1 if timed else min(plan.last_rung - 1, max(1, plan.last_rung - 2))
 
 
 def goes_on(plan: Plan, history: History, trial: Trial, rung: int, closing: bool) -> bool:

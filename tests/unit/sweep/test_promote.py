@@ -18,6 +18,7 @@ from bench.sweep.deciding.promote import (
     SLACK,
     START_SEC,
     goes_on,
+    held_from,
     is_closing,
     places,
     promoted,
@@ -57,11 +58,16 @@ def oracle(values: list[tuple[float, int]], mine: tuple[float, int], allowed: in
 
 @pytest.mark.parametrize("keep", KEEPS)
 @pytest.mark.parametrize("closing", [False, True])
+@pytest.mark.parametrize(("trials", "held"), [(80, 1), (None, 2)])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_rule_on_random_sequences(keep: tuple[int, int], closing: bool, seed: int) -> None:
+def test_the_rule_on_random_sequences(
+    keep: tuple[int, int], closing: bool, trials: int | None, held: int, seed: int
+) -> None:
     draw, share = random.Random(seed), Fraction(*keep)
     rungs = (0.1, 0.25, 0.5, 1.0)
-    history = History([plan_record(rungs=rungs, keep=(float(share),) * 3, table=False, trials=80)])
+    history = History(
+        [plan_record(rungs=rungs, keep=(float(share),) * 3, table=False, trials=trials)]
+    )
     plan = history.plan
     seen: dict[int, list[tuple[float, int]]] = {0: [], 1: [], 2: [], 3: []}
     ways = set()
@@ -77,7 +83,7 @@ def test_the_rule_on_random_sequences(keep: tuple[int, int], closing: bool, seed
             allowed = int(share * len(seen[rung]))  # exact: a share of a count, rounded down
             if closing:  # nobody is on the way below
                 allowed = max(allowed, FINALISTS)
-            elif rung == 2:
+            elif rung >= held:
                 allowed = 0
             expected = rung == 3 or (protected and rung < 1)
             expected = expected or oracle(seen[rung], (value, number), allowed)
@@ -95,7 +101,7 @@ def test_the_rule_on_random_sequences(keep: tuple[int, int], closing: bool, seed
             allowed = max(allowed, FINALISTS) if closing else allowed
             assert max(trial.rungs) == rung
             assert oracle(seen[rung], (trial.rungs[rung], trial.number), allowed)
-            assert closing or rung < 2
+            assert closing or rung < held
             history.apply({"kind": "promote", "trial": trial.number, "rung": rung, "t": 9.0})
             value = draw.random()
             history.apply(report(trial.number, rung + 2, rung + 1, value=value))
@@ -104,16 +110,23 @@ def test_the_rule_on_random_sequences(keep: tuple[int, int], closing: bool, seed
         # nobody who deserves it still waits
         for trial in history.waiting:
             rung = max(trial.rungs)
-            allowed = 0 if rung == 2 and not closing else int(share * len(seen[rung]))
+            allowed = 0 if rung >= held and not closing else int(share * len(seen[rung]))
             allowed = max(allowed, FINALISTS) if closing else allowed
             assert not oracle(seen[rung], (trial.rungs[rung], trial.number), allowed)
     assert {(0, False, True), (0, False, False), (0, True, True), (1, True, False)} <= ways
-    assert ((2, False, True) in ways) is closing
+    assert ((held, False, True) in ways) is closing
 
 
-def test_places_are_a_share_and_the_last_stretch_is_for_the_end() -> None:
-    body = plan(**FOUR)
-    assert [places(body, rung, 64, 0, False) for rung in range(3)] == [16, 16, 0]
+def test_places_are_a_share_and_the_last_stretches_are_for_the_end() -> None:
+    body = plan(**FOUR, trials=64)
+    assert [places(body, rung, 64, 0, False) for rung in range(3)] == [16, 0, 0]
+    timed = plan(**FOUR, trials=64, budget=SweepBudget(wall_sec=600.0))
+    assert [places(timed, rung, 64, 0, False) for rung in range(3)] == [16, 16, 0]
+    table = plan(**{**FOUR, "trials": 64, "table": True})
+    assert [places(table, rung, 64, 0, False) for rung in range(3)] == [16, 0, 0]
+    for count, held in ((2, 0), (3, 1), (4, 1), (5, 2)):
+        rungs = tuple((k + 1) / count for k in range(count))
+        assert held_from(plan(rungs=rungs, keep=(0.5,) * (count - 1), trials=64)) == held
     assert [places(body, rung, 3, 0, False) for rung in range(3)] == [0, 0, 0]
     assert places(body, 2, 4, 0, True) == FINALISTS
     assert places(body, 2, 4, 3, True) == FINALISTS - 3 == 1  # the others may be better yet
@@ -158,8 +171,9 @@ def test_the_finalists_are_the_best_of_all_that_stood_before_the_last_stretch(
     assert set(history.counts()) == {"completed", "pruned"}
     late = [r["trial"] for r in engine.journal.records if r["kind"] == "suggest"][-1]
     last = [r["n"] for r in engine.journal.records if r["kind"] == "suggest"][-1]
-    ends = [r for r in engine.journal.records if r.get("outcome") == "completed"]
-    assert all(r["n"] > last for r in ends)  # nobody before all 64 were begun
+    far = [r for r in engine.journal.records if (r.get("rung") or 0) > 1]
+    assert all(r["n"] > last for r in far)  # nobody before all 64 were begun
+    assert len(before_last) <= len([t for t in history.trials.values() if 1 in t.rungs]) // 4 + 2
     assert late == 63
     protected = [t for t in history.trials.values() if t.protected]
     assert len(protected) == 24
