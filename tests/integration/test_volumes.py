@@ -89,11 +89,7 @@ def test_the_lower_psnr_is_pruned(swept: tuple[Path, Any]) -> None:
     assert pruned  # else nothing was shown
     for trial in pruned:
         rung = max(trial.rungs)
-        like = [
-            t
-            for t in trials
-            if rung in t.rungs and promote.group(plan, t) == promote.group(plan, trial)
-        ]
+        like = [t for t in trials if rung in t.rungs and history.group(t) == history.group(trial)]
         mine = -trial.rungs[rung], trial.number
         higher = sum((-t.rungs[rung], t.number) < mine for t in like)  # of equals the earlier
         assert higher >= math.floor(plan.keep[rung] * len(like))
@@ -103,7 +99,7 @@ def test_the_lower_psnr_is_pruned(swept: tuple[Path, Any]) -> None:
         finalists = [
             t
             for t in trials
-            if t.outcome == "completed" and promote.group(plan, t) == promote.group(plan, trial)
+            if t.outcome == "completed" and history.group(t) == history.group(trial)
         ]
         assert all(trial.rungs[1] <= t.rungs[1] for t in finalists)
 

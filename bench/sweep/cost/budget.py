@@ -10,7 +10,6 @@ trial reports and by the runner in between: no reporting interval goes by unnoti
 from __future__ import annotations
 
 import re
-import statistics
 from dataclasses import dataclass
 
 from bench.errors import BenchError
@@ -67,11 +66,10 @@ def too_little_left(history: History, now: float) -> bool:
     spent_so_far = spent(history, now)
     if spent_so_far.over:
         return True
-    first_rungs = history.first_rungs.values()
-    if not first_rungs:
+    first_rung = history.first_rung()
+    if first_rung is None:
         return False
-    need = statistics.median(seconds for seconds, _ in first_rungs)
-    share = statistics.median(devices for _, devices in first_rungs)
+    need, share = first_rung
     # what the trials already running need until they, too, stand at a rung comes first
     together = need * share * (1 + len(history.at_work))
     wall_left, device_left = spent_so_far.wall_left, spent_so_far.device_left

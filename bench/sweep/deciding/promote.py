@@ -17,17 +17,17 @@ better; until then that many places are not known to be theirs.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 from bench.sweep.cost import budget
-from bench.sweep.record.history import BROKEN, History, Trial
+from bench.sweep.record.history import SURE, History, Trial
 from bench.sweep.record.plan import Plan
 
 FINALISTS = 4  # trials that reach the end, where there are so many
 SLACK = 1.25  # what finalists are given of the time that they are expected to take
 START_SEC = 1.0  # to take a trial up again from its checkpoint
-SURE = "confirm"  # the origin of trials that never wait, nor take a place
 
 
 def places(plan: Plan, rung: int, seen: int, on_their_way: int, closing: bool) -> int:
@@ -62,12 +62,7 @@ def promoted(plan: Plan, history: History, closing: bool) -> tuple[Trial, int] |
     The highest rung first, so that the search learns soon; once the sweep is closing the lowest,
     so that whoever deserves it is among the finalists.
     """
-    first: dict[tuple[int, tuple[str, ...]], Trial] = {}  # the best at each rung of each kind
-    for trial in history.waiting:
-        rung = max(trial.rungs)
-        at = rung, group(plan, trial)
-        if at not in first or _ahead(plan, trial, first[at], rung):
-            first[at] = trial
+    first = history.first_waiting()
     for at in sorted(first, reverse=not closing):
         rung, trial = at[0], first[at]
         if _has_place(plan, history, trial, rung, closing):
@@ -75,28 +70,12 @@ def promoted(plan: Plan, history: History, closing: bool) -> tuple[Trial, int] |
     return None
 
 
-def group(plan: Plan, trial: Trial) -> tuple[str, ...]:
-    """The values of the even axes that it is measured within."""
-    return tuple(trial.cell[axis] for axis in plan.even_axes)
-
-
 def _has_place(plan: Plan, history: History, trial: Trial, rung: int, closing: bool) -> bool:
     """Whether it is among the best at a rung that may go on."""
-    mine = group(plan, trial)
-    seen = ahead = 0
-    for other in history.trials.values():
-        counts = other.outcome not in BROKEN and other.suggestion.origin != SURE
-        if counts and rung in other.rungs and group(plan, other) == mine:
-            seen += 1
-            ahead += _ahead(plan, other, trial, rung)
-    on_their_way = sum(rung not in t.rungs and group(plan, t) == mine for t in history.left_open)
-    return ahead < places(plan, rung, seen, on_their_way, closing)
-
-
-def _ahead(plan: Plan, trial: Trial, other: Trial, rung: int) -> bool:
-    """Whether it is better at a rung, or as good and earlier."""
-    sign = plan.score.sign
-    return (sign * trial.rungs[rung], trial.number) < (sign * other.rungs[rung], other.number)
+    group = history.group(trial)
+    seen = history.seen(rung, group)
+    ahead = bisect_left(seen, history.place(trial, rung))
+    return ahead < places(plan, rung, len(seen), history.to_come(rung, group), closing)
 
 
 def is_closing(plan: Plan, history: History, now: Callable[[], float]) -> bool:
@@ -108,7 +87,7 @@ def is_closing(plan: Plan, history: History, now: Callable[[], float]) -> bool:
     asked = any(c["number"] >= begun for c in plan.confirm)  # new seeds to be trained in any case
     if asked or not plan.prune or not budget.limited(history):
         return False
-    missing = max(1, FINALISTS - len(history.with_outcome("completed")))
+    missing = max(1, FINALISTS - history.counts().get("completed", 0))
     needs = [
         (_remaining_sec(plan, trial), trial.devices)
         for trial in islice(_contenders(plan, history), missing)
@@ -127,10 +106,8 @@ def is_closing(plan: Plan, history: History, now: Callable[[], float]) -> bool:
 
 def _contenders(plan: Plan, history: History) -> Iterator[Trial]:
     """Trials that may still reach the end: the furthest first, of those the best."""
-    on = [t for t in (*history.waiting, *history.left_open) if t.rungs]
     for rung in reversed(range(plan.last_rung)):
-        at_rung = [t for t in on if max(t.rungs) == rung]
-        yield from plan.score.in_order(at_rung, lambda trial: trial.rungs[max(trial.rungs)])
+        yield from history.contenders(rung)
 
 
 def _remaining_sec(plan: Plan, trial: Trial) -> float:

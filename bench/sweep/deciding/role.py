@@ -55,9 +55,5 @@ def _least_tried(plan: Plan, history: History) -> dict[str, str]:
     if not plan.even_axes:
         return {}
     cells = [{axis: cell[axis] for axis in plan.even_axes} for cell in plan.cells]
-    trials = [t for t in history.trials.values() if t.suggestion.origin != "confirm"]
-
-    def tried(values: Mapping[str, str]) -> int:
-        return sum(all(t.cell[axis] == v for axis, v in values.items()) for t in trials)
-
-    return {axis: v for axis, v in min(cells, key=tried).items() if v != ABSENT}
+    least = min(cells, key=lambda values: history.searched(tuple(values.values())))
+    return {axis: v for axis, v in least.items() if v != ABSENT}

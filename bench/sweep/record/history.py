@@ -1,16 +1,18 @@
 """What a journal says so far: its records folded into the plan and one Trial each.
 
-The fold is the only reader of records; suggestion, pruning, boards and resume ask the History.
+The fold is the only reader of records; suggestion, pruning, boards and resume ask the History. What
+is asked of it at every report or suggestion is found by an index, which follows each record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from bench.errors import BenchError
+from bench.sweep.record.index import Index, Keys, Place
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.records import (
     End,
@@ -28,6 +30,7 @@ from leaderboards import rows
 Record = dict[str, Any]
 ABSENT = "-"  # of an axis that a trial has no value on
 
+SURE = "confirm"  # the origin of new seeds that were asked for: no part of the search
 BROKEN = ("diverged", "out-of-memory", "failed")  # what their last rung said is void
 OUTCOMES = tuple(name for name in rows.OUTCOMES if name != "running")
 
@@ -98,12 +101,14 @@ class History:
         self.trials: dict[int, Trial] = {}
         self.sessions: list[Session] = []
         self.at_work: dict[int, Trial] = {}  # those that run now
-        self.first_rungs: dict[int, tuple[float, float]] = {}  # seconds to it and devices, by trial
         self.past_device_sec = 0.0  # of the stretches that trials ran, but for those at work
         self.past_wall_sec = 0.0  # of the sessions before the one that is open
         self.open_since: float | None = None  # the session that is open
         self.last_t = 0.0
         self.ended: End | None = None
+        self.changes: list[int] = []  # the trial of each record but those of progress, in order
+        self._index = Index()
+        self._given_up: frozenset[int] = frozenset()
         for record in records:
             self.apply(record)
 
@@ -134,35 +139,79 @@ class History:
 
     def _apply(self, body: Any) -> None:
         if isinstance(body, Plan):
-            self._plan = body
+            self._follow(body)
         elif isinstance(body, Extension):  # more trials were asked of the same sweep
-            self._plan = self.plan.extended(body.plan)
+            self._follow(self.plan.extended(body.plan))
             self.ended = None
         elif isinstance(body, Session):
             self._session(body)
-        elif isinstance(body, Suggestion):
-            self.trials[body.trial] = Trial(body.trial, body, self.plan.cell_axes)
+        elif isinstance(body, End):
+            self.ended = body
+        else:
+            self._of_trial(body)
+
+    def _follow(self, plan: Plan) -> None:
+        """The plan from now on, which what trials are found by rests on."""
+        self._plan, self._given_up = plan, frozenset(plan.given_up)
+        self._index = Index()
+        for trial in self.trials.values():
+            self._index.move(trial.number, {}, self._keys(trial))
+
+    def _of_trial(self, body: Suggestion | Start | Promotion | TrialReport | Outcome) -> None:
+        """Whatever changes a trial does it here, so that it is found by what it is."""
+        trial = self.trials.get(body.trial)
+        before = self._keys(trial) if trial else {}
+        if isinstance(body, Suggestion):
+            trial = self.trials[body.trial] = Trial(body.trial, body, self.plan.cell_axes)
             self.ended = None
+        elif trial is None:
+            raise BenchError(f"trial {body.trial} was never suggested")
         elif isinstance(body, Start):
-            trial = self._trial(body.trial)
             trial.outcome, trial.cause = None, ""
             self._pause(trial, trial.heard_at)
             trial.running_since = trial.heard_at = body.t
             self.at_work[trial.number] = trial
         elif isinstance(body, Promotion):
-            trial = self._trial(body.trial)
             trial.outcome, trial.cause, trial.ended_at = None, "", None
         elif isinstance(body, TrialReport):
-            self._report(body)
-        elif isinstance(body, Outcome):
-            self._outcome(body)
-        elif isinstance(body, End):
-            self.ended = body
+            self._report(trial, body)
+        else:
+            self._outcome(trial, body)
+        self._index.move(trial.number, before, self._keys(trial))
+        if not isinstance(body, TrialReport) or body.phase == "rung":
+            self.changes.append(trial.number)
 
-    def _trial(self, number: int) -> Trial:
-        if number not in self.trials:
-            raise BenchError(f"trial {number} was never suggested")
-        return self.trials[number]
+    def _keys(self, trial: Trial) -> Keys:
+        """What a trial is found by; in order of its value at a rung, else of the numbers."""
+        plan, group, cell = self.plan, self.group(trial), trial.place
+        origin, given_up = trial.suggestion.origin, trial.number in self._given_up
+        values = {rung: plan.score.sign * value for rung, value in trial.rungs.items()}
+        furthest = max(values, default=None)
+        keys: dict[tuple[str, Hashable], float] = {
+            ("outcome", trial.outcome): 0.0,
+            ("entry", trial.suggestion.entry_id): 0.0,
+            ("cell", cell): 0.0,
+        }
+        if (trial.open and (trial.protected or not plan.prune)) or plan.cell_rung in values:
+            keys["sure", cell] = 0.0
+        if origin in ("default", "cell"):
+            keys["own trials", cell] = 0.0
+        if origin != SURE:
+            keys["search", group] = 0.0
+        if origin != SURE and trial.outcome not in BROKEN:
+            keys |= {("seen", (rung, group)): value for rung, value in values.items()}
+        if trial.open and not given_up:
+            keys["left open", ()] = 0.0
+            unseen = set(range(plan.last_rung)) - set(values)
+            keys |= {("to come", (rung, group)): 0.0 for rung in unseen}
+        if furthest is not None and (trial.open or trial.outcome == "waiting") and not given_up:
+            keys["stands", furthest] = values[furthest]
+            if trial.outcome == "waiting":
+                keys["waits", (furthest, group)] = values[furthest]
+        if 0 in values:
+            keys["first rung sec", ()] = float(sum(trial.rung_seconds[0].values()))
+            keys["first rung devices", ()] = trial.devices
+        return keys
 
     def _session(self, session: Session) -> None:
         self.sessions.append(session)
@@ -182,8 +231,7 @@ class History:
         trial.running_since = None
         self.at_work.pop(trial.number, None)
 
-    def _outcome(self, outcome: Outcome) -> None:
-        trial = self._trial(outcome.trial)
+    def _outcome(self, trial: Trial, outcome: Outcome) -> None:
         if outcome.outcome not in OUTCOMES:
             raise BenchError(f"outcome {outcome.outcome!r} is none of {', '.join(OUTCOMES)}")
         trial.outcome, trial.cause = outcome.outcome, outcome.cause
@@ -194,8 +242,7 @@ class History:
             trial.losses = 1 if further else trial.losses + 1
             trial.lost_at_nimg = trial.nimg
 
-    def _report(self, report: TrialReport) -> None:
-        trial = self._trial(report.trial)
+    def _report(self, trial: Trial, report: TrialReport) -> None:
         trial.nimg, trial.heard_at = report.nimg, report.t
         trial.metrics |= report.metrics
         trial.seconds = report.seconds
@@ -213,8 +260,6 @@ class History:
             trial.rung_seconds[report.rung] = report.seconds
             trial.rung_nimg[report.rung] = report.nimg
             trial.rung_metrics[report.rung] = report.metrics
-            if report.rung == 0:
-                self.first_rungs[trial.number] = float(sum(report.seconds.values())), trial.devices
 
     @property
     def resume(self) -> str:
@@ -232,25 +277,24 @@ class History:
         }
         return [name for name, limit in given.items() if limit is not None]
 
+    def _found(self, question: str, answer: Hashable = ()) -> list[Trial]:
+        return [self.trials[number] for number in self._index.numbers(question, answer)]
+
     @property
     def left_open(self) -> list[Trial]:
         """Trials to be gone on with: not ended, and not given up when the sweep was extended."""
-        return [t for t in self.trials.values() if t.open and t.number not in self._given_up]
+        return self._found("left open")
 
     @property
     def begun_for_search(self) -> list[int]:
         """The numbers of trials of the search that are open or wait: what a race gives up."""
         begun = [t for t in self.trials.values() if t.open or t.outcome == "waiting"]
-        return [t.number for t in begun if t.suggestion.origin != "confirm"]
+        return [t.number for t in begun if t.suggestion.origin != SURE]
 
     @property
     def waiting(self) -> list[Trial]:
         """Trials that wait at a rung and may be promoted yet."""
         return [t for t in self.with_outcome("waiting") if t.number not in self._given_up]
-
-    @property
-    def _given_up(self) -> frozenset[int]:
-        return frozenset(self._plan.given_up if self._plan else ())
 
     def wall_sec(self, now: float) -> float:
         """Wall seconds of all sessions, the open one until `now`."""
@@ -264,26 +308,63 @@ class History:
         return self.past_device_sec + running
 
     def with_outcome(self, outcome: str | None) -> list[Trial]:
-        return [t for t in self.trials.values() if t.outcome == outcome]
+        return self._found("outcome", outcome)
 
     def counts(self) -> dict[str, int]:
         """Trials by outcome; those without one are `running`."""
-        states = [t.outcome or "running" for t in self.trials.values()]
-        return {name: states.count(name) for name in (*OUTCOMES, "running") if name in states}
+        names = {**dict(zip(OUTCOMES, OUTCOMES, strict=True)), "running": None}
+        many = {name: self._index.count("outcome", of) for name, of in names.items()}
+        return {name: count for name, count in many.items() if count}
+
+    def of_entry(self, entry_id: str) -> list[Trial]:
+        """All trials of an entry: its seeds."""
+        return self._found("entry", entry_id)
 
     def cell_counts(self) -> dict[tuple[str, ...], tuple[int, int]]:
         """Of each cell that has trials, by its axes' values: how many reached the rung that cells
         are compared at or are sure to, and how many were spent on the cell for its own sake."""
-        counts: dict[tuple[str, ...], tuple[int, int]] = {}
-        for trial in self.trials.values():
-            key = trial.place
-            sure, tried = counts.get(key, (0, 0))
-            safe = trial.open and (trial.protected or not self.plan.prune)
-            counts[key] = (
-                sure + (safe or self.plan.cell_rung in trial.rungs),
-                tried + (trial.suggestion.origin in ("default", "cell")),
-            )
-        return counts
+        count = self._index.count
+        cells = self._index.answers("cell")
+        return {cell: (count("sure", cell), count("own trials", cell)) for cell in cells}
+
+    def group(self, trial: Trial) -> tuple[str, ...]:
+        """The values of the even axes that a trial is measured within."""
+        return tuple(trial.cell[axis] for axis in self.plan.even_axes)
+
+    def searched(self, group: tuple[str, ...]) -> int:
+        """How many trials the search spent on a group."""
+        return self._index.count("search", group)
+
+    def first_rung(self) -> tuple[float, float] | None:
+        """The median of seconds until the first rung and that of devices; None: nobody was there
+        yet."""
+        sec, devices = (
+            self._index.median("first rung sec"),
+            self._index.median("first rung devices"),
+        )
+        return None if sec is None or devices is None else (sec, devices)
+
+    def place(self, trial: Trial, rung: int) -> Place:
+        """Where a trial stands at a rung: a better one's is lower, of two alike the earlier's."""
+        return self.plan.score.sign * trial.rungs[rung], trial.number
+
+    def seen(self, rung: int, group: tuple[str, ...]) -> Sequence[Place]:
+        """The places at a rung of a group's trials, in order: of all but those that broke down and
+        those that were asked for."""
+        return self._index.places("seen", (rung, group))
+
+    def to_come(self, rung: int, group: tuple[str, ...]) -> int:
+        """How many trials of a group may yet report at a rung."""
+        return self._index.count("to come", (rung, group))
+
+    def first_waiting(self) -> dict[tuple[int, tuple[str, ...]], Trial]:
+        """Of those that wait the best of each group at each rung."""
+        answers = self._index.answers("waits")
+        return {at: self.trials[next(self._index.numbers("waits", at))] for at in answers}
+
+    def contenders(self, rung: int) -> Iterator[Trial]:
+        """Trials that stand at a rung, open or waiting, the best first."""
+        return (self.trials[number] for number in self._index.numbers("stands", rung))
 
     def best_first(self) -> list[Trial]:
         """Completed trials by their last rung's value on `select` (what a driver may look at)."""

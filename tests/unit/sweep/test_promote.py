@@ -24,6 +24,7 @@ from bench.sweep.deciding.promote import (
     promoted,
 )
 from bench.sweep.record.history import History
+from bench.sweep.record.journal import Journal
 from bench.sweep.record.plan import SweepBudget
 from bench.sweep.running.engine import Engine
 from tests.unit.sweep.fakes import SMOKE, World, drive, frame, open_engine, plan, smooth
@@ -33,12 +34,11 @@ KEEPS = [(1, 2), (1, 3), (1, 4), (3, 4)]
 FOUR = {"rungs": (1 / 64, 1 / 16, 1 / 4, 1.0), "keep": (0.25,) * 3}
 
 
-def four_rungs(folder: Path, **changes: Any) -> Engine:
+def four_rungs(folder: Path, journal: Journal | None = None, **changes: Any) -> Engine:
     """An engine whose trials and plan have FOUR."""
     scale = dataclasses.replace(SMOKE, budget_tflop=0.06, **FOUR)
-    return open_engine(
-        folder, plan(**{"table": False, **FOUR, **changes}), frame=frame(scale=scale)
-    )
+    body = plan(**{"table": False, **FOUR, **changes})
+    return open_engine(folder, body, journal=journal, frame=frame(scale=scale))
 
 
 def driven(folder: Path, world: World, **changes: Any) -> Engine:
@@ -243,8 +243,8 @@ def test_a_sweep_of_a_budget_alone_ends_with_finalists(tmp_path: Path) -> None:
     """On a clock of its own: every stage of a trial takes a second a share of the budget."""
     now = [0.0]
     budget = SweepBudget(device_sec=40.0)
-    engine = four_rungs(tmp_path, trials=None, budget=budget, search="random")
-    engine.journal.now = lambda: now[0]  # type: ignore[method-assign]  # the clock of this test
+    journal = Journal(tmp_path / "fake-1" / "journal.jsonl", clock=lambda: now[0])
+    engine = four_rungs(tmp_path, journal, trials=None, budget=budget, search="random")
 
     class Timed(World):
         def steps(self, number: int, config: TrialConfig) -> Any:
