@@ -83,7 +83,7 @@ class Drawn:
         self.offer.run(asked)
         return {**asked.params, **self.frame.fixed}
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self, score: str) -> dict[str, Any]:
         """What all rows of a table share."""
         scale = self.frame.scale
         full = load_workload(self.frame.workload).scale(scale.name).budget_tflop
@@ -97,7 +97,7 @@ class Drawn:
             "rungs": scale.rungs,
             "n_select": scale.n_select,
             "n_report": scale.n_report,
-            "score": self.layout.score,
+            "score": score,
             "drawn_from": DRAWN_FROM,
             "seeds": f"{SEEDS} of every number that {EVERY} divides, 1 of the others",
             "cell_axes": self.cell_axes,
@@ -237,7 +237,7 @@ def main(
         frames[data] = Drawn(frame, job.space, job.cell_axes)
     one = frames[sets[0]]
     layout = one.layout
-    table = Table(file, layout, one.provenance())
+    table = Table(file, layout, one.provenance(layout.score))
     table.begin(call(), {data: drawn.frame.data.digest for data, drawn in frames.items()})
     for drawn in frames.values():  # what trials share is made before they are timed
         build_task(resolve(drawn.frame, drawn.defaults[0], 0)).prepare()
