@@ -8,7 +8,7 @@ and a number each, whatever the batch it is drawn in.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -99,7 +99,10 @@ class Diffusion(Method):
 
 
 class Sampling:
-    """A Predictor that draws from, and denoises with, fixed sets of weights."""
+    """A Predictor that draws from, and denoises with, fixed sets of weights.
+
+    networks: what the guidance of `sample` needs beside them, by name; whoever has them sets them.
+    """
 
     def __init__(
         self,
@@ -111,6 +114,7 @@ class Sampling:
     ) -> None:
         self.config, self.precond, self.seed, self.sample = config, precond, seed, sample
         self.nets = tuple(nets)
+        self.networks: Mapping[str, Callable[..., Tensor]] = {}
         self.device = torch.device(config.train.device)
         each = [Denoiser(net, precond) for net in self.nets]
         self.denoiser: Callable[..., Tensor] = each[0] if len(each) == 1 else Ensemble(each)
@@ -155,6 +159,7 @@ class Sampling:
                 step_noise=self._noise(f"{cases.purpose}/step", numbers, shape),
                 cond=conditions_of(cases, numbers).to(self.device),
                 guidance=guiding,
+                networks=self.networks,
                 round_sigma=self.precond.round_sigma,
                 limits=self.data_range if sample.clip else None,
             )

@@ -19,6 +19,7 @@ GUIDANCES = Family(
     kind="guidance",
     table={
         "classifier_free": "bench.diffusion.guidance.classifier_free:ClassifierFree",
+        "discriminator": "bench.diffusion.guidance.discriminator:DiscriminatorGuided",
         "none": "bench.diffusion.guidance.unguided:Unguided",
     },
     suite="bench.diffusion.guidance_conformance:check",

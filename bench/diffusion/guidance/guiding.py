@@ -53,7 +53,7 @@ class Guidance(ABC):
         """
 
     def check(self, inputs: Inputs) -> None:
-        """BenchError for a task whose cases lack what the guidance is made of."""
+        """BenchError for a task whose cases, or whose trials, lack what the guidance is made of."""
         return
 
     @classmethod

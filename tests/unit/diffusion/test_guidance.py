@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from bench.conditions import Condition
-from bench.diffusion import guidance, guidance_conformance, samplers
+from bench.diffusion import guidance, samplers
 from bench.diffusion.denoiser import DenoiserFn
 from bench.diffusion.grids import edm_grid
 from bench.diffusion.guidance.guiding import Guidance
@@ -161,75 +158,7 @@ def test_bad_settings_are_refused() -> None:
         guidance.build("classifier_free", weight="much")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Discriminated(Guidance):
-    """D += w sigma^2 grad log(p / (1 - p)), with weights of their own for Heun's two evaluations.
-
-    Its network gives the log-ratio log(p / (1 - p)) [N] of (x, sigma).
-    """
-
-    name = "discriminated"
-    needs = ("discriminator",)
-    first: float = 1.0
-    second: float = 1.0
-
-    def estimate(
-        self,
-        denoise: DenoiserFn,
-        x: Tensor,
-        sigma: float,
-        cond: Condition | None,
-        *,
-        stage: int,
-        others: Mapping[str, Callable[..., Tensor]],
-    ) -> Tensor:
-        with torch.enable_grad():
-            state = x.detach().requires_grad_()
-            [slope] = torch.autograd.grad(others["discriminator"](state, sigma).sum(), state)
-        weight = self.first if stage == 1 else self.second
-        return denoise(x, sigma, cond) + weight * sigma**2 * slope
-
-    @classmethod
-    def stand_ins(cls) -> Mapping[str, Callable[..., Any]]:
-        return {"discriminator": lambda x, sigma: -x.flatten(1).square().sum(1)}
-
-
-def with_discriminator(guided: Guidance, steps: int = 128) -> tuple[Tensor, int]:
-    """A denoiser of N(.3, s^2) guided by the exact discriminator between it and N(1, s^2)."""
-
-    def log_ratio(x: Tensor, sigma: float) -> Tensor:
-        return (log_density(x, sigma, 1.0) - log_density(x, sigma, 0.3)).flatten(1).sum(1)
-
-    run = sample(
-        lambda x, sigma, cond: denoise_gaussian(x, sigma, 0.3),
-        noise(),
-        edm_grid(steps),
-        guidance=guided,
-        networks={"discriminator": log_ratio},
-    )
-    return run.images, run.nfe
-
-
-def test_an_exact_discriminator_puts_a_wrong_mean_right() -> None:
-    images, evaluations = with_discriminator(Discriminated())
-    assert (images - exact_path(1.0)).abs().max() < 0.01
-    assert evaluations == 2 * (2 * 128 - 1)  # denoiser and discriminator, at every evaluation
-    unguided, _ = with_discriminator(Discriminated(first=0.0, second=0.0))
-    assert (unguided - exact_path(1.0)).abs().min() > 0.6
-
-
-def test_stages_are_weighed_apart() -> None:
-    both, first, second = (
-        with_discriminator(Discriminated(first=a, second=b), steps=12)[0]
-        for a, b in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
-    )
-    assert both.mean() > max(first.mean(), second.mean())
-    assert not torch.allclose(first, second)
-
-
 def test_a_guidance_says_what_other_networks_it_needs() -> None:
-    with pytest.raises(BenchError, match="'discriminated' needs a network 'discriminator'"):
-        drawn(two_classes, Discriminated())
-    assert nfe(edm_grid(5), sampler="heun", guidance=Discriminated()) == 18
-    rules = len(guidance_conformance.CHECKS)
-    assert guidance_conformance.check(Discriminated, "a test's own") == rules
+    guided = guidance.build("discriminator", weight_second=1.0)
+    with pytest.raises(BenchError, match="'discriminator' needs a network 'discriminator'"):
+        drawn(two_classes, guided)

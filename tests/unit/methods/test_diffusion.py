@@ -348,3 +348,15 @@ def test_fast_ddpm_samples_in_the_steps_it_trains_on(trained: Any) -> None:
     assert made.passes == 10
     with pytest.raises(BenchError, match="12 steps asked, it samples on 10 levels"):
         Diffusion.protocol(tiny(**{**usual, "sample.steps": 12}))
+
+
+def test_a_guidances_other_networks_come_with_the_predictor(trained: Any) -> None:
+    """A discriminator that likes bright pictures makes them brighter, and is counted."""
+    guided = sampling(trained, **{"sample.guidance": "discriminator"})
+    with pytest.raises(BenchError, match="needs a network 'discriminator'; give it in networks"):
+        guided.predict(cases(3))
+    guided.networks = {"discriminator": lambda x, sigma: x.flatten(1).sum(1) / (1 + sigma**2)}
+    brighter = guided.predict(cases(3))
+    plain = sampling(trained).predict(cases(3))
+    assert (brighter.values.mean((1, 2, 3)) > plain.values.mean((1, 2, 3)) + 5).all()
+    assert (plain.passes, brighter.passes) == (3, 4)  # of two steps, one is above sigma_min
