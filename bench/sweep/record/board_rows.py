@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from bench.config import digest
 from bench.errors import BenchError
 from bench.sweep.record.history import History, Trial
 from bench.sweep.record.plan import Plan
@@ -43,7 +44,7 @@ def row(plan: Plan, trial: Trial) -> Row:
 
 def _row(plan: Plan, facts: SweepFacts, trial: Trial) -> Row:
     suggestion = trial.suggestion
-    params, protocol = suggestion.params, plan.protocol
+    params, protocol = suggestion.params, {**plan.protocol, **suggestion.apart}
     score = Measure.of_score(protocol)
     body = {
         "sweep": plan.sweep,
@@ -61,7 +62,7 @@ def _row(plan: Plan, facts: SweepFacts, trial: Trial) -> Row:
         "cause": trial.cause,
         "params": {k: base_name(v) if isinstance(v, str) else v for k, v in params.items()},
         "protocol": protocol,
-        "protocol_digest": plan.protocol_digest,
+        "protocol_digest": digest(protocol) if suggestion.apart else plan.protocol_digest,
         "data_name": plan.data["name"],
         "data_digest": plan.data["digest"],
         "data_simulated": plan.data["simulated"],

@@ -71,6 +71,18 @@ class _DeviceNamed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Arm:
+    """A trial that a study asks for: its resolved configuration, and in what it is not to be ranked
+    with the sweep's own protocol (apart)."""
+
+    number: int
+    name: str
+    params: dict[str, Any]
+    config: dict[str, Any]
+    apart: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Confirmed:
     """A request for new seeds of a trial's entry."""
 
@@ -97,6 +109,8 @@ class Plan:
         must match before two scores are ranked together.
     confirm: trials asked for on new seeds, {"number", "of"}. given_up: trials left open for good.
     race: the rules by which more of them are asked for; None: none are.
+    study: the question whose trials these are, as it was asked; empty: none is. arms: the trials
+        it asked for so far.
     """
 
     sweep: str
@@ -145,6 +159,8 @@ class Plan:
     even_axes: tuple[str, ...] = ()  # of cell_axes: each combination of values gets equally many
     forecast: dict[str, Any] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()  # rows without a rank
+    study: dict[str, Any] = field(default_factory=dict)
+    arms: tuple[dict[str, Any], ...] = ()
     t: float = 0.0
 
     def __post_init__(self) -> None:
@@ -152,6 +168,8 @@ class Plan:
         part_of(_DeviceNamed, self.device, "plan.device")
         for asked in self.confirm:
             part_of(_Confirmed, asked, "plan.confirm")
+        for arm in self.arms:
+            part_of(_Arm, arm, "plan.arms")
         score = self.score
         compared_by = {"metric": score.key, "direction": score.direction}
         compared_by |= {"scale": score.scale, "unit": score.unit}
@@ -177,9 +195,10 @@ class Plan:
         return self.frame.device == "cuda"
 
     def body(self) -> dict[str, Any]:
-        """The plan as a record's body: the journal gives the time; no race is not written."""
-        left_out = ("t",) if self.race else ("t", "race")
-        return {key: value for key, value in self.to_dict().items() if key not in left_out}
+        """The plan as a record's body: the journal gives the time; what a race or a study has is
+        written where there is one."""
+        absent = {key for key in ("race", "study", "arms") if not getattr(self, key)} | {"t"}
+        return {key: value for key, value in self.to_dict().items() if key not in absent}
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

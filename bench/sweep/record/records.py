@@ -81,6 +81,7 @@ class Suggestion:
     predicted_gb: float | None = None
     slot: float | None = None  # share of a GPU
     unfit: str | None = None  # why it cannot be launched
+    apart: dict[str, Any] = field(default_factory=dict)  # in what its protocol is not the plan's
 
     def __post_init__(self) -> None:
         if self.origin not in ORIGINS:

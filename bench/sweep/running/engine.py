@@ -12,20 +12,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import DISK_FULL, Report
-from bench.sweep.cost import budget, footprint, slots
-from bench.sweep.cost.price import cost
-from bench.sweep.deciding import promote, seeds, suggest
-from bench.sweep.deciding.resolve import Frame, resolve
-from bench.sweep.deciding.role import role
-from bench.sweep.deciding.trial_label import label
-from bench.sweep.planning.forecast import predict_sec
+from bench.sweep.cost import budget
+from bench.sweep.deciding import promote
+from bench.sweep.deciding.resolve import Frame
 from bench.sweep.record.history import History, Record, Trial
 from bench.sweep.record.journal import Journal
 from bench.sweep.record.plan import Plan
 from bench.sweep.running.interrupts import Interrupts
+from bench.sweep.running.proposer import Memory, Proposer
 from search_spaces import Choices, Space
 
 if TYPE_CHECKING:
@@ -49,10 +45,9 @@ class Engine:
         listeners: tuple[Listener, ...] = (),
     ) -> None:
         self.journal, self.frame = journal, frame
-        self.space, self.choices, self.listeners = space, choices, listeners
+        self.proposer, self.listeners = Proposer(frame, space, choices), listeners
         self.history = History(journal.records)
         self.lock = threading.RLock()
-        self._told: suggest.Kept = {}
         self.interrupts = Interrupts()
         self.running: set[int] = set()
         self.stopping = False
@@ -84,15 +79,15 @@ class Engine:
             self._machine = machine
 
     @property
-    def _memory_gb(self) -> float | None:
-        """What a trial may use; None: not known."""
-        return self.plan.memory_gb if self._machine is None else self._machine.memory_gb
-
-    @property
-    def _packed(self) -> int | None:
-        """The GPUs that trials are packed on; None: they are not packed."""
-        devices = self.plan.pack
-        return devices if devices is None or self._machine is None else self._machine.gpus
+    def memory(self) -> Memory:
+        """What a trial may use, on the machine that trials run on now."""
+        plan, machine = self.plan, self._machine
+        if machine is None:
+            return Memory(limit_gb=plan.memory_gb, device_gb=plan.device_gb, packed=plan.pack)
+        packed = None if plan.pack is None else machine.gpus
+        return Memory(
+            limit_gb=machine.memory_gb, device_gb=machine.device_gb, packed=packed, timed=False
+        )
 
     def write(self, kind: str, **body: Any) -> Record:
         """Append to the journal, fold, then tell the listeners."""
@@ -182,7 +177,7 @@ class Engine:
                     self.write("promote", trial=number, rung=rung)
                 else:
                     number = len(self.history.trials)
-                    self._suggest(number)
+                    self.write("suggest", **self.proposer.body(self.history, number, self.memory))
                 trial = self.history.trials[number]
                 if not trial.suggestion.unfit:
                     self.running.add(number)
@@ -193,7 +188,7 @@ class Engine:
                     self.stopping = True
                     raise BenchError(
                         f"{unfit} suggestions in a row do not fit in "
-                        f"{self._memory_gb:.1f} GB; narrow the space, or give trials more"
+                        f"{self.memory.limit_gb:.1f} GB; narrow the space, or give trials more"
                     )
             return None
 
@@ -201,85 +196,9 @@ class Engine:
         """Whether one more may run beside those that do."""
         if len(self.running) >= self.concurrency:
             return False
-        devices = self._packed  # as many as their slots leave room for
+        devices = self.memory.packed  # as many as their slots leave room for
         taken = sum(self.history.trials[n].suggestion.slot or 0.0 for n in self.running)
         return devices is None or taken < devices
-
-    def _suggest(self, number: int) -> None:
-        again = {c["number"]: c["of"] for c in self.plan.confirm}
-        if number in again:
-            self._confirm(number, self.history.trials[again[number]])
-            return
-        part = role(self.plan, self.history, number)
-        params, distributions = suggest.suggest(
-            self.plan, self.history, number, self.space, self.choices, part.fixed, self._told
-        )
-        # fitted first: how it is split into micro-batches is part of which entry it is
-        config, fitted = self._fit(resolve(self.frame, params, self.plan.seed))
-        config = seeds.seeded(self.plan, self.history, config)
-        self._propose(number, config, params, distributions, part.origin, part.protected, fitted)
-
-    def _confirm(self, number: int, of: Trial) -> None:
-        """The same entry from a new seed, run to its end; its k-th is that of every entry."""
-        first = of.suggestion
-        config = seeds.confirming(self.plan, self.history, first)
-        fitted: dict[str, Any] = {"predicted_gb": first.predicted_gb, "slot": first.slot}
-        self._propose(number, config, first.params, first.distributions, "confirm", True, fitted)
-
-    def _propose(
-        self,
-        number: int,
-        config: TrialConfig,
-        params: dict[str, Any],
-        distributions: dict[str, str],
-        origin: str,
-        protected: bool,
-        fitted: dict[str, Any],
-    ) -> Record:
-        """Put a suggestion into the journal; `fitted` is what it says of memory."""
-        price = cost(config.task, config.method)
-        # timings are of the machine that the sweep was planned on
-        seconds = predict_sec(config, self.plan) if self._machine is None else None
-        return self.write(
-            "suggest",
-            trial=number,
-            trial_id=config.trial_id,
-            entry_id=config.entry_id,
-            seed=config.seed,
-            label=label(self._searched(params), self.plan.cell_axes),
-            origin=origin,
-            protected=protected,
-            params=params,
-            distributions=distributions,
-            cost=asdict(price),
-            config=config.to_dict(),
-            predicted_sec=None if seconds is None else round(seconds, 1),
-            **fitted,
-        )
-
-    def _searched(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Parameters that tell trials apart: what the user gave for all of them does not."""
-        plan = self.plan
-        return {k: v for k, v in params.items() if k in plan.cell_axes or k not in plan.fixed}
-
-    def _fit(self, config: TrialConfig) -> tuple[TrialConfig, dict[str, Any]]:
-        """The configuration in micro-batches that fit, and what the suggestion says of memory."""
-        limit = self._memory_gb
-        if limit is None:
-            return config, {}
-        fitting = footprint.fit(config, limit)
-        need = footprint.predict(fitting or config).peak_gb
-        fitted: dict[str, Any] = {"predicted_gb": round(need, 3)}
-        if fitting is None:
-            fitted["unfit"] = (
-                f"infeasible, not launched: needs {need:.1f} GB by prediction even one image at "
-                f"a time, a trial may use {limit:.1f} GB"
-            )
-        if self._packed is not None:
-            machine = self._machine
-            device_gb: Any = machine.device_gb if machine else self.plan.device_gb
-            fitted["slot"] = slots.slot(need, device_gb)
-        return fitting or config, fitted
 
     def started(self, number: int, host: str, pid: int) -> None:
         self.write("start", trial=number, host=host, pid=pid)

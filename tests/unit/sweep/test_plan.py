@@ -57,6 +57,10 @@ WHOLE = plan(  # every field away from its default
     pack=2,
     storage="s3://bucket/bench",
     address="head:6379",
+    study={"name": "table1", "seeds": 3},
+    arms=(
+        {"number": 9, "name": "adm", "params": {"lr": 0.1}, "config": {}, "apart": {"task": "x"}},
+    ),
     references=(
         Reference(key="floor", title="real", count=3, values={"eval/fd": 5.5}, notes=("few",)),
     ),

@@ -130,7 +130,7 @@ def test_a_disk_that_was_full_then_does_not_stop_it_now(tmp_path: Path) -> None:
     engine = open_engine(home, journal=Journal(path))
     body = dataclasses.asdict(end(1, "interrupted", DISK_FULL))
     engine.write("report", trial=0, **body)  # and killed before its outcome
-    again = Engine(engine.journal, engine.frame, engine.space, engine.choices)
+    again = Engine(engine.journal, engine.frame, engine.proposer.space, engine.proposer.choices)
     fakes.drive(again, World(smooth))
     assert again.history.counts() == {"completed": 3}
 
@@ -139,10 +139,10 @@ def test_another_machine_has_its_own_room_and_memory(tmp_path: Path) -> None:
     body = fakes.plan(concurrency=64, fixed_concurrency=False, memory_gb=0.5, device=DEVICE)
     engine = open_engine(tmp_path, body)
     engine.settle(HERE)  # the plan's own
-    assert (engine.concurrency, engine._memory_gb) == (1, 0.5)
+    assert (engine.concurrency, engine.memory.limit_gb) == (1, 0.5)
     other = dataclasses.replace(HERE, device_name="smaller", concurrency=3, memory_gb=2.0)
     engine.settle(other)
-    assert (engine.concurrency, engine._memory_gb) == (3, 2.0)
+    assert (engine.concurrency, engine.memory.limit_gb) == (3, 2.0)
     kept = dataclasses.replace(body, fixed_concurrency=True)
     fixed = open_engine(tmp_path / "fixed", kept)
     fixed.settle(other)
