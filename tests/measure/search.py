@@ -1,16 +1,16 @@
 """Which search finds the best configuration for the least training, replayed on recorded trials.
 
     python -m tests.measure.search FILE.csv [FILE2.csv ...] [--replicates 100] [--trials 64]
-        [--concurrency 2] [--evaluation 1] [--search NAME] [--plot FILE.png]
+        [--equal-compute] [--concurrency 2] [--evaluation 1] [--search NAME] [--plot FILE.png]
 
 The files are those of tests.measure.record_trials. On each set a surrogate is fitted
 (tests.measure.surrogate) and searches are played on it in simulated time (tests.measure.searches):
 random search, random search with our promotion rule, Optuna's TPE, GP and CMA-ES with full
 trainings, TPE with Hyperband, and ours, also with `--table` (two trials of each cell train to the
-end). Every search has `--trials` trials, so those that stop
-trials early spend less; compute is machine time (workers that idle count) in full trainings with
-their evaluations. An evaluation costs what it did in the table beside a training, times
-`--evaluation`: 0.25 is a budget four times as large, 0 is free evaluations.
+end). Every search has `--trials` trials, so that those that stop trials early spend less; with
+`--equal-compute` these have as many more as make all spend alike. Compute is machine time (workers
+that idle count) in full trainings with their evaluations. An evaluation costs what it did in the
+table beside a training, times `--evaluation`: 0.25 stands for a budget four times as large.
 
     at the end: how far the incumbent, by its score on report without noise, is above the best
         known (the lowest of 20,000 random configurations, the recorded ones, and all incumbents);
@@ -31,7 +31,7 @@ import dataclasses
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +58,7 @@ from tests.measure.searches import (
     Played,
     Setting,
     World,
+    paid_alike,
     play,
 )
 from tests.measure.surrogate import Surrogate, Values
@@ -128,7 +129,7 @@ def _tuples(value: Any) -> Any:
     return {k: _tuples(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def best_drawn(surrogate: Surrogate, setting: Setting, count: int = DENSE) -> float:
+def best_drawn(surrogate: Surrogate, setting: Setting, count: int) -> float:
     """The lowest logarithm on report of so many random configurations and the recorded ones."""
     sampler = optuna.samplers.RandomSampler(seed=DENSE_SEED)
     drawn: list[Mapping[str, Any]] = list(surrogate.recorded)
@@ -147,29 +148,39 @@ def best_drawn(surrogate: Surrogate, setting: Setting, count: int = DENSE) -> fl
 
 
 def replay(
-    surrogate: Surrogate, setting: Setting, names: Sequence[str], replicates: int
+    surrogate: Surrogate,
+    setting: Setting,
+    names: Sequence[str],
+    replicates: int,
+    equal_compute: bool = False,
 ) -> dict[str, list[Played]]:
     """Every search so many times (the slow ones fewer), each replicate with its own seed."""
     played: dict[str, list[Played]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as scratch, mock.patch.object(os, "fsync"):
+        settings = dict.fromkeys(names, setting)
+        if equal_compute:
+            pilot = World(surrogate, 0)
+            settings = {n: paid_alike(n, pilot, setting, Path(scratch)) for n in names}
         for replicate in range(replicates):
             world = World(surrogate, replicate)
             for name in names:
                 if replicate % SLOW.get(name, 1):
                     continue
-                search = SEARCHES[name](setting, replicate, Path(scratch) / str(replicate))
-                played[name].append(play(search, world, setting))
+                own = settings[name]
+                search = SEARCHES[name](own, replicate, Path(scratch) / str(replicate))
+                played[name].append(play(search, world, own))
                 search.close()
     return played
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its 95 % interval."""
+    """A number with its 95 % interval, and what bootstraps gave in its place."""
 
     value: float
     low: float
     high: float
+    resampled: Values
 
     def text(self, digits: int = 2) -> str:
         value, low, high = (f"{x:.{digits}f}" for x in (self.value, self.low, self.high))
@@ -181,15 +192,13 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a search did on one set. curves: logarithms above the best known, [replicates, grid];
-    resampled: `to_match` of each bootstrap."""
+    """What a search did on one set. curves: logarithms above the best known, [replicates, grid]."""
 
     curves: Values
     spent: float
     at_end: Estimate
     at_equal: Estimate
     to_match: Estimate
-    resampled: Values
 
 
 def judged(
@@ -225,7 +234,6 @@ def judged(
             at_end=_mean(100 * np.expm1(ends[name]), rows),
             at_equal=_mean(100 * np.expm1(of[:, equal]), rows),
             to_match=_interval(matched, matches),
-            resampled=matches,
         )
     return found, grid
 
@@ -244,28 +252,37 @@ def _mean(values: Values, rows: Any) -> Estimate:
 def _interval(value: float, resampled: Values) -> Estimate:
     ranks = np.sort(resampled)  # quantiles that may be infinite: those that are there
     low, high = (float(ranks[round(q * (len(ranks) - 1))]) for q in (0.025, 0.975))
-    return Estimate(value=value, low=low, high=high)
+    return Estimate(value=value, low=low, high=high, resampled=resampled)
 
 
 def verdict(sets: Sequence[Mapping[str, Found]]) -> str:
-    """Who needs least to match random search over all sets, and whether random search with
-    halving is as good: the geometric mean over sets."""
+    """Who is best at equal compute (the mean over sets), who needs least to match random search
+    (the geometric mean), and whether random search with halving is as good."""
 
-    def over_sets(name: str) -> Estimate:
-        with np.errstate(divide="ignore"):
-            value = float(np.exp(np.mean([np.log(found[name].to_match.value) for found in sets])))
-            each = np.exp(np.mean([np.log(found[name].resampled) for found in sets], axis=0))
-        return _interval(value, each)
+    def mean(of: Callable[[Found], Estimate], name: str, geometric: bool) -> Estimate:
+        each = [of(found[name]) for found in sets]
+        resampled = np.array([one.resampled for one in each])
+        values = np.array([one.value for one in each])
+        if not geometric:
+            return _interval(float(values.mean()), resampled.mean(axis=0))
+        value = float(np.exp(np.log(values).mean()))
+        return _interval(value, np.exp(np.log(resampled).mean(axis=0)))
 
-    estimates = {name: over_sets(name) for name in sets[0]}
-    winner = min(estimates, key=lambda name: estimates[name].value)
-    won = f"wins: {winner}, {estimates[winner].text()} of random search's compute to match it"
-    if winner == HALVING or HALVING not in estimates:
-        others = sorted((e.value, name) for name, e in estimates.items() if name != winner)
-        return won + "".join(f"; next {n}, {estimates[n].text()}" for _, n in others[:1])
-    same = estimates[HALVING].overlaps(estimates[winner])
-    judged_as = "as good (intervals overlap)" if same else "worse"
-    return f"{won}; random search with halving is {judged_as}, {estimates[HALVING].text()}"
+    def told(estimates: Mapping[str, Estimate], digits: int, unit: str) -> str:
+        winner = min(estimates, key=lambda name: estimates[name].value)
+        said = f"{winner}, {estimates[winner].text(digits)}{unit}"
+        halving = estimates.get(HALVING)
+        if winner == HALVING or halving is None:
+            return said
+        same = "as good (intervals overlap)" if halving.overlaps(estimates[winner]) else "worse"
+        return f"{said}, and {HALVING} is {same}, {halving.text(digits)}"
+
+    equal = {name: mean(lambda found: found.at_equal, name, False) for name in sets[0]}
+    match = {name: mean(lambda found: found.to_match, name, True) for name in sets[0]}
+    return (
+        f"wins at equal compute: {told(equal, 1, ' % above the best known')}; "
+        f"wins at matching random: {told(match, 2, ' of its compute')}"
+    )
 
 
 def said_of(surrogate: Surrogate, setting: Setting, data: str) -> list[str]:
@@ -300,7 +317,7 @@ def draw(path: Path, found: Mapping[str, tuple[dict[str, Found], Values]]) -> No
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1 + 5.5 * len(found), 5), layout="constrained")
+    figure = Figure(figsize=(2.5 + 5 * len(found), 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (data, (searches, grid)) in zip(panels, found.items(), strict=True):
@@ -313,9 +330,9 @@ def draw(path: Path, found: Mapping[str, tuple[dict[str, Found], Values]]) -> No
                 grid[shown], low[shown], high[shown], color=line.get_color(), alpha=0.12, lw=0
             )
         axes.set(title=data, xlabel="compute, full trainings", xscale="log")
-        axes.set(ylabel="% above the best known", yscale="symlog")
+        axes.set(ylabel="% above the best known", yscale="symlog", ylim=(0, None))
         axes.grid(linewidth=0.4)
-    panels[0].legend()
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=110, format="png")
 
 
@@ -333,6 +350,7 @@ def names_of(asked: Sequence[str]) -> list[str]:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--replicates", default=100, show_default=True)
 @click.option("--trials", default=64, show_default=True)
+@click.option("--equal-compute", is_flag=True, help="More trials where they are stopped early.")
 @click.option("--concurrency", default=2, show_default=True)
 @click.option("--evaluation", default=1.0, show_default=True, help="Times what it cost.")
 @click.option("--search", "asked", multiple=True, type=click.Choice(list(SEARCHES)))
@@ -341,6 +359,7 @@ def main(
     files: tuple[Path, ...],
     replicates: int,
     trials: int,
+    equal_compute: bool,
     concurrency: int,
     evaluation: float,
     asked: tuple[str, ...],
@@ -359,8 +378,8 @@ def main(
         setting = setting_of(shared, own, trials, concurrency, evaluation)
         surrogate = Surrogate(own, shared["space"], shared["score"])
         click.echo("\n".join(said_of(surrogate, setting, data)))
-        played = replay(surrogate, setting, names, replicates)
-        found[data] = judged(played, best_drawn(surrogate, setting), setting)
+        played = replay(surrogate, setting, names, replicates, equal_compute)
+        found[data] = judged(played, best_drawn(surrogate, setting, DENSE), setting)
         lines += table(data, found[data][0])
     click.echo("\n".join(lines))
     if plot is not None:

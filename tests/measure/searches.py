@@ -14,7 +14,7 @@ import heapq
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from search_spaces import Choices, Space
 from tests.measure.surrogate import Surrogate, Values
 from tests.unit.sweep.fakes import SECONDS, end
 
+PILOTS, CLOSE = 3, 0.02  # to find how many trials a compute pays for
 REDUCTION = 4  # of Hyperband: what each rung keeps is what ours keeps
 
 
@@ -63,6 +64,9 @@ class Setting:
     def full(self) -> float:
         """What a whole trial costs that is evaluated at its end alone."""
         return 1 + self.select_cost + self.report_cost
+
+    def with_trials(self, trials: int) -> Setting:
+        return replace(self, trials=trials, plan=self.plan.extended({"trials": trials}))
 
 
 class Search(ABC):
@@ -308,3 +312,17 @@ SEARCHES: dict[str, Opener] = {
     OURS: _engine("ours", search="tpe"),
     f"{OURS}, --table": _engine("table", search="tpe", table=True),
 }
+
+
+def paid_alike(name: str, world: World, setting: Setting, folder: Path) -> Setting:
+    """The setting with as many trials as make a search spend what all trials cost in full; found
+    by playing it."""
+    own = setting
+    for place in range(PILOTS):
+        search = SEARCHES[name](own, world.replicate, folder / f"pilot-{place}")
+        spent = play(search, world, own).spent
+        search.close()
+        if abs(spent / setting.trials - 1) < CLOSE:
+            break
+        own = setting.with_trials(max(1, round(own.trials * setting.trials / spent)))
+    return own

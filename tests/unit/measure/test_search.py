@@ -12,7 +12,15 @@ from click.testing import CliRunner
 from sklearn.ensemble import ExtraTreesRegressor
 
 from tests.measure import search
-from tests.measure.search import best_drawn, judged, replay, setting_of
+from tests.measure.search import (
+    Estimate,
+    Found,
+    best_drawn,
+    judged,
+    replay,
+    setting_of,
+    verdict,
+)
 from tests.measure.searches import HALVING, OURS, RANDOM, SEARCHES, Job, Setting, World
 from tests.measure.surrogate import Forest, Surrogate, noise_of
 from tests.measure.trial_table import Recorded, read_tables
@@ -87,6 +95,13 @@ def test_compute_is_machine_time_in_full_trainings(recorded: Path, surrogate: Su
     )
 
 
+def test_at_equal_compute_halving_has_more_trials(recorded: Path, surrogate: Surrogate) -> None:
+    own = setting(recorded, evaluation=0.0)
+    played = replay(surrogate, own, [RANDOM, HALVING], 1, equal_compute=True)
+    assert played[RANDOM][0].spent == pytest.approx(TRIALS)
+    assert played[HALVING][0].spent == pytest.approx(TRIALS, rel=0.1)  # whole trials
+
+
 def test_equal_seeds_replay_alike_and_others_do_not(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", count=40, own=0.1, shared=0.1)
     rows, shared = read_tables([table])
@@ -141,7 +156,31 @@ def test_what_diverges_is_nobodys_incumbent(recorded: Path) -> None:
         assert played[name][0].truth[-1] > best
 
 
-def test_the_command_says_who_wins_in_its_last_line(recorded: Path, tmp_path: Path) -> None:
+def test_the_verdict_is_of_the_means_over_sets() -> None:
+    def found(equal: float, match: float, spread: float) -> Found:
+        def estimate(value: float) -> Estimate:
+            around = value * np.linspace(1 - spread, 1 + spread, 101)
+            return Estimate(value=value, low=around[0], high=around[-1], resampled=around)
+
+        return Found(
+            curves=np.zeros((1, 1)), spent=1.0, at_end=estimate(equal), at_equal=estimate(equal),
+            to_match=estimate(match),
+        )  # fmt: skip
+
+    one = {RANDOM: found(9.0, 1.0, 0.1), HALVING: found(3.0, 0.5, 0.1), OURS: found(1.0, 0.4, 0.3)}
+    two = {RANDOM: found(9.0, 1.0, 0.1), HALVING: found(3.0, 0.5, 0.1), OURS: found(2.0, 0.9, 0.3)}
+    said = verdict([one, two])
+    assert "equal compute: ours, 1.5 (1.1 to 1.9) % above the best known, and random, hal" in said
+    assert "halving is worse, 3.0 (2.7 to 3.3); wins at matching random: random, halving, " in said
+    assert "random, halving, 0.50 (0.45 to 0.55) of its compute" in said
+    wide = {**two, OURS: found(2.0, 0.4, 0.9)}
+    assert "halving is as good (intervals overlap), 3.0" in verdict([wide])
+
+
+def test_the_command_says_who_wins_in_its_last_line(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "DENSE", 500)
     plot = tmp_path / "plot.png"
     given = [str(recorded), "--replicates", "2", "--trials", "16", "--plot", str(plot)]
     for name in QUICK:
@@ -149,8 +188,8 @@ def test_the_command_says_who_wins_in_its_last_line(recorded: Path, tmp_path: Pa
     said = CliRunner().invoke(search.main, given, catch_exceptions=False)
     assert said.exit_code == 0
     lines = said.output.splitlines()
-    assert lines[-1].startswith("wins: ")
-    assert HALVING in lines[-1] or "random search with halving is" in lines[-1]
+    assert lines[-1].startswith("wins at equal compute: ")
+    assert lines[-1].count(HALVING) == 2
     assert sum(line.startswith("simulated | ") for line in lines) == len(QUICK)
     assert plot.stat().st_size > 10_000
     assert set(QUICK) < set(SEARCHES)
