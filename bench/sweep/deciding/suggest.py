@@ -1,10 +1,7 @@
 """What to try next, by Optuna: a pure function of the plan, the history and the trial's number.
 
 Every question is asked of a fresh study that shows all trials (told_study), by a sampler seeded by
-(sweep seed, trial number), so the same journal always gives the same suggestion. TPE hears what
-happened as contract 6 says: whatever has a value as COMPLETE with what it is worth (`Worth`),
-diverged as PRUNED without any, out-of-memory as PRUNED with a violated constraint, FAIL only for
-causes outside the configuration; running trials stand as RUNNING (the constant liar).
+(sweep seed, trial number), so the same journal always gives the same suggestion.
 
 The search space of TPE here is the set of parameters every trial has, modelled jointly with the
 architecture and the preconditioning; a parameter that only some choices have is modelled from the
@@ -16,22 +13,19 @@ learns from its own trials.
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.distributions import BaseDistribution, distribution_to_json
 
 from bench.errors import BenchError
 from bench.streams import derive_seed
 from bench.sweep.deciding.told_study import ToldTPE, ToldTrials, open_study
-from bench.sweep.record.history import ABSENT, History, Trial
+from bench.sweep.record.history import ABSENT, History
 from bench.sweep.record.plan import Plan
 from bench.time_limit import EndlessError, time_limit
 from search_spaces import Choices, Space
@@ -42,17 +36,6 @@ Kept = dict[tuple[tuple[str, Any], ...], ToldTrials]  # by the values of the eve
 DRAWS = 64  # random draws that show what a space offers
 SPACE_SEC = 10.0  # a space suggests for one trial within it, or it is stopped
 MOST_SUGGESTIONS = 1000  # parameters a trial
-
-STATES = {
-    None: TrialState.RUNNING,
-    "interrupted": TrialState.RUNNING,
-    "completed": TrialState.COMPLETE,
-    "pruned": TrialState.COMPLETE,
-    "waiting": TrialState.COMPLETE,  # it may be promoted yet: then it runs again
-    "diverged": TrialState.PRUNED,
-    "out-of-memory": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
 
 
 def suggest(
@@ -74,15 +57,10 @@ def suggest(
     """
     kept = {} if kept is None else kept
     alike = {axis: given[axis] for axis in plan.even_axes if axis in given}
-    told = kept.setdefault(tuple(alike.items()), ToldTrials())
-    trials = [
-        trial
-        for trial in history.trials.values()
-        if all(trial.cell[axis] == value for axis, value in alike.items())
-    ]
-    told.update(trials, as_optuna, Worth(plan, trials))
+    told = kept.setdefault(tuple(alike.items()), ToldTrials(plan.score, alike))
+    told.update(history)
     sampler = optuna_sampler(plan, number, told.common(), alike)
-    study = open_study(told.shown(direction(plan)), sampler, direction(plan))
+    study = open_study(told.shown(), sampler, direction(plan))
     offered_by = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
     given = {key: value for key, value in given.items() if key not in plan.fixed}
     if given:
@@ -255,57 +233,6 @@ def optuna_sampler(
     if alike:
         startup = sum(alike.items() <= cell.items() for cell in plan.cells)
     return ToldTPE(common, seed=seed, startup=startup)
-
-
-class Worth:
-    """The value that a trial would have at the furthest rung that any trial reached.
-
-    Trials stop at different rungs, and values fall from rung to rung. From each rung to the next
-    the mean step of the trials that went on (a ratio on the ratio scale, else a difference) is
-    taken for those that did not: so all are compared at one rung, and the luck that promoted some
-    is taken back on average.
-    """
-
-    def __init__(self, plan: Plan, trials: Sequence[Trial]) -> None:
-        values = [value for trial in trials for value in trial.rungs.values()]
-        one_sign = all(value > 0 for value in values) or all(value < 0 for value in values)
-        self._ratio = plan.score.scale == "ratio" and one_sign
-        steps: dict[int, list[float]] = {}
-        for trial in trials:
-            for rung, value in trial.rungs.items():
-                if rung + 1 in trial.rungs:
-                    after = trial.rungs[rung + 1]
-                    step = math.log(after / value) if self._ratio else after - value
-                    steps.setdefault(rung, []).append(step)
-        means = [math.fsum(steps[r]) / len(steps[r]) for r in sorted(steps)]
-        self._to_come = {r: math.fsum(means[r:]) for r in range(len(means) + 1)}
-
-    def __call__(self, trial: Trial) -> float:
-        rung = max(trial.rungs)
-        value, more = trial.rungs[rung], self._to_come.get(rung, 0.0)
-        return value * math.exp(more) if self._ratio else value + more
-
-
-def as_optuna(trial: Trial) -> FrozenTrial:
-    """A trial as Optuna hears it, but for what its value is worth: contract 6."""
-    state = STATES[trial.outcome]
-    value = trial.rungs[max(trial.rungs)] if trial.rungs else None
-    if state == TrialState.COMPLETE and value is None:
-        state = TrialState.FAIL  # its reports were lost with a driver: nothing to learn
-    return create_trial(
-        state=state,
-        value=value if state == TrialState.COMPLETE else None,
-        params={k: trial.suggestion.params[k] for k in trial.suggestion.distributions},
-        distributions={k: _distribution(d) for k, d in trial.suggestion.distributions.items()},
-        constraints={"memory": 1.0} if trial.outcome == "out-of-memory" else None,
-        user_attrs={"trial_id": trial.suggestion.trial_id},
-    )
-
-
-@lru_cache(maxsize=1024)
-def _distribution(text: str) -> BaseDistribution:
-    """A distribution from its JSON; of ten thousand trials all but a few are the same."""
-    return json_to_distribution(text)
 
 
 def describe(distributions: Mapping[str, str]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The study that Optuna's samplers read, kept up to date instead of built again.
 
-A sampler only reads a study's trials. They stand here as Optuna hears them, one for each trial
-of the sweep, and only those that went on since the last question are translated again; a suggestion
-is asked of a fresh study that shows them. So a suggestion is the same as from a study built anew,
-which is what a resumed sweep does with its first one.
+A sampler only reads a study's trials. They stand here as contract 6 says: whatever has a value as
+COMPLETE with what it is worth (`Worth`), diverged as PRUNED without any, out-of-memory as PRUNED
+with a violated constraint, FAIL only for causes outside the configuration; running trials as
+RUNNING (the constant liar). Only what changed since the last question is heard and translated; a
+suggestion is asked of a fresh study that shows it all. So it is the same as from a study built
+anew, which is what a resumed sweep does with its first one.
 
 Beyond RECENT trials a sampler is shown the GOOD best, the RECENT last and those that still run, so
 that a suggestion takes as long after ten thousand trials as after one thousand.
@@ -11,77 +13,126 @@ that a suggestion takes as long after ten thousand trials as after one thousand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.samplers import TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from bench.sweep.record.history import Trial
+from bench.sweep.deciding.worth import Worth
+from bench.sweep.record.history import History, Trial
+from bench.sweep.record.index import Index, Keys
+from leaderboards.measures import Measure
 
 RECENT = 1000  # trials that TPE's idea of what is not good rests on
 GOOD = 25  # the most that TPE takes for good: Optuna's default
 
 LEARNT = (TrialState.COMPLETE, TrialState.PRUNED)  # what a search space is read from
+STATES = {
+    None: TrialState.RUNNING,
+    "interrupted": TrialState.RUNNING,
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.COMPLETE,
+    "waiting": TrialState.COMPLETE,  # it may be promoted yet: then it runs again
+    "diverged": TrialState.PRUNED,
+    "out-of-memory": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+def state_of(trial: Trial) -> TrialState:
+    """What became of a trial, as Optuna hears it."""
+    state = STATES[trial.outcome]
+    if state == TrialState.COMPLETE and not trial.rungs:
+        return TrialState.FAIL  # its reports were lost with a driver: nothing to learn
+    return state
+
+
+def as_optuna(trial: Trial) -> FrozenTrial:
+    """A trial as Optuna hears it, but for what its value is worth: contract 6."""
+    state = state_of(trial)
+    told = create_trial(
+        state=state,
+        value=trial.rungs[max(trial.rungs)] if state == TrialState.COMPLETE else None,
+        params={k: trial.suggestion.params[k] for k in trial.suggestion.distributions},
+        distributions={k: _distribution(d) for k, d in trial.suggestion.distributions.items()},
+        constraints={"memory": 1.0} if trial.outcome == "out-of-memory" else None,
+        user_attrs={"trial_id": trial.suggestion.trial_id},
+    )
+    told.number = trial.number + 1  # 0 is the one that is asked for
+    return told
+
+
+@lru_cache(maxsize=1024)
+def _distribution(text: str) -> BaseDistribution:
+    """A distribution from its JSON; of ten thousand trials all but a few are the same."""
+    return json_to_distribution(text)
 
 
 class ToldTrials:
-    """Trials as Optuna hears them, in the order of their numbers."""
+    """The trials of a history as Optuna hears them: those of `alike` values of their axes."""
 
-    def __init__(self) -> None:
-        self._seen: list[tuple[str | None, int]] = []  # outcome and rungs when last translated
-        # distributions of those with something to learn from, by what they are as JSON
-        self._learnt_from: dict[frozenset[tuple[str, str]], dict[str, BaseDistribution]] = {}
-        self.trials: list[FrozenTrial] = []
+    def __init__(self, score: Measure, alike: Mapping[str, Any]) -> None:
+        self._sign, self._alike = score.sign, dict(alike)
+        self._worth = Worth(score)
+        self._heard = 0  # changes of the history
+        self._trials: dict[int, Trial] = {}
+        self._told: dict[int, FrozenTrial] = {}  # those shown last, but for what changed since
+        self._keys: dict[int, Keys] = {}  # what each of them is found by
+        self._index = Index()
 
-    def update(
-        self,
-        trials: Sequence[Trial],
-        translate: Callable[[Trial], FrozenTrial],
-        worth: Callable[[Trial], float],
-    ) -> None:
-        """Hear of `trials`: all of those before, in the same order, and any new ones. `worth` is
-        the value of one that has any, which may change with what others did."""
-        for place, trial in enumerate(trials):
-            state = (trial.outcome, len(trial.rungs))
-            if place == len(self.trials):
-                self._seen.append(state)
-                self.trials.append(translate(trial))
-            elif self._seen[place] != state:
-                self._seen[place] = state
-                self.trials[place] = translate(trial)
-            else:
-                continue
-            told = self.trials[place]
-            told.number = place + 1  # 0 is the one that is asked for
-            if told.state in LEARNT:
-                offered = frozenset(trial.suggestion.distributions.items())
-                self._learnt_from[offered] = told.distributions
-        for told, trial in zip(self.trials, trials, strict=True):
-            if told.state == TrialState.COMPLETE:
-                told.value = worth(trial)
+    def update(self, history: History) -> None:
+        """Hear what changed since the last question; of the same history, always."""
+        for number in dict.fromkeys(history.changes[self._heard :]):
+            trial = history.trials[number]
+            if all(trial.cell[axis] == value for axis, value in self._alike.items()):
+                self._hear(trial)
+        self._heard = len(history.changes)
 
-    def shown(self, direction: StudyDirection) -> list[FrozenTrial]:
+    def _hear(self, trial: Trial) -> None:
+        number, state = trial.number, state_of(trial)
+        self._trials[number] = trial
+        self._told.pop(number, None)
+        self._worth.hear(trial)
+        keys: dict[tuple[str, Hashable], float] = {("state", state): 0.0}
+        if state == TrialState.COMPLETE:
+            rung = max(trial.rungs)
+            keys["done", rung] = self._sign * trial.rungs[rung]
+        if state in LEARNT:
+            keys["learnt from", frozenset(trial.suggestion.distributions.items())] = 0.0
+        self._index.move(number, self._keys.get(number, {}), keys)
+        self._keys[number] = keys
+
+    def shown(self) -> list[FrozenTrial]:
         """The trials to learn from, in order: all, or the best and the last of very many."""
-        if len(self.trials) <= RECENT:
-            return self.trials
-        sign = -1.0 if direction == StudyDirection.MAXIMIZE else 1.0
-        earlier = self.trials[:-RECENT]
-        done = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
-        best = {t.number for t in sorted(done, key=lambda trial: sign * trial.values[0])[:GOOD]}
-        kept = [t for t in earlier if t.number in best or t.state == TrialState.RUNNING]
-        return kept + self.trials[-RECENT:]
+        last = sorted(self._trials)[-RECENT:]
+        running = self._index.numbers("state", TrialState.RUNNING)
+        before, self._told = self._told, {}
+        for number in sorted({*last, *running, *self._best()}):
+            trial = self._trials[number]
+            told = self._told[number] = before.get(number) or as_optuna(trial)
+            if told.state == TrialState.COMPLETE:
+                told.value = self._worth(trial)
+        return list(self._told.values())
+
+    def _best(self) -> list[int]:
+        """The GOOD best by what they are worth, which keeps the order within a rung."""
+        rungs = self._index.answers("done")
+        firsts = [n for rung in rungs for n in islice(self._index.numbers("done", rung), GOOD)]
+        firsts.sort(key=lambda n: (self._sign * self._worth(self._trials[n]), n))
+        return firsts[:GOOD]
 
     def common(self) -> dict[str, BaseDistribution]:
         """The distributions that all trials with something to learn from share, by name."""
-        if not self._learnt_from:
-            return {}
-        shared = frozenset.intersection(*self._learnt_from)
-        one = next(iter(self._learnt_from.values()))
-        return {name: one[name] for name, _ in sorted(shared)}
+        offers = self._index.answers("learnt from")
+        shared = frozenset.intersection(*offers) if offers else ()
+        return {name: _distribution(text) for name, text in sorted(shared)}
 
 
 class _ToldStorage(InMemoryStorage):

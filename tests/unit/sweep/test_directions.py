@@ -18,7 +18,7 @@ import pytest
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
-from bench.sweep.deciding import calibration, promote, suggest
+from bench.sweep.deciding import calibration, promote, suggest, told_study
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.running import session
@@ -100,7 +100,7 @@ def test_optuna_is_told_which_way(lower: Engine, higher: Engine) -> None:
     assert best is not None
     study = optuna.create_study(direction=suggest.direction(higher.plan))
     for trial in higher.history.with_outcome("completed"):
-        study.add_trial(suggest.as_optuna(trial))
+        study.add_trial(told_study.as_optuna(trial))
     assert study.best_trial.user_attrs["trial_id"] == best.suggestion.trial_id
 
 

@@ -11,6 +11,7 @@ from bench.config import TrialConfig
 from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.deciding.role import role
 from bench.sweep.deciding.suggest import suggest
+from bench.sweep.record.history import History
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from search_spaces.echo_space import space
@@ -53,15 +54,10 @@ def test_a_value_learns_from_its_own_trials_alone(even: Engine) -> None:
     given = {"preconditioning": "edm"}
     args = (TRIALS, space, SMOKE.choices, given)
     before, _ = suggest(history.plan, history, *args)
-    kept = dict(history.trials)
-    try:
-        for number, trial in kept.items():
-            if trial.cell["preconditioning"] != "edm":
-                del history.trials[number]
-        after, _ = suggest(history.plan, history, *args)
-    finally:
-        history.trials.clear()
-        history.trials.update(kept)
+    others = {n for n, t in history.trials.items() if t.cell["preconditioning"] != "edm"}
+    own = History(r for r in even.journal.records if r.get("trial") not in others)
+    after, _ = suggest(history.plan, own, *args)
+    assert 0 < len(own.trials) < len(history.trials)
     assert after == before
     assert before["preconditioning"] == "edm"
 

@@ -5,57 +5,14 @@ from __future__ import annotations
 import random
 import statistics
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from bench.sweep.record.history import BROKEN, OUTCOMES, SURE, History, Record, Trial
-from leaderboards.rows import ORIGINS
+from bench.sweep.record.history import BROKEN, OUTCOMES, SURE, History, Trial
 from tests.unit.sweep import fakes
-from tests.unit.sweep.written import extend, outcome, plan_record, report, session, start, suggest
+from tests.unit.sweep.written import SETUPS, any_records, plan_record
 
 RUNGS = {"rungs": (0.1, 0.5, 1.0), "keep": (0.5, 0.5)}
-ARCHITECTURES = ("adm", "ddpmpp")
-SETUPS = ("edm", "vp")
-
-
-def any_records(draw: random.Random) -> Iterator[Record]:
-    """Records of a sweep in any order at all, but that a trial is suggested before it is told
-    of."""
-    begun = 0
-    for t in range(150):
-        number = draw.randrange(begun) if begun else 0
-        what = draw.choice(
-            ["suggest", "start", "word", "rung", "rung", "outcome", "outcome", "more"]
-        )
-        if what == "suggest" or not begun:
-            body = suggest(
-                begun,
-                origin=draw.choice(ORIGINS),
-                protected=draw.random() < 0.3,
-                architecture=draw.choice(ARCHITECTURES),
-                preconditioning=draw.choice(SETUPS),
-            )
-            body["config"]["train"]["threads"] = draw.randint(1, 3)
-            yield {**body, "entry_id": f"entry-{draw.randrange(5)}"}
-            begun += 1
-        elif what == "start":
-            yield start(number, t)
-        elif what == "word":
-            yield report(number, t)
-        elif what == "rung":
-            seconds = {"train": draw.random(), "sample": draw.random()}
-            value = float(draw.randint(1, 5))  # with ties
-            yield report(number, t, draw.randrange(3), value=value, seconds=seconds)
-        elif what == "outcome":
-            yield outcome(number, draw.choice(OUTCOMES))
-        elif draw.random() < 0.5:
-            yield {"kind": "promote", "trial": number, "rung": 0, "t": 9.0}
-        elif draw.random() < 0.5:
-            given_up = draw.sample(range(begun), draw.randint(0, begun))
-            yield extend(t, given_up=given_up, table=draw.random() < 0.5)
-        else:
-            yield session("open", t)
 
 
 @pytest.mark.parametrize("prune", [False, True])

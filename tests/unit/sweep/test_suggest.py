@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+import random
 import signal
 import sys
 import warnings
@@ -14,14 +15,15 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.sweep.deciding import suggest as suggesting
 from bench.sweep.deciding import told_study
-from bench.sweep.deciding.suggest import Offer, Worth, as_optuna, suggest
+from bench.sweep.deciding.suggest import Offer, suggest
+from bench.sweep.deciding.told_study import ToldTrials, as_optuna
+from bench.sweep.deciding.worth import Worth
 from bench.sweep.planning.plan_making import check_space
 from bench.sweep.record.history import ABSENT, History
 from bench.sweep.record.journal import read
@@ -38,6 +40,7 @@ from tests.unit.sweep.fakes import (
     smooth,
     valley,
 )
+from tests.unit.sweep.written import any_records, plan_record
 
 CHOICES = SMOKE.choices
 
@@ -92,26 +95,66 @@ def test_every_suggestion_of_a_sweep_follows_from_what_was_before_it(engine: Eng
             assert distributions == record["distributions"]
 
 
+@pytest.mark.parametrize("direction", ["lower", "higher"])
 def test_of_very_many_trials_the_best_the_last_and_those_that_run_are_shown(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, direction: str
 ) -> None:
     monkeypatch.setattr(told_study, "RECENT", 10)
     monkeypatch.setattr(told_study, "GOOD", 2)
-    history = copy.deepcopy(engine.history)
-    first = history.trials[0]
-    first.outcome = None
+    runs = ("outcome", 0)  # without this record the first trial runs
+    history = History(r for r in engine.journal.records if (r["kind"], r.get("trial")) != runs)
     trials = list(history.trials.values())
-    told = told_study.ToldTrials()
-    worth = Worth(history.plan, trials)
-    told.update(trials, as_optuna, worth)
-    shown = [trial.number - 1 for trial in told.shown(StudyDirection.MINIMIZE)]
+    score = dataclasses.replace(history.plan.score, direction=direction)
+    told = ToldTrials(score, {})
+    told.update(history)
+    shown = [trial.number - 1 for trial in told.shown()]
     learnt = [t for t in trials if t.outcome in ("completed", "pruned") and t.rungs]
-    best = sorted(learnt, key=worth)[:2]
+    ranked = sorted(learnt, key=Worth(score, trials))
+    best = ranked[:2] if direction == "lower" else ranked[-2:]
     kept = {0, *(trial.number for trial in best), *range(len(trials) - 10, len(trials))}
     assert shown == sorted(kept)
     assert len(kept) > 11  # one of the best is none of the last
-    worst = [trial.number - 1 for trial in told.shown(StudyDirection.MAXIMIZE)]
-    assert worst != shown
+
+
+def without_times(trial: FrozenTrial) -> tuple[Any, ...]:
+    """What Optuna learns from a trial."""
+    constraints = trial.system_attrs
+    return trial.number, trial.state, trial.values, trial.params, trial.distributions, constraints
+
+
+@pytest.mark.parametrize("least", [1, -1])  # values of one sign, and of both
+@pytest.mark.parametrize("alike", [{}, {"preconditioning": "vp"}])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_heard_bit_by_bit_is_what_is_heard_at_once(
+    monkeypatch: pytest.MonkeyPatch, least: int, alike: dict[str, str], seed: int
+) -> None:
+    """A resumed sweep learns from the same as one that was never stopped."""
+    monkeypatch.setattr(told_study, "RECENT", 8)
+    monkeypatch.setattr(told_study, "GOOD", 3)
+    draw = random.Random(seed)
+    history = History([plan_record(rungs=(0.1, 0.5, 1.0), keep=(0.5, 0.5))])
+    score = history.plan.score
+    kept = ToldTrials(score, alike)
+    offered = set()
+    for record in any_records(draw, least):
+        history.apply(record)
+        if draw.random() < 0.5:
+            continue  # nothing is asked
+        fresh = ToldTrials(score, alike)
+        for told in (kept, fresh):
+            told.update(history)
+        heard, anew = [list(map(without_times, told.shown())) for told in (kept, fresh)]
+        assert heard == anew
+        assert kept.common() == fresh.common()
+        offered.add(frozenset(fresh.common()))
+        own = [t for t in history.trials.values() if t.cell.items() >= alike.items()]
+        worth = Worth(score, reversed(own))
+        for told_trial in fresh.shown():
+            trial = history.trials[told_trial.number - 1]
+            assert trial in own
+            if told_trial.state == TrialState.COMPLETE:
+                assert told_trial.value == worth(trial)
+    assert len(offered) == (2 if alike else 3)  # a parameter that some have comes and goes
 
 
 def test_what_optuna_hears_is_contract_6(engine: Engine) -> None:
@@ -198,7 +241,7 @@ def test_told_as_fail_tpe_would_run_off_the_cliff(
     Measured over 6 seeds: 12-15 of 32 as PRUNED, 26-30 of 32 as FAIL; random draws 8-12.
     """
     as_pruned = diverged(tmp_path / "pruned", cliff, "tpe")
-    monkeypatch.setitem(suggesting.STATES, "diverged", TrialState.FAIL)
+    monkeypatch.setitem(told_study.STATES, "diverged", TrialState.FAIL)
     as_fail = diverged(tmp_path / "fail", cliff, "tpe")
     assert as_fail >= 46  # of 64
     assert as_pruned <= 34

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.sweep.deciding.suggest import Worth
+from bench.sweep.deciding.worth import Worth
 from bench.sweep.record.history import History
 from tests.unit.sweep import written
 from tests.unit.sweep.fakes import SCORE
@@ -29,5 +29,5 @@ def test_what_stopped_early_is_worth_what_others_made_of_it(
         for rung, value in rungs.items():
             history.apply(written.report(number, rung + 1, rung, value=value))
     trials = list(history.trials.values())
-    worth = Worth(history.plan, trials)
+    worth = Worth(score, trials)
     assert [worth(trial) for trial in trials] == pytest.approx(worths)
