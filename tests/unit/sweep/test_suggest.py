@@ -109,8 +109,8 @@ def test_of_very_many_trials_the_best_the_last_and_those_that_run_are_shown(
     told.update(history)
     shown = [trial.number - 1 for trial in told.shown()]
     learnt = [t for t in trials if t.outcome in ("completed", "pruned") and t.rungs]
-    ranked = sorted(learnt, key=Worth(score, trials))
-    best = ranked[:2] if direction == "lower" else ranked[-2:]
+    worth, sign = Worth(score, trials), 1 if direction == "lower" else -1
+    best = sorted(learnt, key=lambda trial: sign * worth(trial))[:2]  # of two alike the earlier
     kept = {0, *(trial.number for trial in best), *range(len(trials) - 10, len(trials))}
     assert shown == sorted(kept)
     assert len(kept) > 11  # one of the best is none of the last
