@@ -67,9 +67,9 @@ def _embedding(args: UNetArgs, inputs: Inputs) -> nn.Module:
     )
 
 
-def build(inputs: Inputs, args: Args) -> Backbone:
-    """A new ADM; ValueError if the multipliers do not fit the sides."""
-    design = Design(
+def design(args: Args) -> Design:
+    """What tells ADM from the others."""
+    return Design(
         style=BlockStyle(
             scale_shift=True,
             skip_scale=1.0,
@@ -87,4 +87,8 @@ def build(inputs: Inputs, args: Args) -> Backbone:
         image_pyramid=False,
         attention_in_every_up_block=True,
     )
-    return UNet(design, inputs, args)
+
+
+def build(inputs: Inputs, args: Args) -> Backbone:
+    """A new ADM; ValueError if the multipliers do not fit the sides."""
+    return UNet(design(args), inputs, args)

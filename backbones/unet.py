@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -154,6 +155,59 @@ class Head(nn.Module):
         return self.conv(F.silu(self.norm(x)))
 
 
+def residual_block(
+    design: Design, args: UNetArgs, c_in: int, c_out: int, **options: object
+) -> ResidualBlock:
+    """A block of this architecture; options: attention, resample."""
+    emb = design.emb_multiplier * args.width
+    return ResidualBlock(c_in, c_out, emb, design.style, dropout=args.dropout, **options)  # type: ignore[arg-type]
+
+
+def build_encoder(
+    design: Design, inputs: Inputs, args: UNetArgs
+) -> tuple[nn.ModuleDict, list[int]]:
+    """The blocks that go down, by names with the smaller side, and the channels of all outputs."""
+    style, encoder = design.style, nn.ModuleDict()
+    widths = [args.width * multiplier for multiplier in args.multipliers]
+    sides = [min(inputs.spatial) >> level for level in range(len(widths))]
+    channels = widths[0] if design.stem_at_first_width else args.width
+    encoder[f"{sides[0]}_stem"] = Stem(inputs.in_channels, channels, style.init)
+    outputs, pyramid = [channels], inputs.in_channels
+    for level, (side, width) in enumerate(zip(sides, widths, strict=True)):
+        if level > 0:
+            encoder[f"{side}_down"] = (
+                StridedDown(channels, style.init)
+                if design.strided
+                else residual_block(design, args, channels, channels, resample="down")
+            )
+            if design.image_pyramid:
+                encoder[f"{side}_pyramid"] = ImagePyramid(
+                    pyramid, channels, style.filter, style.init
+                )
+                pyramid = channels
+            outputs.append(channels)
+        for index in range(args.blocks):
+            encoder[f"{side}_block{index}"] = residual_block(
+                design, args, channels, width, attention=side in args.attention
+            )
+            channels = width
+            outputs.append(channels)
+    return encoder, outputs
+
+
+def encode(encoder: nn.ModuleDict, x: Tensor, emb: Tensor) -> list[Tensor]:
+    """x [N, C, H, W], emb [N, E] -> the outputs of all blocks that go down, the deepest last."""
+    image = x
+    outputs: list[Tensor] = []
+    for module in encoder.values():
+        if isinstance(module, ImagePyramid):
+            image = x = (outputs.pop() + module(image)) * math.sqrt(0.5)
+        else:
+            x = module(x, emb) if isinstance(module, ResidualBlock) else module(x)
+        outputs.append(x)
+    return outputs
+
+
 class UNet(Backbone):
     """ADM, DDPM, DDPM++ or NCSN++, as the design says."""
 
@@ -161,41 +215,13 @@ class UNet(Backbone):
         levels = len(args.multipliers)
         super().__init__(inputs, c_noise_range=design.c_noise_range)
         self.divisor = level_divisor(inputs.spatial, levels)
-        style, emb = design.style, design.emb_multiplier * args.width
         widths = [args.width * multiplier for multiplier in args.multipliers]
         sides = [min(inputs.spatial) >> level for level in range(levels)]
-
-        def block(c_in: int, c_out: int, **options: object) -> ResidualBlock:
-            return ResidualBlock(c_in, c_out, emb, style, dropout=args.dropout, **options)  # type: ignore[arg-type]  # attention, resample
-
-        def down(c: int) -> nn.Module:
-            return StridedDown(c, style.init) if design.strided else block(c, c, resample="down")
-
-        def up(c: int) -> nn.Module:
-            return RepeatedUp(c, style.init) if design.strided else block(c, c, resample="up")
+        block = partial(residual_block, design, args)
 
         self.embedding = design.embedding(args, inputs)
-
-        # Encoder: names give the smaller side; `skips` the channels of all its outputs.
-        self.encoder = nn.ModuleDict()
-        channels = widths[0] if design.stem_at_first_width else args.width
-        self.encoder[f"{sides[0]}_stem"] = Stem(inputs.in_channels, channels, style.init)
-        skips, pyramid = [channels], inputs.in_channels
-        for level, (side, width) in enumerate(zip(sides, widths, strict=True)):
-            if level > 0:
-                self.encoder[f"{side}_down"] = down(channels)
-                if design.image_pyramid:
-                    self.encoder[f"{side}_pyramid"] = ImagePyramid(
-                        pyramid, channels, style.filter, style.init
-                    )
-                    pyramid = channels
-                skips.append(channels)
-            for index in range(args.blocks):
-                self.encoder[f"{side}_block{index}"] = block(
-                    channels, width, attention=side in args.attention
-                )
-                channels = width
-                skips.append(channels)
+        self.encoder, skips = build_encoder(design, inputs, args)
+        channels = skips[-1]
 
         # Decoder: the middle, then from the coarsest level up, one skip into every plain block.
         self.decoder = nn.ModuleDict()
@@ -203,7 +229,11 @@ class UNet(Backbone):
         self.decoder[f"{sides[-1]}_middle1"] = block(channels, channels)
         for level, (side, width) in reversed(list(enumerate(zip(sides, widths, strict=True)))):
             if level < levels - 1:
-                self.decoder[f"{side}_up"] = up(channels)
+                self.decoder[f"{side}_up"] = (
+                    RepeatedUp(channels, design.style.init)
+                    if design.strided
+                    else block(channels, channels, resample="up")
+                )
             for index in range(args.blocks + 1):
                 attend = design.attention_in_every_up_block or index == args.blocks
                 self.decoder[f"{side}_block{index}"] = block(
@@ -211,7 +241,7 @@ class UNet(Backbone):
                 )
                 channels = width
         assert not skips
-        self.head = Head(channels, inputs.out_channels, style)
+        self.head = Head(channels, inputs.out_channels, design.style)
 
     def forward(
         self,
@@ -223,14 +253,8 @@ class UNet(Backbone):
         """See Backbone: [N, C, H, W] -> [N, C_out, H, W]."""
         self.check_inputs(x, c_noise, cond, vector)
         emb = self.embedding(c_noise, cond, vector)
-        image = x
-        skips: list[Tensor] = []
-        for module in self.encoder.values():
-            if isinstance(module, ImagePyramid):
-                image = x = (skips.pop() + module(image)) * math.sqrt(0.5)
-            else:
-                x = module(x, emb) if isinstance(module, ResidualBlock) else module(x)
-            skips.append(x)
+        skips = encode(self.encoder, x, emb)
+        x = skips[-1]
         for name, module in self.decoder.items():
             if "_block" in name:
                 x = torch.cat([x, skips.pop()], dim=1)
