@@ -48,7 +48,10 @@ def resume(
     log_real_images: bool,
 ) -> None:
     """Go on with a sweep that was stopped, from its journal; or give one more to spend."""
+    from bench.commands.study_command import answer
     from bench.console import clock
+    from bench.studies.running import has_findings
+    from bench.studies.running import reopen as reopen_study
     from bench.sweep.record.home import Home
     from bench.sweep.running import session
 
@@ -63,7 +66,10 @@ def resume(
     name = where.latest() if name is None else name
     history = where.history(name)
     more = any(v is not None for v in (trials, wall_sec, device_hours))
-    if history.ended is not None and not more:
+    of_study = bool(history.plan.study) and not has_findings(where, name)
+    if history.plan.study and more:
+        raise BenchError(f"{name} is a study, which asks for its trials itself; leave out the more")
+    if history.ended is not None and not more and not of_study:
         open_trials = len(history.left_open)
         if open_trials:
             with_more = f"{history.resume} with more of it ({' or '.join(history.limits)})"
@@ -79,6 +85,10 @@ def resume(
         say(console, f"note: {error}; the sweep goes on, bench sync {name} completes the record")
     projector = make_projector(opened, tracker, console)
     engine = reopen(name, where, projector)
+    if history.plan.study:
+        run = reopen_study(engine, where, lambda line: say(console, line))
+        answer(run, console, projector, address)
+        return
 
     def begin() -> None:
         if given is not None:

@@ -15,8 +15,10 @@ from bench.track import DEFAULT
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.sweep.cost.machine import Machine
     from bench.sweep.record.history import History
     from bench.sweep.record.home import Home
+    from bench.sweep.record.records import End
     from bench.sweep.running.engine import Engine
     from bench.sweep.running.session import Prepared
     from bench.track.background import BackgroundProjector
@@ -116,7 +118,7 @@ def run_engine(
     nothing can be refused any more."""
     from bench.console import live
     from bench.sweep.record import barring
-    from bench.sweep.running import drive, session
+    from bench.sweep.running import session
     from bench.sweep.running.race import Race
     from leaderboards import board as boards
 
@@ -127,21 +129,9 @@ def run_engine(
         begin()
         race.go_on()
 
-    what = f"joining the Ray cluster at {address}" if address else "starting Ray"
     try:
         machine = session.machine_of(engine, address)
-        if address is None and (before := engine.plan.address):
-            say(console, f"note: begun on the Ray cluster at {before}; --address {before} joins it")
-        say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
-        with live.watching(engine, console):
-            last = drive.run(
-                engine,
-                home,
-                machine,
-                address=address,
-                say=lambda line: say(console, line),
-                more=begin_all,
-            )
+        last = run_session(engine, home, console, machine, address, begin_all)
     finally:
         engine.journal.close()
         projector.close()
@@ -156,6 +146,33 @@ def run_engine(
     say(console, f"\nbench leaderboard --sweep {name} shows this again; bench ui opens MLflow")
     if barring.best(engine.history) is not None:
         say(console, f"bench show samples {name} names the files of the best: pictures, tables")
+
+
+def run_session(
+    engine: Engine,
+    home: Home,
+    console: Console,
+    machine: Machine,
+    address: str | None,
+    begin: Callable[[], None] = lambda: None,
+) -> End | None:
+    """Run what is left, shown as it goes; the sweep's end, or None where it was stopped."""
+    from bench.console import live
+    from bench.sweep.running import drive
+
+    if address is None and (before := engine.plan.address):
+        say(console, f"note: begun on the Ray cluster at {before}; --address {before} joins it")
+    what = f"joining the Ray cluster at {address}" if address else "starting Ray"
+    say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
+    with live.watching(engine, console):
+        return drive.run(
+            engine,
+            home,
+            machine,
+            address=address,
+            say=lambda line: say(console, line),
+            more=begin,
+        )
 
 
 def stopped_line(history: History) -> str:

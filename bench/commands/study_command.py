@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import LocalPath, home_option, make_console, say
+from bench.commands.options import (
+    LocalPath,
+    home_option,
+    make_console,
+    open_tracker,
+    say,
+    tracker_option,
+    tracking_option,
+)
 from bench.commands.reading_options import given, reading_options
+from bench.commands.running_trials import (
+    make_projector,
+    reopen,
+    run_session,
+    running_options,
+    stopped_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.studies.running import StudyRun
     from bench.studies.study import Table
+    from bench.track.background import BackgroundProjector
+    from bench.workloads.workload import Workload
 
 
 @click.command()
@@ -26,38 +45,110 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One parameter for all trials."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seeds", type=int, help="Trainings of each arm, where a study has several.")
 @click.option(
     "--budget", type=float, default=1.0, show_default=True, help="Times what the study trains for."
 )
+@click.option(
+    "--equal", help="What arms have alike: flops, nimg or gpu-seconds.  [default: the study's]"
+)
+@click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
+@running_options
 @home_option
-def study(workload: str, name: str | None, home: Path | None, **options: Any) -> None:
+@tracking_option
+@tracker_option
+def study(
+    workload: str,
+    name: str | None,
+    home: Path | None,
+    tracking_uri: str | None,
+    tracker: str,
+    offline: bool,
+    log_real_images: bool,
+    **options: Any,
+) -> None:
     """Answer a question of WORKLOAD with trials of the study's own; without NAME, list them.
 
-    A table (CSV), a picture and study.json go to HOME/studies/WORKLOAD-NAME-1.
+    It is a sweep: its trials are in the journal, on Ray and in MLflow, and asking again goes on
+    with what was stopped. A table (CSV), a picture and study.json go to HOME/studies.
     """
     from bench.studies import running
     from bench.sweep.record.home import Home
+    from bench.sweep.record.publishing import Publisher
     from bench.workloads.workload import load as load_workload
 
-    console = make_console()
+    console, where = make_console(), Home.find(home)
     reading = given(options)
     if name is None:
-        job = load_workload(workload)
-        studies = running.studies_of(job)
-        for each in studies:
-            say(console, f"bench study {workload} {each.name}: {each.title}")
-        if not studies:
-            say(console, f"there is no study of {job.name} yet")
+        _list(console, load_workload(workload), workload)
         return
     asked = running.Asked(workload=workload, study=name, reading=reading, **options)
-    folder, findings, setting = running.run(asked, Home.find(home), lambda t: say(console, t))
-    for table in findings.tables:
+    running.check(asked)
+    opened = open_tracker(
+        tracker, tracking_uri, where, check=not offline, share_real=log_real_images
+    )
+    projector = make_projector(opened, tracker, console)
+    try:
+        before = running.unfinished(asked, where)
+        if before is not None:
+            say(console, f"study {before} has no findings yet: going on with it")
+            run = running.reopen(
+                reopen(before, where, projector), where, lambda line: say(console, line)
+            )
+        else:
+            publisher = Publisher(projector.put, where.sweeps)
+            run = running.begin(asked, where, (publisher,), lambda line: say(console, line))
+    except BaseException:
+        projector.close()
+        raise
+    answer(run, console, projector, asked.address)
+
+
+def answer(
+    run: StudyRun, console: Console, projector: BackgroundProjector, address: str | None
+) -> None:
+    """Run a study's trials, then show what it finds; it leaves with 130 where it was stopped."""
+    from bench.sweep.running import session
+
+    engine, setting = run.engine, run.setting
+    say(
+        console,
+        f"{run.study.name}: {run.study.title}; {setting.scale.name} scale, {setting.label}",
+    )
+    if setting.data.simulated:
+        say(console, "note: the pictures are SIMULATED; no verdict about real ones rests on them")
+    try:
+        machine = session.machine_of(engine, address)
+        found = run.findings(
+            lambda: run_session(engine, run.home, console, machine, address) is not None
+        )
+        if found is None:
+            say(console, stopped_line(engine.history))
+            sys.exit(130)
+        folder = run.write(found)
+    except KeyboardInterrupt:
+        say(console, f"stopped; {engine.history.resume} goes on with what was worked out")
+        sys.exit(130)
+    finally:
+        engine.journal.close()
+        projector.close()
+    for table in found.tables:
         if table.shown:
             _print(console, table, setting.label)
     console.print()
-    for line in findings.lines:
+    for line in found.lines:
         say(console, line)
     say(console, f"\ntables, picture and study.json: {folder}")
+
+
+def _list(console: Console, job: Workload, workload: str) -> None:
+    from bench.studies import running
+
+    studies = running.studies_of(job)
+    for each in studies:
+        say(console, f"bench study {workload} {each.name}: {each.title}")
+    if not studies:
+        say(console, f"there is no study of {job.name} yet")
 
 
 def _print(console: Console, table: Table, label: str) -> None:

@@ -59,6 +59,8 @@ def with_training(
     """A cache in `folder` whose training part is these rows of the data's own and the added
     pictures; select and report are untouched. An added picture is a subject of its own, of unknown
     class, and has no values beside it."""
+    if (folder / cache.INDEX).exists():  # of a run of the study before
+        return load_cache(folder)
     held_out = np.concatenate([data.parts["select"], data.parts["report"]])
     kept = np.sort(np.concatenate([rows, held_out]))
     part = np.empty(len(data.images), np.uint8)
@@ -77,7 +79,7 @@ def with_training(
         unknown = np.full((count, data.vector.shape[1]), np.nan, np.float32)
         columns["vector"] = np.concatenate([data.vector[kept], unknown])
     images = np.concatenate([data.images[kept], added.astype(data.images.dtype)])
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     images.tofile(folder / cache.IMAGES)
     np.savez(folder / cache.FRAMES, **columns)  # type: ignore[arg-type]  # numpy's stub
     index = read_index(data.path / cache.INDEX)

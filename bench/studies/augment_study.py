@@ -56,7 +56,10 @@ class Augment(Study):
             if generator.outcome != "completed":
                 raise BenchError(f"{generator.arm.name} {generator.outcome}: {generator.cause}")
             most = round(max(SHARES) * len(real))
-            pictures = drawn(generator.config, generator.folder, setting.data, most)
+            pictures = setting.kept.array(
+                f"drawn-{seed}",
+                partial(drawn, generator.config, generator.folder, setting.data, most),
+            )
             shown.append(pictures[:SHOWN])
             asked += _denoisers(setting, seed, pictures)
         ran = yield tuple(asked)

@@ -1,41 +1,42 @@
-"""Runs a study here: its data, its trials one after another, its findings as a folder.
+"""Runs a study as a sweep: its arms are in the plan, its trials in the journal, on Ray, in MLflow.
 
-HOME/studies/WORKLOAD-NAME-1/ holds a CSV for each table, a PNG for each picture, and study.json.
-It is written beside its place and renamed into it, so that it is whole or absent.
+HOME/sweeps/NAME is the sweep; its folder `study` holds what was worked out between the trials.
+HOME/studies/NAME holds the findings: a CSV for each table, a PNG for each picture, and study.json.
+It is written beside its place and renamed into it, so that it is whole or absent. Until it is there
+the study is unfinished, and asking the same again goes on with it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.config import DataConfig, TrialConfig
+from bench.config import DataConfig, TrialConfig, digest
+from bench.data.cache import load_cache
 from bench.errors import BenchError
 from bench.files import sync_folder
 from bench.studies import STUDIES
-from bench.studies.side_by_side import Ended, run_all
 from bench.studies.study import Arm, Findings, Ran, Setting, Study, Table
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.wish import Wish
+from bench.sweep.record import journal
+from bench.sweep.record.history import Trial
 from bench.sweep.record.home import Home
 from bench.sweep.running import session
-from bench.sweep.running.interrupts import Interrupts
-from bench.tasks import TASKS
+from bench.sweep.running.engine import Engine, Listener
+from bench.tasks import TASKS, build_task
 from bench.workloads.workload import Workload
 from bench.workloads.workload import load as load_workload
 
 Say = Callable[[str], None]
-DRAFT = ".draft-"  # and the process that writes it
-WORK = "work"  # in a draft: what goes before it becomes a study's folder
+WORK = "study"  # in a sweep's folder: what was worked out between its trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,19 @@ class Asked:
     settings: tuple[str, ...] = ()
     seed: int = 0
     budget: float = 1.0  # times the study's own
+    equal: str | None = None  # what arms have alike; None: as the study has it
+    seeds: int | None = None
+    concurrency: int | None = None
+    address: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of all that a study's trials and findings depend on."""
+        body = {k: v for k, v in dataclasses.asdict(self).items() if k not in HOW}
+        return digest({k: str(v) if isinstance(v, Path) else v for k, v in body.items()})
+
+
+HOW = ("concurrency", "address")  # where trials run changes nothing that they find
 
 
 def studies_of(workload: Workload) -> list[Study]:
@@ -65,7 +79,7 @@ def load_study(name: str) -> Study:
     return study
 
 
-def check(asked: Asked) -> tuple[Workload, Study, Wish]:
+def check(asked: Asked) -> tuple[Workload, Study]:
     """All that can be judged without the data.
 
     Raises:
@@ -78,7 +92,168 @@ def check(asked: Asked) -> tuple[Workload, Study, Wish]:
         raise BenchError(f"study {study.name} is one of {of}, not of {workload.name}")
     if not 0 < asked.budget < float("inf"):
         raise BenchError(f"--budget must be positive and finite, got {asked.budget}")
-    wish = Wish(
+    if asked.seeds is not None and asked.seeds < 1:
+        raise BenchError(f"--seeds must be at least 1, got {asked.seeds}")
+    wish = _wish(asked)
+    planning.choose_scale(workload, wish, session.find_machine(wish))
+    return workload, study
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """A study under way: the engine of its sweep, and where it stands."""
+
+    engine: Engine
+    study: Study
+    setting: Setting
+    home: Home
+
+    @property
+    def place(self) -> Path:
+        """Where its findings go."""
+        return _findings_of(self.home, self.engine.plan.sweep)
+
+    def findings(self, run_trials: Callable[[], bool]) -> Findings | None:
+        """What it finds; None where it was stopped before. `run_trials` runs what the plan has
+        and the journal has not, and says whether all of it has ended.
+
+        Raises:
+            BenchError: the setting has not what the study needs, or the study has changed.
+        """
+        engine, answer = self.engine, self.study.answer(self.setting)
+        arms, first = next(answer), 0
+        while True:
+            self._ask(arms, first)
+            trials = [t for t in map(self._trial, range(first, first + len(arms))) if t]
+            if len(trials) < len(arms) or any(t.open for t in trials):
+                if not run_trials():
+                    return None
+                trials = [engine.history.trials[first + i] for i in range(len(arms))]
+            ran = tuple(self._ran(arm, t) for arm, t in zip(arms, trials, strict=True))
+            first += len(arms)
+            try:
+                arms = answer.send(ran)
+            except StopIteration as stop:
+                findings: Findings = stop.value
+                return findings
+
+    def _trial(self, number: int) -> Trial | None:
+        return self.engine.history.trials.get(number)
+
+    def _ask(self, arms: Sequence[Arm], first: int) -> None:
+        """Put into the plan what it does not have yet."""
+        engine = self.engine
+        asked = [arm_record(self.setting, arm, first + i) for i, arm in enumerate(arms)]
+        known = engine.plan.arms[first : first + len(asked)]
+        for record, before in zip(asked, known, strict=False):
+            if record != before:
+                raise BenchError(
+                    f"study {self.study.name} asks for another trial {before['number']} than when "
+                    f"{engine.plan.sweep} began ({before['name']}); go on with the bench that "
+                    "began it, or start anew with another --seed"
+                )
+        if len(known) < len(asked):
+            more = [*engine.plan.arms[:first], *asked]
+            engine.write("extend", plan={"trials": len(more), "arms": more})
+
+    def _ran(self, arm: Arm, trial: Trial) -> Ran:
+        return Ran(
+            arm=arm,
+            config=TrialConfig.from_dict(trial.suggestion.config),
+            outcome=str(trial.outcome),
+            cause=trial.cause,
+            metrics=trial.metrics,
+            folder=self.home.folder(self.engine.plan.sweep) / "trials" / f"{trial.number:04d}",
+        )
+
+    def write(self, findings: Findings) -> Path:
+        """The folder of the findings, whole or absent.
+
+        Raises:
+            BenchError: it cannot be written.
+        """
+        draft = self.place.with_name(f".{self.place.name}")
+        try:
+            shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+            draft.mkdir(parents=True)
+            _write(draft, self.study, self.setting, findings)
+            draft.rename(self.place)
+            sync_folder(self.place.parent)
+        except OSError as error:
+            raise BenchError(f"cannot write {self.place}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return self.place
+
+
+def unfinished(asked: Asked, home: Home) -> str | None:
+    """The sweep of the same question that has no findings yet, and no driver."""
+    for name in reversed(home.of_workload(load_workload(asked.workload).name)):
+        study = home.history(name).plan.study
+        held = journal.is_held(home.journal(name))
+        if study.get("asked") == asked.digest and not held and not has_findings(home, name):
+            return name
+    return None
+
+
+def has_findings(home: Home, name: str) -> bool:
+    return _findings_of(home, name).exists()
+
+
+def _findings_of(home: Home, name: str) -> Path:
+    return home.path / "studies" / name
+
+
+def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -> StudyRun:
+    """Begin a study's sweep.
+
+    Raises:
+        BenchError: anything that is wrong with what was asked; nothing is left then.
+    """
+    workload, study = check(asked)
+    wish = _wish(asked)
+    scale = planning.choose_scale(workload, wish, session.find_machine(wish))
+    own = None if asked.equal else study.budget(scale)
+    kind = asked.equal or (own.kind if own else "flops")
+    amount = own.amount if own else scale.budget_tflop if kind == "flops" else None
+    wish = dataclasses.replace(wish, equal=kind, budget=amount and amount * asked.budget)
+    name = home.free_name(f"{workload.name}-{study.name}")
+    prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
+    if amount is None and asked.budget != 1.0:  # times what was derived from the preset's FLOPs
+        derived = float(prepared.plan.equal["amount"])
+        wish = dataclasses.replace(wish, budget=derived * asked.budget)
+        prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
+    setting = _setting(workload, prepared.frame, asked, home.folder(name), say)
+    arms = [arm_record(setting, arm, n) for n, arm in enumerate(next(study.answer(setting)))]
+    plan = dataclasses.replace(
+        prepared.plan,
+        trials=len(arms),
+        study={"name": asked.study, "asked": asked.digest, "seeds": asked.seeds},
+        arms=tuple(arms),
+        forecast={},  # which is one of the search's trials
+    )
+    for note in plan.notes:
+        say(f"note: {note}")
+    engine = session.begin(dataclasses.replace(prepared, plan=plan), home, listeners)
+    return StudyRun(engine=engine, study=study, setting=setting, home=home)
+
+
+def reopen(engine: Engine, home: Home, say: Say) -> StudyRun:
+    """Take a study up again, of which the sweep was reopened."""
+    plan = engine.plan
+    asked = Asked(
+        workload=plan.workload_door,
+        study=plan.study["name"],
+        seed=plan.seed,
+        seeds=plan.study["seeds"],
+    )
+    workload, study = load_workload(asked.workload), load_study(asked.study)
+    setting = _setting(workload, engine.frame, asked, home.folder(plan.sweep), say)
+    return StudyRun(engine=engine, study=study, setting=setting, home=home)
+
+
+def _wish(asked: Asked) -> Wish:
+    return Wish(
         workload=asked.workload,
         trials=1,
         scale=asked.scale,
@@ -86,102 +261,49 @@ def check(asked: Asked) -> tuple[Workload, Study, Wish]:
         reading=asked.reading,
         settings=asked.settings,
         seed=asked.seed,
+        search="random",
+        prune=False,
+        concurrency=asked.concurrency,
+        address=asked.address,
     )
-    planning.choose_scale(workload, wish, session.find_machine(wish))
-    return workload, study, wish
 
 
-def run(asked: Asked, home: Home, say: Say) -> tuple[Path, Findings, Setting]:
-    """Answer a study's question; the folder of its findings, and what they are.
-
-    Raises:
-        BenchError: anything that is wrong with what was asked; nothing is left then.
-    """
-    workload, study, wish = check(asked)
-    setting = _setting(workload, study, wish, home, say)
-    say(f"{study.name}: {study.title}; {setting.scale.name} scale, {setting.label}")
-    if setting.data.simulated:
-        say("note: the pictures are SIMULATED; no verdict about real ones rests on them")
-    with Interrupts().handled(), _draft(home) as draft:
-        setting = dataclasses.replace(setting, folder=draft / WORK)
-        setting.folder.mkdir()
-        findings = _drive(study, setting, asked.budget, say)
-        shutil.rmtree(setting.folder, ignore_errors=True)
-        _write(draft, study, setting, findings)
-        folder = _place(draft, f"{workload.name}-{study.name}")
-    return folder, findings, setting
-
-
-def _setting(workload: Workload, study: Study, wish: Wish, home: Home, say: Say) -> Setting:
-    machine = session.find_machine(wish)
-    scale = planning.choose_scale(workload, wish, machine)
-    home.make()
-    say("reading the data ..." if wish.data else "drawing the simulated data ...")
-    data = workload.open_data(wish.data, scale, home.path, wish.reading)
-    frame = planning.make_frame(workload, scale, data, wish, machine)
-    for note in (*scale.notes, *data.notes):
-        say(f"note: {note}")
-    frame = dataclasses.replace(frame, equal=study.budget(scale))
+def _setting(workload: Workload, frame: Frame, asked: Asked, folder: Path, say: Say) -> Setting:
     return Setting(
         workload=workload,
-        scale=scale,
-        data=data,
+        scale=frame.scale,
+        data=load_cache(Path(frame.data.cache)),
         frame=frame,
-        seed=wish.seed,
-        folder=home.path,
-        at_once=1 if machine.gpus else machine.concurrency,
+        seed=asked.seed,
+        folder=folder / WORK,
+        seeds=asked.seeds,
+        say=say,
     )
 
 
-def _drive(study: Study, setting: Setting, budget: float, say: Say) -> Findings:
-    """Ask the study for trials until it returns what they show."""
-    answer = study.answer(setting)
-    try:
-        arms = next(answer)
-        number = 0
-        while True:
-            jobs = []
-            for arm in arms:
-                number += 1
-                say(f"trial {number}, {arm.name}: {arm.why}")
-                config = resolve(_frame(setting, arm, budget), arm.params, arm.seed)
-                jobs.append((config, setting.folder / f"{number:04d}"))
-            ran = []
-            for arm, (config, folder), end in zip(
-                arms, jobs, run_all(jobs, setting.at_once), strict=True
-            ):
-                ran.append(_heard(arm, config, folder, end, say))
-            arms = answer.send(tuple(ran))
-    except StopIteration as stop:
-        findings: Findings = stop.value
-        return findings
+def arm_record(setting: Setting, arm: Arm, number: int) -> dict[str, Any]:
+    """An arm as a plan holds it."""
+    config = resolve(_frame(setting, arm), arm.params, arm.seed)
+    apart: dict[str, Any] = {"arm_budget": arm.budget} if arm.budget != 1.0 else {}
+    # another task is scored by another metric
+    apart |= {"task": arm.task, **build_task(config).protocol()} if arm.task else {}
+    apart |= {"training_data": arm.data.digest} if arm.data is not None else {}
+    record = {
+        "number": number,
+        "name": arm.name,
+        "params": dict(arm.params),
+        "config": config.to_dict(),
+        "apart": apart,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(record))  # as a journal gives it back
+    return plain
 
 
-def _heard(arm: Arm, config: TrialConfig, folder: Path, end: Ended, say: Say) -> Ran:
-    if end.outcome == "interrupted":
-        raise BenchError(f"trial {arm.name}: {end.cause}; nothing is kept")
-    for note in end.notes:
-        say(f"note: {arm.name}: {note}")
-    cause = f": {end.cause}" if end.cause else ""
-    score = {k: v for k, v in end.metrics.items() if k.startswith("eval/")}
-    first = next(iter(score.items()), None)
-    value = f", {first[0].removeprefix('eval/')} {first[1]:.4g}" if first else ""
-    say(f"{arm.name}, seed {arm.seed}: {end.outcome}{cause}{value}")
-    return Ran(
-        arm=arm,
-        config=config,
-        outcome=end.outcome,
-        cause=end.cause,
-        metrics=end.metrics,
-        folder=folder,
-    )
-
-
-def _frame(setting: Setting, arm: Arm, budget: float) -> Frame:
+def _frame(setting: Setting, arm: Arm) -> Frame:
     """The frame of one arm: its own budget and, where it has them, its own pictures."""
     frame, spent = setting.frame, setting.frame.budget
     frame = dataclasses.replace(
-        frame, equal=dataclasses.replace(spent, amount=spent.amount * arm.budget * budget)
+        frame, equal=dataclasses.replace(spent, amount=spent.amount * arm.budget)
     )
     if arm.data is None and not arm.task:
         return frame
@@ -197,51 +319,6 @@ def _frame(setting: Setting, arm: Arm, budget: float) -> Frame:
         name=data.name, digest=data.digest, simulated=data.simulated, cache=str(data.path)
     )
     return dataclasses.replace(frame, data=named, task=task, metrics=arm.metrics or frame.metrics)
-
-
-@contextlib.contextmanager
-def _draft(home: Home) -> Iterator[Path]:
-    """A folder that vanishes unless it was renamed into its place."""
-    parent = home.path / "studies"
-    draft = parent / f"{DRAFT}{os.getpid()}"
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(f"{DRAFT}*"):  # of a process that was killed
-            if not _alive(left.name.removeprefix(DRAFT)):
-                shutil.rmtree(left, ignore_errors=True)
-        draft.mkdir()
-        yield draft
-    except OSError as error:
-        raise BenchError(f"cannot write in {parent}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:
-        return True  # another user's
-    return True
-
-
-def _place(draft: Path, name: str) -> Path:
-    """Rename the draft to the next free number of its name."""
-    for number in range(1, 100_000):
-        final = draft.with_name(f"{name}-{number}")
-        if final.exists():
-            continue
-        try:
-            draft.rename(final)
-        except OSError:
-            if final.exists():  # another process was faster
-                continue
-            raise
-        sync_folder(final.parent)
-        return final
-    raise BenchError(f"there are 100000 folders {name}-N in {draft.parent}; remove some")
 
 
 def _write(draft: Path, study: Study, setting: Setting, findings: Findings) -> None:

@@ -2,15 +2,21 @@
 
 A study is a sweep with a plan of its own. It never runs a trial: `answer` is a generator that asks
 for trials (arms: parameters as a search space suggests them, and a seed) and is sent what they
-reported; the last thing it does is return its findings. Whoever drives it decides where the trials
-run: bench.studies.running does it here, one after another, through bench.run.run_trial.
+reported; the last thing it does is return its findings. bench.studies.running drives it through
+the sweep engine: its arms are in the sweep's plan, its trials on Ray, in the journal and in MLflow.
+
+A study that was stopped goes on: it is asked from its start again, and what it asked for before is
+answered from the journal. So `answer` must ask the same again, given the same answers: no clock, no
+randomness but what is keyed by the seed. What takes long between its trials is kept (`Kept`).
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +25,7 @@ from numpy.typing import NDArray
 
 from bench.config import TrialConfig
 from bench.data.cache import CachedImages
+from bench.files import whole
 from bench.sweep.cost.equal import Equal
 from bench.sweep.deciding.resolve import Frame
 from bench.workloads.workload import Scale, Workload
@@ -52,7 +59,7 @@ class Ran:
     outcome: str
     cause: str
     metrics: Mapping[str, float]
-    folder: Path  # gone once the study has its findings
+    folder: Path  # where its files are
 
     def log(self) -> dict[str, NDArray[Any]] | None:
         """The stability log; None where the trial left none."""
@@ -98,8 +105,8 @@ class Findings:
 class Setting:
     """Where a study's trials stand: workload, preset, data, and what all trials share.
 
-    folder: for what a study makes between its trials; gone once it has its findings. at_once:
-    trials side by side.
+    folder: for what a study makes between its trials. seeds: how many the user wants of each arm,
+    where the study trains from several; None: as it likes. say: a line to the user.
     """
 
     workload: Workload
@@ -108,12 +115,43 @@ class Setting:
     frame: Frame
     seed: int
     folder: Path
-    at_once: int = 1
+    seeds: int | None = None
+    say: Callable[[str], None] = lambda line: None
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What was worked out between trials, by this run of the study or one before."""
+        return Kept(self.folder)
 
     @property
     def label(self) -> str:
         """What every table and picture says of the data."""
         return "SIMULATED data" if self.data.simulated else "real data"
+
+
+class Kept:
+    """Results that take long, in a folder: worked out once, whoever was killed in between."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def numbers(self, key: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, as JSON has it."""
+        path = self._folder / f"{key}.json"
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with whole(path) as part:
+                part.write_text(json.dumps(make()))
+        return json.loads(path.read_text())
+
+    def array(self, key: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """The array that `make` gives."""
+        path = self._folder / f"{key}.npy"
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with whole(path) as part, part.open("wb") as file:
+                np.save(file, make(), allow_pickle=False)
+        return np.asarray(np.load(path, allow_pickle=False))
 
 
 Answer = Generator[tuple[Arm, ...], tuple[Ran, ...], Findings]
@@ -128,7 +166,8 @@ class Study(ABC):
 
     @abstractmethod
     def budget(self, scale: Scale) -> Equal | None:
-        """What an arm with budget 1 trains for; None: the preset's FLOPs."""
+        """What an arm with budget 1 trains for; None: the preset's FLOPs. The user may ask for
+        another kind or amount."""
 
     @abstractmethod
     def answer(self, setting: Setting) -> Answer:

@@ -62,6 +62,8 @@ def test_without_a_name_the_studies_of_a_workload_are_listed(bench: Bench) -> No
         (("chexpert", "instability", "--budget", "-1"), "--budget must be positive"),
         (("chexpert", "instability", "--budget", "nan"), "--budget must be positive"),
         (("chexpert", "instability", "--set", "lr"), "is not KEY=VALUE"),
+        (("chexpert", "instability", "--seeds", "0"), "--seeds must be at least 1"),
+        (("chexpert", "instability", "--equal", "watts"), "unknown --equal 'watts'"),
         (("chexpert", "instability", "--data", "/nowhere"), "/nowhere"),
         (("chexpert", "nosuch.py:STUDY"), "nosuch.py does not exist"),
     ],
@@ -78,56 +80,81 @@ def test_a_mistake_is_one_line(
 
 
 class Half(Study):
-    """Asks for one trial and then breaks off as it is told to."""
+    """Asks for one trial, works something out, asks for another, and breaks off as it is told."""
 
     name: ClassVar[str] = "half"
-    title: ClassVar[str] = "does anything stay?"
+    title: ClassVar[str] = "does it go on?"
     workloads: ClassVar[frozenset[str]] = frozenset({"chexpert"})
 
-    def __init__(self, end: BaseException | None) -> None:
-        self.end = end
+    def __init__(self) -> None:
+        self.end: BaseException | None = None
+        self.worked_out = 0
+        self.second_lr = 1e-3
 
     def budget(self, scale: Scale) -> Equal:
         return Equal(kind="nimg", amount=0.1)
 
     def answer(self, setting: Setting) -> Answer:
-        cell = {"architecture": setting.scale.choices.architectures[0], "preconditioning": "edm"}
-        (ran,) = yield (Arm(name="one", why="a test", params=cell, seed=setting.seed),)
-        assert ran.outcome == "completed"
-        assert ran.config.train.budget_nimg == 96  # .1 kimg in whole batches of 8
-        assert ran.log() is not None
+        (first,) = yield (self.arm(setting, "one"),)
+        assert first.outcome == "completed"
+        assert first.config.train.budget_nimg == 96  # .1 kimg in whole batches of 8
+        assert first.log() is not None
+
+        def count() -> int:
+            self.worked_out += 1
+            return self.worked_out
+
+        worked_out = setting.kept.numbers("count", count)
+        (second,) = yield (self.arm(setting, "two", lr=self.second_lr),)
+        assert second.config.train.lr == self.second_lr
         if self.end is not None:
             raise self.end
-        table = Table(name="t", title="t", columns=("a",), rows=[[1.5], [None]])
+        table = Table(name="t", title="t", columns=("a",), rows=[[worked_out + 0.5], [None]])
         return Findings(lines=("done",), tables=(table,), pictures=())
 
-
-def half(end: BaseException | None, monkeypatch: pytest.MonkeyPatch) -> running.Asked:
-    monkeypatch.setattr(running, "load_study", lambda name: Half(end))
-    return running.Asked(workload="chexpert", study="instability", scale="smoke")
+    @staticmethod
+    def arm(setting: Setting, name: str, **params: Any) -> Arm:
+        cell = {"architecture": setting.scale.choices.architectures[0], "preconditioning": "edm"}
+        return Arm(name=name, why="a test", params={**cell, **params}, seed=setting.seed)
 
 
 @pytest.mark.slow
-def test_what_is_broken_off_leaves_nothing_and_what_ends_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_study_that_was_broken_off_goes_on_where_it_was(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, studies = Home(tmp_path), tmp_path / "studies"
-    for end in (KeyboardInterrupt(), BenchError("no")):
-        with pytest.raises(type(end)):
-            running.run(half(end, monkeypatch), home, lambda line: None)
-        assert list(studies.iterdir()) == []
-    (studies / f"{running.DRAFT}0").mkdir()  # of a process that is no more; 0 is our own group
-    (studies / f"{running.DRAFT}4194305").mkdir()  # above the largest process number there is
+    study, home = Half(), Home(tmp_path / "home")
+    monkeypatch.setattr(running, "load_study", lambda name: study)
+    ask = ("study", "chexpert", "half", "--scale", "smoke")
 
-    folders = [
-        running.run(half(None, monkeypatch), home, lambda line: None)[0].name for _ in range(2)
-    ]
+    def suggested(name: str) -> list[int]:
+        return sorted(home.history(name).trials)
 
-    assert folders == ["chexpert-half-1", "chexpert-half-2"]
-    assert not (studies / f"{running.DRAFT}4194305").exists()
-    assert sorted(p.name for p in (studies / folders[0]).iterdir()) == ["study.json", "t.csv"]
-    text = (studies / folders[0] / "t.csv").read_text()
+    study.end = KeyboardInterrupt()
+    assert bench(*ask).code == 130
+    study.end = BenchError("no")
+    for again in (ask, ("resume", "chexpert-half-1")):
+        said = bench(*again)
+        assert said.code == 2
+        assert said.err == "bench: error: no\n"
+    assert not (home.path / "studies").exists()
+    assert (suggested("chexpert-half-1"), study.worked_out) == ([0, 1], 1)
+
+    study.second_lr, study.end = 2e-3, None
+    said = bench(*ask)
+    assert said.code == 2
+    assert "asks for another trial 1 than when chexpert-half-1 began (two)" in said.err
+    study.second_lr = 1e-3
+    assert "chexpert-half-1 has no findings yet: going on" in bench(*ask).out
+    assert "is complete" in bench("resume", "chexpert-half-1").out
+    assert suggested("chexpert-half-1") == [0, 1]
+    folder = home.path / "studies" / "chexpert-half-1"
+    assert sorted(p.name for p in folder.iterdir()) == ["study.json", "t.csv"]
+    text = (folder / "t.csv").read_text()
     assert text.splitlines() == ["a,data", "1.5,SIMULATED data", ",SIMULATED data"]
+
+    other = bench(*ask, "--seed", "1")  # another question: a sweep of its own
+    assert other.code == 0
+    assert (home.path / "studies" / "chexpert-half-2").is_dir()
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_the_trial_running_when_it_is_spent_waits(tmp_path: Path) -> None:
     assert (trial.outcome, trial.cause) == ("interrupted", budget.SPENT)
     more = dataclasses.asdict(budget.more(engine.plan, 400.0, None))
     engine.write("extend", plan={"budget": more})
-    again = Engine(engine.journal, engine.frame, engine.space, engine.choices)
+    again = Engine(engine.journal, engine.frame, engine.proposer.space, engine.proposer.choices)
     drive(again, slow(clock))
     assert again.history.trials[0].outcome == "completed"
 
