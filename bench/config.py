@@ -94,7 +94,7 @@ class TrainConfig:
     grad_clip: float = 1.0  # of the global gradient norm; 0 turns it off
     ema_sigma_rel: tuple[float, ...] = (0.05, 0.10)
     ema_short_nimg: int = 512  # half-life of the short average, in images
-    snapshots: int = 3  # stored EMA snapshots past the first rung
+    snapshots: int = 12  # stored EMA snapshots, see bench.train.snapshots
     precision: str = "float32"  # float32 | bfloat16
     device: str = "cpu"
     threads: int = 1

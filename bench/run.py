@@ -32,9 +32,9 @@ from bench.predictions import Predictor
 from bench.tasks import build_task
 from bench.tasks.album import Album
 from bench.tasks.task import GIVEN_BACK, Evaluation, Task
-from bench.train import checkpoint
+from bench.train import checkpoint, snapshots
 from bench.train.early_stopping import EarlyStopping
-from bench.train.judged_weights import JudgedWeights, half_precision
+from bench.train.judged_weights import JudgedWeights
 from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.parallel import ALONE, WorkerLost, World
 from bench.trial_lock import Held, claimed
@@ -173,11 +173,14 @@ class _Trial:
         yield from [Report(**body) for body in self.rung_reports]
         while not self.early.over and self.done_rungs < len(config.rungs_nimg):
             rung_at = config.rungs_nimg[self.done_rungs]
-            with self.clock.phase("train") as seen:
-                before = training.nimg
-                until = min(self._next_report(before), self._next_look(before))
-                training.advance(min(rung_at, until))
-                seen(training.nimg - before)
+            before = training.nimg
+            until = min(rung_at, self._next_report(before), self._next_look(before))
+            for stop in snapshots.stops(config, before, until):
+                with self.clock.phase("train") as seen:
+                    here = training.nimg
+                    training.advance(stop)
+                    seen(training.nimg - here)
+                self._snapshot(training)
             self.metrics |= self._train_metrics(training)
             if training.nimg < rung_at:
                 if training.nimg == self._next_look(before):
@@ -193,7 +196,6 @@ class _Trial:
             self.metrics |= {f"rung/{k}": v for k, v in evaluation.metrics.items()}
             self.metrics |= self._stability(training)
             self.done_rungs += 1
-            self._snapshot(training)
             report = self._report("rung", value=evaluation.value)
             self.rung_reports.append(dataclasses.asdict(report))
             self._save(training)
@@ -376,12 +378,10 @@ class _Trial:
         self.saved_at = time.monotonic()
 
     def _snapshot(self, training: Training) -> None:
-        """Past the first rung the power-function averages are stored."""
-        if self.done_rungs == 1 or self.done_rungs > 1 + self.config.train.snapshots:
-            return
-        tensors = half_precision(training)
-        path = self.folder / f"snapshot-{training.nimg:012d}.safetensors"
-        self.world.share(lambda: checkpoint.write(path, tensors, {"nimg": training.nimg}))
+        """Where there is to be one, the power-function averages are stored."""
+        if training.nimg in snapshots.moments(training.config):
+            with self.clock.phase("save"):
+                self.world.share(lambda: snapshots.save(self.folder, training))
 
     def _restore(self, training: Training) -> None:
         """Go on from the newest checkpoint that can be used."""

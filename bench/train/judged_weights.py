@@ -61,14 +61,3 @@ class JudgedWeights:
 
     def _key(self, sample: SampleConfig) -> str:
         return self.training.averages.key_of(sample.ema)
-
-
-def half_precision(training: Training) -> Weights:
-    """The power-function averages in half precision, as "key/name"; buffers as they are, since a
-    rounded frequency is another embedding."""
-    averages = training.averages
-    return {
-        f"{key}/{name}": value.half() if name in averages.names else value.clone()
-        for key in averages.gammas
-        for name, value in averages.loadable(key, training.objective.net).items()
-    }

@@ -92,6 +92,7 @@ def tiny(folder: Path | str = "", **changes: Any) -> TrialConfig:
             optimizer="adam",
             lr=2e-3,
             ema_short_nimg=16,
+            snapshots=1,
         ),
         sample=SampleConfig(steps=2, batch_size=16),
         measure=MeasureConfig(

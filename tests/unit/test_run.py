@@ -36,6 +36,7 @@ def completed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[li
     folder = tmp_path_factory.mktemp("trial")
     shape = {"budget_nimg": 1536, "rungs_nimg": (384, 768, 1536), "report_nimg": 384}
     shape |= {"batch_size": 32, "micro_batch": 32}
+    shape |= {"snapshots": 4}
     config = tiny(cache, **{f"train.{k}": v for k, v in shape.items()})
     return list(steps(config, folder)), folder
 
@@ -119,8 +120,7 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
         "denoising.png",
         *(f"samples-{n:012d}.png" for n in (384, 768)),
         "samples.png",
-        "snapshot-000000000768.safetensors",
-        "snapshot-000000001536.safetensors",
+        *(f"snapshot-{n:012d}.safetensors" for n in (192, 544, 992, 1536)),
         "stability_log.npz",
         "weights.safetensors",
     ]
@@ -134,19 +134,23 @@ def test_what_a_completed_trial_leaves(completed: tuple[list[Report], Path]) -> 
         assert log["loss"].shape == log["clipped"].shape == (48,)
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_snapshots_as_configured(cache: Path, tmp_path: Path, count: int) -> None:
-    """Past the first rung, so two at most of three rungs; both long averages, in half precision."""
+@pytest.mark.parametrize(("count", "moments"), [(0, []), (1, [64]), (3, [16, 32, 64])])
+def test_snapshots_as_configured(
+    cache: Path, tmp_path: Path, count: int, moments: list[int]
+) -> None:
+    """At (k/n)^1.5 of the budget, in whole batches; both long averages, in half precision, and
+    the network itself at the end."""
     config = tiny(cache, **{"train.snapshots": count})
     list(steps(config, tmp_path))
     snapshots = sorted(tmp_path.glob("snapshot-*"))
-    assert [int(p.name[9:21]) for p in snapshots] == [32, 64][:count]
+    assert [int(p.name[9:21]) for p in snapshots] == moments
     ema, _ = checkpoint.read(tmp_path / "weights.safetensors")
     for path in snapshots:
         tensors, _ = checkpoint.read(path)
         assert {t.dtype for t in tensors.values()} == {torch.float16}
-        assert {key.split("/")[0] for key in tensors} == {"power0.05", "power0.1"}
-        if "64" in path.name:
+        at_end = {"network"} if "64" in path.name else set()
+        assert {key.split("/")[0] for key in tensors} == {"power0.05", "power0.1"} | at_end
+        if at_end:
             for name, value in ema.items():
                 assert torch.equal(tensors[f"power0.1/{name}"], value.half())
 

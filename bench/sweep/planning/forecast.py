@@ -219,8 +219,8 @@ def _disk_bytes(configs: Sequence[TrialConfig], trials: float, completed: float,
     waiting = max(0.0, trials - completed) if plan.prune else 0.0
     for config in configs:
         size = cost(config.task, config.method).parameters / len(configs)
-        snapshots = min(len(plan.rungs) - 1, config.train.snapshots)
-        kept += completed * size * (FULL + HALF * len(config.train.ema_sigma_rel) * snapshots)
+        snapshots = config.train.snapshots * len(config.train.ema_sigma_rel) + 1  # the network
+        kept += completed * size * (FULL + HALF * snapshots)
         running += (plan.concurrency * checkpoint.KEEP + waiting) * size * COPIES * FULL
     return int(kept + running)
 
