@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.config import TrialConfig, digest
+from bench.config import SampleConfig, TrialConfig, digest
 from bench.data import cache
 from bench.data.cache import CachedImages, load_cache
 from bench.data.cache_index import read_index, write_index
 from bench.errors import BenchError
 from bench.methods import build_method
+from bench.methods.diffusion import Sampling
 from bench.predictions import Cases
 from bench.train import checkpoint
 
 WEIGHTS = "weights.safetensors"  # the judged ones, of a trial that completed
 
 
-def drawn(config: TrialConfig, folder: Path, data: CachedImages, count: int) -> NDArray[Any]:
+def drawn(
+    config: TrialConfig,
+    folder: Path,
+    data: CachedImages,
+    count: int,
+    *,
+    sample: SampleConfig | None = None,
+    networks: Mapping[str, Callable[..., Tensor]] | None = None,
+    purpose: str = "study/drawn",
+) -> NDArray[Any]:
     """`count` pictures of the generator trained in `folder`, as values of `data`: [count, C, ...].
 
+    sample: in place of the trial's own. networks: what its guidance needs, by name. purpose: names
+    the random streams; the same purpose, the same noise, so that ways to sample compare in pairs.
+
     Raises:
-        BenchError: the trial kept no weights.
+        BenchError: the trial kept no weights, or the guidance lacks a network.
     """
     if not (folder / WEIGHTS).exists():
         raise BenchError(f"the generator's trial left no {WEIGHTS}")
@@ -40,7 +54,11 @@ def drawn(config: TrialConfig, folder: Path, data: CachedImages, count: int) -> 
     missing = set(dict(net.named_parameters())) - set(weights)
     if missing:
         raise BenchError(f"{WEIGHTS} lacks {sorted(missing)[0]} and {len(missing) - 1} more")
-    predictor = method.predictor([net], config.seed, config.sample)
+    predictor = method.predictor([net], config.seed, sample or config.sample)
+    if networks is not None:
+        if not isinstance(predictor, Sampling):
+            raise BenchError(f"method {config.method.kind!r} samples with no other networks")
+        predictor.networks = networks
     low, high = data.value_range
 
     def keep(x: Tensor) -> NDArray[Any]:
@@ -49,7 +67,7 @@ def drawn(config: TrialConfig, folder: Path, data: CachedImages, count: int) -> 
         return np.asarray(whole.cpu().numpy().astype(data.images.dtype))
 
     torch.set_num_threads(config.train.threads)
-    cases = Cases(key=("study",), purpose="study/drawn", count=count, keep=keep)
+    cases = Cases(key=("study",), purpose=purpose, count=count, keep=keep)
     return np.asarray(predictor.predict(cases).values)
 
 
