@@ -172,6 +172,6 @@ def _print(console: Console, table: Table, label: str) -> None:
 
 
 def _plain(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,11 @@ from bench.doors import Family
 STUDIES = Family(
     kind="study",
     table={
-        "instability": "bench.studies.instability:STUDY",
         "augment": "bench.studies.augment_study:STUDY",
+        "instability": "bench.studies.instability:STUDY",
+        "nfe-curve": "bench.studies.nfe_curve:STUDY",
+        "noise": "bench.studies.noise_study:STUDY",
+        "optimal": "bench.studies.optimal_study:STUDY",
+        "table1": "bench.studies.table1_study:STUDY",
     },
 )

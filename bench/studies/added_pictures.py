@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,13 +15,7 @@ from bench.config import SampleConfig, TrialConfig, digest
 from bench.data import cache
 from bench.data.cache import CachedImages, load_cache
 from bench.data.cache_index import read_index, write_index
-from bench.errors import BenchError
-from bench.methods import build_method
-from bench.methods.diffusion import Sampling
-from bench.predictions import Cases
-from bench.train import checkpoint
-
-WEIGHTS = "weights.safetensors"  # the judged ones, of a trial that completed
+from bench.studies.trained import Trained
 
 
 def drawn(
@@ -44,21 +36,6 @@ def drawn(
     Raises:
         BenchError: the trial kept no weights, or the guidance lacks a network.
     """
-    if not (folder / WEIGHTS).exists():
-        raise BenchError(f"the generator's trial left no {WEIGHTS}")
-    weights, _ = checkpoint.read(folder / WEIGHTS)
-    method = build_method(config)
-    trained: Any = method  # of the methods that train
-    net = copy.deepcopy(trained.net).eval().requires_grad_(False)
-    net.load_state_dict(weights, strict=False)
-    missing = set(dict(net.named_parameters())) - set(weights)
-    if missing:
-        raise BenchError(f"{WEIGHTS} lacks {sorted(missing)[0]} and {len(missing) - 1} more")
-    predictor = method.predictor([net], config.seed, sample or config.sample)
-    if networks is not None:
-        if not isinstance(predictor, Sampling):
-            raise BenchError(f"method {config.method.kind!r} samples with no other networks")
-        predictor.networks = networks
     low, high = data.value_range
 
     def keep(x: Tensor) -> NDArray[Any]:
@@ -66,9 +43,7 @@ def drawn(
         whole = values.round() if data.images.dtype.kind == "u" else values
         return np.asarray(whole.cpu().numpy().astype(data.images.dtype))
 
-    torch.set_num_threads(config.train.threads)
-    cases = Cases(key=("study",), purpose=purpose, count=count, keep=keep)
-    return np.asarray(predictor.predict(cases).values)
+    return Trained(config, folder).drawn(count, keep, purpose, sample=sample, networks=networks)
 
 
 def with_training(

@@ -94,7 +94,7 @@ def check(asked: Asked) -> tuple[Workload, Study]:
         raise BenchError(f"--budget must be positive and finite, got {asked.budget}")
     if asked.seeds is not None and asked.seeds < 1:
         raise BenchError(f"--seeds must be at least 1, got {asked.seeds}")
-    wish = _wish(asked)
+    wish = _wish(asked, study)
     planning.choose_scale(workload, wish, session.find_machine(wish))
     return workload, study
 
@@ -125,7 +125,8 @@ class StudyRun:
         while True:
             self._ask(arms, first)
             trials = [t for t in map(self._trial, range(first, first + len(arms))) if t]
-            if len(trials) < len(arms) or any(t.open for t in trials):
+            all_ended = len(trials) == len(arms) and not any(t.open for t in trials)
+            if not all_ended or engine.history.ended is None:
                 if not run_trials():
                     return None
                 trials = [engine.history.trials[first + i] for i in range(len(arms))]
@@ -211,10 +212,10 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
         BenchError: anything that is wrong with what was asked; nothing is left then.
     """
     workload, study = check(asked)
-    wish = _wish(asked)
+    wish = _wish(asked, study)
     scale = planning.choose_scale(workload, wish, session.find_machine(wish))
     own = None if asked.equal else study.budget(scale)
-    kind = asked.equal or (own.kind if own else "flops")
+    kind = asked.equal or (own.kind if own else study.equal)
     amount = own.amount if own else scale.budget_tflop if kind == "flops" else None
     wish = dataclasses.replace(wish, equal=kind, budget=amount and amount * asked.budget)
     name = home.free_name(f"{workload.name}-{study.name}")
@@ -223,7 +224,7 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
         derived = float(prepared.plan.equal["amount"])
         wish = dataclasses.replace(wish, budget=derived * asked.budget)
         prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
-    setting = _setting(workload, prepared.frame, asked, home.folder(name), say)
+    setting = _setting(workload, prepared.frame, asked, home, name, say)
     arms = [arm_record(setting, arm, n) for n, arm in enumerate(next(study.answer(setting)))]
     plan = dataclasses.replace(
         prepared.plan,
@@ -248,18 +249,18 @@ def reopen(engine: Engine, home: Home, say: Say) -> StudyRun:
         seeds=plan.study["seeds"],
     )
     workload, study = load_workload(asked.workload), load_study(asked.study)
-    setting = _setting(workload, engine.frame, asked, home.folder(plan.sweep), say)
+    setting = _setting(workload, engine.frame, asked, home, plan.sweep, say)
     return StudyRun(engine=engine, study=study, setting=setting, home=home)
 
 
-def _wish(asked: Asked) -> Wish:
+def _wish(asked: Asked, study: Study) -> Wish:
     return Wish(
         workload=asked.workload,
         trials=1,
         scale=asked.scale,
         data=asked.data,
         reading=asked.reading,
-        settings=asked.settings,
+        settings=_settings(asked, study),
         seed=asked.seed,
         search="random",
         prune=False,
@@ -268,15 +269,30 @@ def _wish(asked: Asked) -> Wish:
     )
 
 
-def _setting(workload: Workload, frame: Frame, asked: Asked, folder: Path, say: Say) -> Setting:
+def _settings(asked: Asked, study: Study) -> tuple[str, ...]:
+    """The study's own parameters but those that the user gives."""
+    given = {text.partition("=")[0] for text in asked.settings}
+    own = (text for text in study.settings if text.partition("=")[0] not in given)
+    return (*own, *asked.settings)
+
+
+def _setting(
+    workload: Workload, frame: Frame, asked: Asked, home: Home, sweep: str, say: Say
+) -> Setting:
     return Setting(
         workload=workload,
         scale=frame.scale,
         data=load_cache(Path(frame.data.cache)),
         frame=frame,
         seed=asked.seed,
-        folder=folder / WORK,
+        folder=home.folder(sweep) / WORK,
         seeds=asked.seeds,
+        at_size=lambda size: workload.open_data(
+            asked.data,
+            dataclasses.replace(frame.scale, data={**frame.scale.data, "size": size}),
+            home.path,
+            {k: v for k, v in asked.reading.items() if k != "size"},
+        ),
         say=say,
     )
 

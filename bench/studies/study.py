@@ -25,9 +25,12 @@ from numpy.typing import NDArray
 
 from bench.config import TrialConfig
 from bench.data.cache import CachedImages
+from bench.errors import BenchError
 from bench.files import whole
 from bench.sweep.cost.equal import Equal
 from bench.sweep.deciding.resolve import Frame
+from bench.sweep.planning.measuring import USUAL
+from bench.tasks.task import known_settings
 from bench.workloads.workload import Scale, Workload
 
 
@@ -101,12 +104,18 @@ class Findings:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def not_at_another_size(size: tuple[int, int]) -> CachedImages:
+    """Where the pictures cannot be read again."""
+    raise BenchError(f"the pictures cannot be read again at {size[0]} x {size[1]}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """Where a study's trials stand: workload, preset, data, and what all trials share.
 
     folder: for what a study makes between its trials. seeds: how many the user wants of each arm,
-    where the study trains from several; None: as it likes. say: a line to the user.
+    where the study trains from several; None: as it likes. at_size: the same pictures, read again
+    in another size. say: a line to the user.
     """
 
     workload: Workload
@@ -116,12 +125,18 @@ class Setting:
     seed: int
     folder: Path
     seeds: int | None = None
+    at_size: Callable[[tuple[int, int]], CachedImages] = not_at_another_size
     say: Callable[[str], None] = lambda line: None
 
     @cached_property
     def kept(self) -> Kept:
         """What was worked out between trials, by this run of the study or one before."""
         return Kept(self.folder)
+
+    @property
+    def measuring(self) -> dict[str, Any]:
+        """The settings of what is measured (extractor, n_reference ...), the usual ones too."""
+        return {"extractor": USUAL, **known_settings(self.frame.metrics), **self.frame.measure.args}
 
     @property
     def label(self) -> str:
@@ -158,11 +173,17 @@ Answer = Generator[tuple[Arm, ...], tuple[Ran, ...], Findings]
 
 
 class Study(ABC):
-    """A question of some workloads. Stateless: all that a run needs is in its Setting."""
+    """A question of some workloads. Stateless: all that a run needs is in its Setting.
+
+    equal: what its arms have alike where neither `budget` nor the user says so. settings: what all
+    its arms have (KEY=VALUE, as --set takes them), which the user's --set may change.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]  # the question, in one line
     workloads: ClassVar[frozenset[str]]  # by name
+    equal: ClassVar[str] = "flops"
+    settings: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def budget(self, scale: Scale) -> Equal | None:

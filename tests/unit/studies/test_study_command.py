@@ -49,7 +49,8 @@ def bench(
 
 def test_without_a_name_the_studies_of_a_workload_are_listed(bench: Bench) -> None:
     assert "bench study chexpert instability: " in bench("study", "chexpert").out
-    assert "no study of echo" in bench("study", "echo").out
+    assert "bench study echo table1: " in bench("study", "echo").out
+    assert "no study of birds" in bench("study", "birds").out
 
 
 @pytest.mark.parametrize(

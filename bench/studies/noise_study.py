@@ -1,0 +1,181 @@
+"""How much of a score is chance: three spreads side by side.
+
+The echo paper scored one network against ten subsets of the real pictures (4.02 +- .045) and drew
+ten sample sets against one subset (4.05 +- .001), and took the second for the accuracy of its
+table. It left out the third: the same configuration trained again from another seed. A difference
+between two configurations, each trained once, holds that one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.errors import BenchError
+from bench.metrics.extractors import extract
+from bench.metrics.frechet import FrechetReference, frechet_distance
+from bench.metrics.real import RealData, extractor_named
+from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.studies.table1_study import arm, cell_of
+from bench.studies.trained import Trained
+from bench.tasks.generate import to_pictures
+from bench.workloads.workload import Scale
+
+DRAWS = 10  # of real subsets and of sample sets, as in the paper
+SEEDS = 5
+HALF = 0.5  # of the report pictures (or subjects) that a subset holds
+APART = 1.96 * math.sqrt(2)  # standard deviations that two single values differ by, 95 %
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Distances that differ by one thing alone."""
+
+    name: str
+    values: tuple[float, ...]
+    paper: str = "-"
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float:
+        return float(np.std(self.values, ddof=1))
+
+    @property
+    def relative(self) -> float:
+        return self.sd / self.mean
+
+
+class Noise(Study):
+    name: ClassVar[str] = "noise"
+    title: ClassVar[str] = "how much of a score is chance: samples, real pictures or training?"
+    workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+
+    def budget(self, scale: Scale) -> None:
+        return None
+
+    def answer(self, setting: Setting) -> Answer:
+        cell, seeds = cell_of(setting), setting.seeds or SEEDS
+        if seeds < 2:
+            raise BenchError(f"a spread between trainings needs two seeds, got --seeds {seeds}")
+        ran = yield tuple(arm(setting, cell, setting.seed + k) for k in range(seeds))
+        found = [Trained.of(trial) for trial in ran]
+        name, most = str(setting.measuring["extractor"]), int(setting.measuring["n_reference"])
+        real = RealData(setting.frame.data.cache, found[0].config.train.device)
+        count, whole = setting.frame.measure.n_report, real.rows("report", most)
+
+        def features(trained: Trained, key: str, draw: int) -> Any:
+            def make() -> Any:
+                setting.say(f"drawing {count} pictures: {key}")
+                pictures = trained.drawn(count, to_pictures, "study/noise", setting.seed + draw)
+                return extract(extractor_named(name), pictures, device=real.device)
+
+            return setting.kept.array(f"features-{key}", make)
+
+        draws = [features(found[0], f"draw{k}", k) for k in range(DRAWS)]
+        trainings = [draws[0], *(features(t, f"seed{k + 1}", 0) for k, t in enumerate(found[1:]))]
+        all_real = extract(extractor_named(name), real.pictures_at(whole), device=real.device)
+        fixed = FrechetReference.of_features(all_real, digest="")
+        subjects = real.data.subject[whole]
+        rng = np.random.default_rng(setting.seed)
+        frames = [rng.permutation(len(whole))[: int(HALF * len(whole))] for _ in range(DRAWS)]
+        persons = np.unique(subjects)
+        groups = [
+            rng.permutation(persons)[: max(2, int(HALF * len(persons)))] for _ in range(DRAWS)
+        ]
+        by_subject = [np.flatnonzero(np.isin(subjects, group)) for group in groups]
+
+        def against(rows: Any) -> float:
+            reference = FrechetReference.of_features(all_real[rows], digest="")
+            return frechet_distance(reference, draws[0]).value
+
+        spreads = (
+            Spread(
+                name=f"real subsets by frame, {HALF:.0%} each",
+                values=tuple(against(rows) for rows in frames),
+                paper=".045 (of 4.02)",
+            ),
+            Spread(
+                name=f"real subsets by subject, {HALF:.0%} each",
+                values=tuple(against(rows) for rows in by_subject),
+            ),
+            Spread(
+                name=f"sample sets of {count}",
+                values=tuple(frechet_distance(fixed, f).value for f in draws),
+                paper=".001 (of 4.05)",
+            ),
+            Spread(
+                name=f"trainings from {seeds} seeds",
+                values=tuple(frechet_distance(fixed, f).value for f in trainings),
+                paper="left out",
+            ),
+        )
+        return _findings(setting, spreads, found[0].task.score.title)
+
+
+def _findings(setting: Setting, spreads: tuple[Spread, ...], title: str) -> Findings:
+    frames, _, samples, trainings = spreads
+    return Findings(
+        lines=(
+            f"trained again from another seed the score differs by {trainings.relative:.1%} (sd), "
+            f"drawn again by {samples.relative:.1%}, against other real pictures by "
+            f"{frames.relative:.1%} of frames and {spreads[1].relative:.1%} of subjects",
+            f"two configurations trained once each are told apart (95 %) where they differ by more "
+            f"than {APART * math.hypot(trainings.relative, samples.relative):.1%}; the spread of "
+            f"sample sets alone would say {APART * samples.relative:.1%}",
+        ),
+        tables=(
+            Table(
+                name="noise",
+                title=f"{title}: three spreads, one thing changed at a time",
+                columns=(
+                    "what changes",
+                    "values",
+                    "mean",
+                    "sd",
+                    "sd / mean",
+                    "paper's sd, not ours",
+                ),
+                rows=[(s.name, len(s.values), s.mean, s.sd, s.relative, s.paper) for s in spreads],
+            ),
+            Table(
+                name="values",
+                title="all distances",
+                columns=("what changes", title),
+                rows=[(s.name, value) for s in spreads for value in s.values],
+                shown=False,
+            ),
+        ),
+        pictures=(
+            Picture(
+                name="noise", draw=partial(_draw, spreads=spreads, title=title, label=setting.label)
+            ),
+        ),
+        facts={s.name: s.values for s in spreads},
+    )
+
+
+def _draw(path: Path, *, spreads: tuple[Spread, ...], title: str, label: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for place, spread in enumerate(spreads):
+        axes.plot(spread.values, [place] * len(spread.values), "o", alpha=0.5)
+        axes.errorbar(spread.mean, place + 0.2, xerr=spread.sd, fmt="k|", capsize=3)
+    axes.set_yticks(range(len(spreads)), [spread.name for spread in spreads])
+    axes.invert_yaxis()
+    axes.set(xlabel=title, title=f"one thing changed at a time; bars: mean and sd ({label})")
+    figure.savefig(path, dpi=110, format="png")
+
+
+STUDY = Noise()

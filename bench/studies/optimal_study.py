@@ -1,0 +1,117 @@
+"""The floor: what real pictures score against real pictures, at two resolutions.
+
+The echo paper splits the real frames in two and calls the distance between the halves optimal: .95
+at 112 pixels, .88 at 64. Frames of one video are in both halves then, and are near copies. Split
+by subject the halves are of different people, as a generator's samples are; that is the floor that
+means something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.cache import CachedImages
+from bench.errors import BenchError
+from bench.metrics.extractors import extract
+from bench.metrics.frechet import FrechetReference, frechet_distance
+from bench.metrics.real import RealData, extractor_named
+from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.workloads.workload import Scale
+
+SIZES = {112: ".95", 64: ".88"}  # pixels: what the paper found, by frame, with Inception
+SPLITS = 10
+
+
+class Optimal(Study):
+    name: ClassVar[str] = "optimal"
+    title: ClassVar[str] = "what do real pictures score against real pictures?"
+    workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+
+    def budget(self, scale: Scale) -> None:
+        return None
+
+    def answer(self, setting: Setting) -> Answer:
+        yield ()
+        judge = extractor_named(str(setting.measuring["extractor"]))
+        rows, lines = [], []
+        for size, published in SIZES.items():
+            setting.say(f"reading the pictures at {size} x {size}")
+            data = setting.at_size((size, size))
+            if len(np.unique(data.subject)) < 4:
+                raise BenchError(
+                    f"{data.name} has {len(np.unique(data.subject))} subjects; halves of different "
+                    "people need four"
+                )
+            found = setting.kept.numbers(
+                f"floors-{size}", partial(_floors, data, judge, setting.seed)
+            )
+            for way, values in found["values"].items():
+                mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
+                paper = published if way == "frame" else "-"
+                rows.append((size, way, found["pictures"], mean, sd, paper))
+            by_frame, by_subject = (float(np.mean(v)) for v in found["values"].values())
+            lines.append(
+                f"{size} x {size}: {by_frame:.3g} split by frame, {by_subject:.3g} by subject, "
+                f"{by_subject / by_frame:.1f} times as much"
+            )
+        return Findings(
+            lines=tuple(lines),
+            tables=(
+                Table(
+                    name="optimal",
+                    title=f"{judge.metric} between halves of the real pictures, {SPLITS} splits",
+                    columns=("pixels", "split by", "pictures", "mean", "sd", "paper's, not ours"),
+                    rows=rows,
+                ),
+            ),
+            pictures=(
+                Picture(
+                    name="optimal",
+                    draw=partial(_draw, rows=rows, title=judge.metric, label=setting.label),
+                ),
+            ),
+        )
+
+
+def _floors(data: CachedImages, judge: Any, seed: int) -> dict[str, Any]:
+    """Distances between halves of all pictures, by frame and by subject: {way: [SPLITS]}."""
+    real = RealData(str(data.path))
+    features = extract(judge, real.pictures_at(np.arange(len(data.images))))
+    rng = np.random.default_rng(seed)
+    frames = [rng.random(len(features)).argsort() < len(features) // 2 for _ in range(SPLITS)]
+    persons = np.unique(data.subject)
+    halves = [rng.permutation(persons)[: len(persons) // 2] for _ in range(SPLITS)]
+    people = [np.isin(data.subject, half) for half in halves]
+    values = {
+        way: [_between(features, first) for first in splits]
+        for way, splits in (("frame", frames), ("subject", people))
+    }
+    return {"pictures": len(features), "values": values}
+
+
+def _between(features: NDArray[np.float64], first: NDArray[np.bool_]) -> float:
+    reference = FrechetReference.of_features(features[first], digest="")
+    return frechet_distance(reference, features[~first]).value
+
+
+def _draw(path: Path, *, rows: Sequence[Sequence[Any]], title: str, label: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    names = [f"{size} px, by {way}" for size, way, *_ in rows]
+    axes.barh(names, [row[3] for row in rows], xerr=[row[4] for row in rows], capsize=3)
+    axes.invert_yaxis()
+    axes.set(xlabel=title, title=f"real against real ({label})")
+    figure.savefig(path, dpi=110, format="png")
+
+
+STUDY = Optimal()

@@ -1,0 +1,133 @@
+"""The studies of the echo paper: their arithmetic, and runs end to end at smoke scale."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from PIL import Image
+from scipy import stats
+
+from bench.cli import main
+from bench.studies import nfe_curve, noise_study, optimal_study, table1_study
+from bench.studies.nfe_curve import Point, Way, flattens
+from bench.studies.seed_means import mean_of_values
+from bench.studies.trained import Trained
+from tests.fakes.trials import tiny
+
+WAY = Way(sampler="heun", grid="edm", process="sigma")
+
+
+def curve(*scores: float, se: float = 0.1) -> list[Point]:
+    return [
+        Point(way=WAY, steps=k + 2, nfe=2 * k + 3, score=score, se=se)
+        for k, score in enumerate(scores)
+    ]
+
+
+def test_a_curve_is_flat_once_no_later_point_is_above_the_lowest() -> None:
+    assert flattens(curve(9.0, 4.0, 2.1, 2.0, 2.1)) == 7
+    assert flattens(curve(2.0, 9.0, 2.1, 2.0, 2.1)) == 7  # a lucky first point is not flat
+    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0)) == 11
+    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0, se=9.0)) == 3
+
+
+def test_means_over_seeds_are_of_logarithms_with_a_t_interval() -> None:
+    values = [2.0, 3.0, 4.5]
+    mean = mean_of_values(values)
+    assert mean is not None
+    interval = stats.ttest_1samp([math.log(v) for v in values], 0.0).confidence_interval(0.95)
+    assert mean.value == pytest.approx(3.0)
+    assert (mean.low, mean.high) == pytest.approx((math.exp(interval.low), math.exp(interval.high)))
+    far = mean_of_values([30.0, 31.0, 32.0])
+    assert far is not None
+    assert far.surely_above(mean)
+    assert not mean.surely_above(far)
+    one = mean_of_values([5.0])
+    assert one is not None
+    assert math.isnan(one.low)
+    assert not far.surely_above(one)
+    assert mean_of_values([]) is None
+
+
+def test_ways_that_are_the_same_are_asked_once() -> None:
+    """EDM's own grid and process are those that all are sampled with; VP's are not."""
+
+    def ways(setup: str) -> list[Way]:
+        trained = SimpleNamespace(config=tiny(**{"method.preconditioning": setup}))
+        return list(nfe_curve.ways(cast(Trained, trained)))
+
+    edm, vp = ways("edm"), ways("vp")
+    assert {(w.grid, w.process) for w in edm} == {("edm", "sigma")}
+    assert {(w.grid, w.process) for w in vp} == {
+        (grid, process) for grid in ("edm", "own") for process in ("sigma", "own")
+    }
+    assert len(vp) == 4 * len(edm)
+
+
+def study(home: Path, *args: str) -> tuple[Path, dict[str, list[dict[str, Any]]]]:
+    """The folder of the findings and its tables."""
+    with pytest.raises(SystemExit) as left:
+        main(["study", "echo", *args, "--scale", "smoke", "--home", str(home)])
+    assert not left.value.code
+    folder = home / "studies" / f"echo-{args[0]}-1"
+    with Image.open(folder / f"{args[0].replace('-', '_')}.png") as picture:
+        assert picture.width > 400
+    return folder, {p.stem: list(csv.DictReader(p.open())) for p in folder.glob("*.csv")}
+
+
+@pytest.mark.slow
+def test_table1_trains_every_cell_for_equal_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(table1_study, "ARCHITECTURES", ("adm",))
+    monkeypatch.setattr(table1_study, "SETUPS", ("edm", "ve"))
+    _, tables = study(tmp_path, "table1", "--seeds", "2")
+    rows = tables["table1"]
+    assert [(r["architecture"], r["setup"], r["seeds"]) for r in rows] == [
+        ("adm", "edm", "2"),
+        ("adm", "ve", "2"),
+    ]
+    for row in rows:
+        assert float(row["low"]) < float(row["fd_randconv"]) < float(row["high"])
+    assert "3.75" in rows[0]["paper's, not ranked"]
+    assert "lowest fd_randconv" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as left:  # its trials are a sweep like any other
+        main(["leaderboard", "--sweep", "echo-table1-1", "--home", str(tmp_path)])
+    assert not left.value.code
+    board = capsys.readouterr().out
+    assert "heun" in board or "edm" in board
+
+
+@pytest.mark.slow
+def test_noise_and_the_curve_draw_from_finished_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noise_study, "DRAWS", 3)
+    monkeypatch.setattr(nfe_curve, "EVALUATIONS", (5, 9))
+    _, tables = study(tmp_path, "noise", "--seeds", "2")
+    spreads = {row["what changes"]: float(row["sd"]) for row in tables["noise"]}
+    assert len(spreads) == 4
+    assert all(sd > 0 for sd in spreads.values())
+    assert len(tables["values"]) == 3 + 3 + 3 + 2
+    folder, tables = study(tmp_path, "nfe-curve")
+    points = tables["nfe_curve"]
+    assert {row["NFE"] for row in points} == {"5", "9"}
+    assert {row["sampler"] for row in points} == {"ddim", "ddpm", "dpmpp_2m", "euler", "heun"}
+    by_sampler = {row["sampler"]: row["fd_randconv"] for row in points if row["NFE"] == "9"}
+    assert by_sampler["ddim"] == by_sampler["euler"]  # the same method where nothing is scaled
+    assert (tmp_path / "sweeps" / folder.name / "study" / "nfe-heun-edm-sigma-5.json").exists()
+
+
+@pytest.mark.slow
+def test_the_floor_by_subject_is_above_the_one_by_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimal_study, "SIZES", {16: ".88"})
+    _, tables = study(tmp_path, "optimal")
+    by_frame, by_subject = tables["optimal"]
+    assert float(by_subject["mean"]) > 2 * float(by_frame["mean"])
