@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.stats import kstest
+from torch import Tensor, nn
 
 from bench.data.cache import CachedImages, load_cache
+from bench.diffusion.noise_discriminator import Discriminator
+from bench.diffusion.preconditioning.edm import EDM
 from bench.errors import BenchError
+from bench.studies import discriminator_training
 from bench.studies.discriminator_training import LEVELS, Epoch, train_discriminator
 from bench.studies.trained_discriminator import (
     DiscriminatorSettings,
@@ -72,6 +78,48 @@ def test_the_logit_learned_follows_the_exact_one(trained: tuple[Epoch, ...]) -> 
         exact = 2 * MEAN * x.flatten(1).sum(1) / (SPREAD**2 + sigma**2)
         found = made(x, sigma).double()
         assert np.corrcoef(exact, found)[0, 1] > 0.7  # .83 to .88; a net that ignores x has 0
+
+
+class Spy(nn.Module):
+    """A network that keeps what it is trained on."""
+
+    c_noise_range = (math.log(SETTINGS.sigma_min) / 4, math.log(SETTINGS.sigma_max) / 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        if self.training:
+            self.seen.append((x.detach(), c_noise))
+        return self.weight * x.flatten(1).sum(1)
+
+
+def test_it_trains_on_pictures_noised_evenly_in_ln_sigma(
+    real: CachedImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = Spy()
+    edm = EDM(sigma_data=SPREAD, sigma_min=SETTINGS.sigma_min, sigma_max=SETTINGS.sigma_max)
+    made = Discriminator(spy, edm)
+    monkeypatch.setattr(discriminator_training, "build_discriminator", lambda *_: made)
+    train_discriminator(real, GENERATED, tmp_path, replace(SETTINGS, epochs=2), seed=1)
+    for kind in (0, 1):  # real, then generated
+        seen = spy.seen[kind::2]
+        sigma = torch.cat([4 * c_noise for _, c_noise in seen]).double().exp()
+        x = torch.cat([x for x, _ in seen]) * torch.hypot(sigma, torch.tensor(SPREAD)).view(
+            -1, 1, 1, 1
+        )
+        assert len(x) == 2 * (N - 51)  # every generated picture twice, and as many real ones
+        share = torch.log(sigma / SETTINGS.sigma_min) / math.log(
+            SETTINGS.sigma_max / SETTINGS.sigma_min
+        )
+        assert kstest(share.numpy(), "uniform").pvalue > 0.01
+        noisy, clean = sigma > 10, sigma < 0.01
+        assert (x[noisy].flatten(1).std(1) / sigma[noisy]).mean() == pytest.approx(1.0, abs=0.05)
+        assert x[clean].std() == pytest.approx(SPREAD, rel=0.1)
+        levels = (x[clean] + 1) * 127.5
+        assert (levels - levels.round()).abs().mean() < 0.3  # whole grey levels, a little noise
 
 
 def test_accuracy_is_of_held_out_pictures_by_noise_level(trained: tuple[Epoch, ...]) -> None:

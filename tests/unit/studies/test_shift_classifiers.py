@@ -15,6 +15,7 @@ from scipy.stats import beta
 
 from bench.data.cache import load_cache
 from bench.errors import BenchError
+from bench.studies import shift_classifiers
 from bench.studies.shift_classifiers import (
     CLASSIFIERS,
     Pictures,
@@ -23,6 +24,7 @@ from bench.studies.shift_classifiers import (
     real_pictures,
     told_apart,
 )
+from bench.studies.small_turns import Turns, drawn_turns
 from tests.fakes.trials import write_cache
 
 SIDE = 8
@@ -113,13 +115,26 @@ def test_both_kinds_are_equally_many() -> None:
     assert sorted(len(part.values) for part in half) == [40, 50]
 
 
-def test_a_seed_decides_and_torchs_own_generator_does_not() -> None:
+def test_a_seed_decides_and_torchs_own_generator_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[NDArray[np.float64]] = []
+
+    def recorded(draws: Any) -> Turns:
+        turns = drawn_turns(draws)
+        seen.append(turns.degrees)
+        return turns
+
+    monkeypatch.setattr(shift_classifiers, "drawn_turns", recorded)
     real, other = Pictures(values=white(60, 0)), Pictures(values=white(60, 1, mean=135))
     quick = replace(FEW, epochs=1)
     one = told_apart(real, other, "resnet18_augmented", quick, seed=4)
     torch.randn(5)
     before = torch.get_rng_state()
     assert told_apart(real, other, "resnet18_augmented", quick, seed=4) == one
+    first, second = np.split(np.concatenate(seen), 2)
+    assert np.array_equal(first, second)
+    assert len(np.unique(first)) == 90  # a turn of its own for each picture that is not held out
     assert torch.equal(torch.get_rng_state(), before)
     linear = [told_apart(real, other, "linear", FAST, seed=seed) for seed in range(3)]
     assert len({found.train_accuracy for found in linear}) > 1
