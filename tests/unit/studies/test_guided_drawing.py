@@ -19,8 +19,9 @@ from bench.data.cache import CachedImages, load_cache
 from bench.diffusion.noise_discriminator import Discriminator
 from bench.errors import BenchError
 from bench.methods import build_method
-from bench.studies.added_pictures import WEIGHTS, drawn
+from bench.studies.added_pictures import drawn
 from bench.studies.discriminator_training import train_discriminator
+from bench.studies.trained import WEIGHTS
 from bench.studies.trained_discriminator import (
     DiscriminatorSettings,
     load_discriminator,
