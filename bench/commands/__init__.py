@@ -5,6 +5,7 @@ COMMANDS = {
     "resume": "bench.commands.resume_command:resume",
     "confirm": "bench.commands.confirm_command:confirm",
     "calibrate": "bench.commands.calibrate_command:calibrate",
+    "tune": "bench.commands.tune_command:tune",
     "study": "bench.commands.study_command:study",
     "list": "bench.commands.list_command:list_sweeps",
     "status": "bench.commands.status_command:status",

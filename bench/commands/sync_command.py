@@ -30,7 +30,7 @@ def sync(
         raise BenchError(f"--all is every sweep; leave out {name}, or --all")
     where = Home.find(home)
     if not every:
-        _sync(where.latest() if name is None else name, where, tracking_uri, tracker)
+        sync_one(where.latest() if name is None else name, where, tracking_uri, tracker)
         return
     names = where.names()
     if not names:
@@ -38,7 +38,7 @@ def sync(
     left_out = []
     for each in names:
         try:
-            _sync(each, where, tracking_uri, tracker)
+            sync_one(each, where, tracking_uri, tracker)
         except BenchError as error:  # one damaged journal does not keep the others back
             click.echo(f"note: sweep {each} is left out: {error}", err=True)
             left_out.append(each)
@@ -46,7 +46,7 @@ def sync(
         raise BenchError(f"{len(left_out)} of {len(names)} sweeps left out: {', '.join(left_out)}")
 
 
-def _sync(name: str, home: Home, tracking_uri: str | None, named: str) -> None:
+def sync_one(name: str, home: Home, tracking_uri: str | None, named: str) -> None:
     """Project one journal from its first record on; says when all of it is there."""
     from bench.sweep.record import journal
     from bench.sweep.record.publishing import replay

@@ -21,6 +21,7 @@ from bench.metrics.frechet import (
     distances_without,
     frechet_distance,
 )
+from bench.metrics.jackknife import blocks_of
 from bench.metrics.leaving_out import groups_of
 from bench.metrics.memorisation import of_subjects
 from bench.metrics.metric import Estimates, Evidence
@@ -82,6 +83,15 @@ class FrechetMetric(FeatureMetric):
             return {}
         predicted = FrechetReference.of_features(self.features(evidence), digest="")
         return {"subjects": distances_without(predicted, features, groups).tolist()}
+
+    def without_draws(self, evidence: Evidence) -> list[float]:
+        features = self.features(evidence)
+        block = blocks_of(len(features))
+        if block is None:
+            return []
+        count = self.settings["n_reference"]
+        real_side = reference(evidence.real, self.extractor_name, evidence.part, count)
+        return [float(v) for v in distances_without(real_side, features, block)]
 
     def between(
         self, real: RealData, rows: NDArray[np.int64], others: NDArray[np.int64]

@@ -109,6 +109,12 @@ class Metric(ABC):
         bench.metrics.leaving_out."""
         return {}
 
+    def without_draws(self, evidence: Evidence) -> list[float]:
+        """The metric without each block of the predictions (bench.metrics.jackknife), where its
+        error is that of drawing others: the same blocks for all that draw from the same noise, so
+        that their difference has an error of its own. Nothing: it cannot say so."""
+        return []
+
     def gives_back(self, estimates: Estimates) -> bool:
         """Whether these say that predictions are pictures of somebody which training saw."""
         return False

@@ -48,7 +48,7 @@ class _Trial:
         return "RUNNING" if self.outcome is None else fields.STATUS[self.outcome["outcome"]]
 
     def take(self, record: Record) -> None:
-        """Add a record: suggest, start, report or outcome."""
+        """Add a record: suggest, start, report, outcome or tuned."""
         self.digest.update(fields.canonical(record).encode() + b"\n")
         self.dirty = True
         kind = record["kind"]
@@ -60,6 +60,8 @@ class _Trial:
             self.points += new
             if record["phase"] in LAST_PHASES:
                 self.reported |= {key for key, *_ in new}
+        if kind == "tuned":
+            self.points += fields.report_points({"phase": "tune", "nimg": self.nimg, **record})
         if record.get("artifacts"):
             self.artifacts = tuple(record["artifacts"])
         if record.get("row") is not None:
@@ -154,6 +156,8 @@ class Projector:
             self._trials[record["trial"]] = _Trial(suggest=record)
         if kind in ("suggest", "start", "report", "outcome"):
             self._end = None
+            self._trials[record["trial"]].take(record)
+        elif kind == "tuned":  # the sweep's end stands
             self._trials[record["trial"]].take(record)
         elif kind == "end":
             self._end = record

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bench.errors import BenchError
 from bench.metrics import stability, throughput
 from bench.sweep.record.trial_measures import MEASURES as TRIAL_MEASURES
+from bench.sweep.record.trial_measures import TUNED
 from bench.tasks.task import Task, offered_metrics
 from bench.workloads.workload import Workload
 from leaderboards.measures import Measure
@@ -57,7 +58,16 @@ def measures_of(evaluated: Sequence[Measure], *, own: bool) -> tuple[Measure, ..
         for m in evaluated
         if own and m.direction != "none"
     ]
-    return (*final, *chosen, *stability.MEASURES, *throughput.MEASURES, *TRIAL_MEASURES)
+    tuned = dataclasses.replace(
+        evaluated[0],
+        key=TUNED,
+        title=f"{evaluated[0].title} tuned",
+        meaning="sampled as bench tune chose on select; no verdict rests on it",
+        reference=None,
+        live=False,
+        drop=1,
+    )
+    return (*final, *chosen, tuned, *stability.MEASURES, *throughput.MEASURES, *TRIAL_MEASURES)
 
 
 def kept_on_screen(measures: Sequence[Measure], asked: Sequence[str]) -> tuple[Measure, ...]:

@@ -18,7 +18,8 @@ from leaderboards.measures import Measure
 from leaderboards.rows import ABSENT, Row
 from leaderboards.scrubbing import base_name, public_label, scrubbed
 
-GROUPS = ("eval", "stability", "throughput", "sample", "own")  # of metrics that become values
+# of metrics that become values
+GROUPS = ("eval", "stability", "throughput", "sample", "own", "tune")
 WORK = ("train", "sample", "measure")  # phases of a trial's clock that its cost is made of
 
 

@@ -17,12 +17,14 @@ from bench.sweep.record.plan import Plan
 from bench.sweep.record.records import (
     End,
     Extension,
+    OfTrial,
     Outcome,
     Promotion,
     Session,
     Start,
     Suggestion,
     TrialReport,
+    Tuned,
     typed,
 )
 from leaderboards import rows
@@ -75,6 +77,11 @@ class Trial:
     def open(self) -> bool:
         """To be run now: never ended, promoted, or only interrupted. One that waits is not."""
         return self.outcome in (None, "interrupted")
+
+    def add_artifacts(self, artifacts: list[Record]) -> None:
+        """Files it left, those that are not known: a rung may be said again."""
+        known = {artifact["path"] for artifact in self.artifacts}
+        self.artifacts += [a for a in artifacts if a["path"] not in known]
 
     @property
     def protected(self) -> bool:
@@ -157,7 +164,7 @@ class History:
         for trial in self.trials.values():
             self._index.move(trial.number, {}, self._keys(trial))
 
-    def _of_trial(self, body: Suggestion | Start | Promotion | TrialReport | Outcome) -> None:
+    def _of_trial(self, body: OfTrial) -> None:
         """Whatever changes a trial does it here, so that it is found by what it is."""
         trial = self.trials.get(body.trial)
         before = self._keys(trial) if trial else {}
@@ -175,6 +182,10 @@ class History:
             trial.outcome, trial.cause, trial.ended_at = None, "", None
         elif isinstance(body, TrialReport):
             self._report(trial, body)
+        elif isinstance(body, Tuned):
+            trial.metrics |= body.metrics
+            trial.add_artifacts(body.artifacts)
+            return
         else:
             self._outcome(trial, body)
         self._index.move(trial.number, before, self._keys(trial))
@@ -248,8 +259,7 @@ class History:
         trial.seconds = report.seconds
         trial.notes = report.notes
         trial.left_out = report.left_out or trial.left_out
-        known = {artifact["path"] for artifact in trial.artifacts}  # a rung may be said again
-        trial.artifacts += [a for a in report.artifacts if a["path"] not in known]
+        trial.add_artifacts(report.artifacts)
         if report.phase == "rung":
             if report.rung is None or report.value is None:
                 raise BenchError("a report of a rung without its place or its value")

@@ -1,4 +1,5 @@
-"""Journal records as a projection wants them: outcomes with the trial's row and its pictures."""
+"""Journal records as a projection wants them: outcomes with the trial's row and its pictures, and
+what was found after them."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ def published(record: Record, history: History, folder: Path) -> Record:
     Beside a completed trial's own pictures go those of the `report` part it was judged by, marked
     real unless they are simulated: real ones leave the disk only where the user said so.
     """
-    if record["kind"] != "outcome":
+    if record["kind"] not in ("outcome", "tuned"):
         return record
     number = record["trial"]
     trial = history.trials[number]

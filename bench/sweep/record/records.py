@@ -136,6 +136,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """How a completed trial may be sampled better, found after its end: numbers of the choice
+    ("tune/..."), what it is in words, and files in the trial's folder."""
+
+    t: float
+    trial: int
+    text: str
+    metrics: dict[str, float]
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promotion:
     """A trial that waited at a rung goes on from there."""
 
@@ -152,7 +164,8 @@ class End:
     summary: dict[str, Any]
 
 
-Body = Plan | Extension | Session | Suggestion | Start | TrialReport | Outcome | Promotion | End
+OfTrial = Suggestion | Start | Promotion | TrialReport | Outcome | Tuned
+Body = Plan | Extension | Session | OfTrial | End
 KINDS: dict[str, type[Any]] = {
     "plan": Plan,
     "extend": Extension,
@@ -162,6 +175,7 @@ KINDS: dict[str, type[Any]] = {
     "report": TrialReport,
     "outcome": Outcome,
     "promote": Promotion,
+    "tuned": Tuned,
     "end": End,
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from leaderboards.measures import Measure
 
+TUNED = "tune/score"  # key of the score as bench tune chose to sample
 MEASURES = (
     Measure(key="size/params_m", title="params M", direction="lower", drop=10),
     Measure(key="size/gflops_per_img", title="GFLOPs per img", direction="lower", drop=11),

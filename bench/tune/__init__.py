@@ -1,0 +1,1 @@
+"""Sampling choices of a trained model, searched without training: `bench tune`."""
