@@ -27,6 +27,7 @@ T = TypeVar("T")
 Args = dict[str, Any]  # keyword arguments of a table's entry; checked by the entry itself
 SOLVER_SETTINGS = ("eta",)  # of SampleConfig, that only some samplers read
 MAX_SIGMA_REL = 0.28  # of a power-function average: gamma = 0, all weights alike, is 1/sqrt(12)
+PLAIN = (bool, int, float, str)  # types of which a value is what it is
 
 
 def _need(ok: bool, rule: str) -> None:
@@ -315,6 +316,8 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:
+    if type(value) is hint and hint in PLAIN and (hint is not float or math.isfinite(value)):
+        return value  # as most values of a journal are
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_dict(hint, value, where)
     origin = typing.get_origin(hint)

@@ -89,18 +89,14 @@ def test_the_lower_psnr_is_pruned(swept: tuple[Path, Any]) -> None:
     assert pruned  # else nothing was shown
     for trial in pruned:
         rung = max(trial.rungs)
-        like = [t for t in trials if rung in t.rungs and history.group(t) == history.group(trial)]
+        like = [t for t in trials if rung in t.rungs and t.group == trial.group]
         mine = -trial.rungs[rung], trial.number
         higher = sum((-t.rungs[rung], t.number) < mine for t in like)  # of equals the earlier
         assert higher >= math.floor(plan.keep[rung] * len(like))
         assert higher >= min(promote.FINALISTS, len(like) - 1)
     last = [t for t in pruned if max(t.rungs) == plan.last_rung - 1]
     for trial in last:  # the finalists were chosen when all others were known
-        finalists = [
-            t
-            for t in trials
-            if t.outcome == "completed" and history.group(t) == history.group(trial)
-        ]
+        finalists = [t for t in trials if t.outcome == "completed" and t.group == trial.group]
         assert all(trial.rungs[1] <= t.rungs[1] for t in finalists)
 
 

@@ -72,10 +72,9 @@ def promoted(plan: Plan, history: History, closing: bool) -> tuple[Trial, int] |
 
 def _has_place(plan: Plan, history: History, trial: Trial, rung: int, closing: bool) -> bool:
     """Whether it is among the best at a rung that may go on."""
-    group = history.group(trial)
-    seen = history.seen(rung, group)
+    seen = history.seen(rung, trial.group)
     ahead = bisect_left(seen, history.place(trial, rung))
-    return ahead < places(plan, rung, len(seen), history.to_come(rung, group), closing)
+    return ahead < places(plan, rung, len(seen), history.to_come(rung, trial.group), closing)
 
 
 def is_closing(plan: Plan, history: History, now: Callable[[], float]) -> bool:

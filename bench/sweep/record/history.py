@@ -44,6 +44,7 @@ class Trial:
     number: int
     suggestion: Suggestion
     axes: tuple[str, ...] = ()
+    even_axes: tuple[str, ...] = ()  # of them
     nimg: int = 0
     rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
     rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
@@ -72,6 +73,11 @@ class Trial:
     def place(self) -> tuple[str, ...]:
         """The values of its cell alone."""
         return tuple(self.cell.values())
+
+    @cached_property
+    def group(self) -> tuple[str, ...]:
+        """The values of the even axes, that it is measured within."""
+        return tuple(self.cell[axis] for axis in self.even_axes)
 
     @property
     def open(self) -> bool:
@@ -167,9 +173,12 @@ class History:
     def _of_trial(self, body: OfTrial) -> None:
         """Whatever changes a trial does it here, so that it is found by what it is."""
         trial = self.trials.get(body.trial)
-        before = self._keys(trial) if trial else {}
+        found_anew = not isinstance(body, TrialReport) or body.phase == "rung"
+        before = self._keys(trial) if trial and found_anew else {}
         if isinstance(body, Suggestion):
-            trial = self.trials[body.trial] = Trial(body.trial, body, self.plan.cell_axes)
+            trial = self.trials[body.trial] = Trial(
+                body.trial, body, self.plan.cell_axes, self.plan.even_axes
+            )
             self.ended = None
         elif trial is None:
             raise BenchError(f"trial {body.trial} was never suggested")
@@ -188,15 +197,15 @@ class History:
             return
         else:
             self._outcome(trial, body)
-        self._index.move(trial.number, before, self._keys(trial))
-        if not isinstance(body, TrialReport) or body.phase == "rung":
+        if found_anew:
+            self._index.move(trial.number, before, self._keys(trial))
             self.changes.append(trial.number)
 
     def _keys(self, trial: Trial) -> Keys:
         """What a trial is found by; in order of its value at a rung, else of the numbers."""
-        plan, group, cell = self.plan, self.group(trial), trial.place
+        plan, sign, group, cell = self.plan, self.plan.score.sign, trial.group, trial.place
         origin, given_up = trial.suggestion.origin, trial.number in self._given_up
-        values = {rung: plan.score.sign * value for rung, value in trial.rungs.items()}
+        values = {rung: sign * value for rung, value in trial.rungs.items()}
         furthest = max(values, default=None)
         keys: dict[tuple[str, Hashable], float] = {
             ("outcome", trial.outcome): 0.0,
@@ -209,12 +218,14 @@ class History:
             keys["own trials", cell] = 0.0
         if origin != SURE:
             keys["search", group] = 0.0
-        if origin != SURE and trial.outcome not in BROKEN:
-            keys |= {("seen", (rung, group)): value for rung, value in values.items()}
+            if trial.outcome not in BROKEN:
+                for rung, value in values.items():
+                    keys["seen", (rung, group)] = value
         if trial.open and not given_up:
             keys["left open", ()] = 0.0
-            unseen = set(range(plan.last_rung)) - set(values)
-            keys |= {("to come", (rung, group)): 0.0 for rung in unseen}
+            for rung in range(plan.last_rung):
+                if rung not in values:
+                    keys["to come", (rung, group)] = 0.0
         if furthest is not None and (trial.open or trial.outcome == "waiting") and not given_up:
             keys["stands", furthest] = values[furthest]
             if trial.outcome == "waiting":
@@ -336,10 +347,6 @@ class History:
         count = self._index.count
         cells = self._index.answers("cell")
         return {cell: (count("sure", cell), count("own trials", cell)) for cell in cells}
-
-    def group(self, trial: Trial) -> tuple[str, ...]:
-        """The values of the even axes that a trial is measured within."""
-        return tuple(trial.cell[axis] for axis in self.plan.even_axes)
 
     def searched(self, group: tuple[str, ...]) -> int:
         """How many trials the search spent on a group."""

@@ -68,7 +68,7 @@ def compare(history: History) -> None:
     for setup in SETUPS:
         group = (setup,) if plan.even_axes else ()
         its = [t for t in trials if not plan.even_axes or t.cell["preconditioning"] == setup]
-        assert all(history.group(t) == group for t in its)
+        assert all(t.group == group for t in its)
         search = [t for t in its if t.suggestion.origin != SURE]
         assert history.searched(group) == len(search)
         for rung in range(plan.last_rung):
