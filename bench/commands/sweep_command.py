@@ -27,6 +27,8 @@ from bench.commands.running_trials import (
     run_sweep,
     running_options,
 )
+from bench.commands.sync_command import sync_one
+from bench.commands.tune_command import tune_finalists
 
 
 @click.command()
@@ -83,6 +85,12 @@ from bench.commands.running_trials import (
 @click.option(
     "--time-afresh", is_flag=True, help="Time this machine again, whatever is kept of it."
 )
+@click.option(
+    "--tune-finalists",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="At the end bench tune each completed trial, N configurations each.",
+)
 @running_options
 @home_option
 @tracking_option
@@ -104,7 +112,7 @@ def sweep(
     console, where = make_console(), Home.find(home)
     workload = for_task(workload, task)
     name, dry, real = (wish.pop(k) for k in ("name", "dry_run", "log_real_images"))
-    offline = wish.pop("offline")
+    offline, tuned = wish.pop("offline"), wish.pop("tune_finalists")
     wish["prune"] = not wish.pop("no_prune")
     reading = given(wish)
     asked = Wish(workload=workload, reading=reading, **wished(wish))
@@ -121,3 +129,7 @@ def sweep(
         print_forecast(console, prepared, where)
         return
     run_sweep(prepared, where, console, opened, tracker, address=asked.address)
+    if tuned:
+        tune_finalists(console, where, prepared.plan.sweep, tuned, asked.seed)
+        if not offline:
+            sync_one(prepared.plan.sweep, where, tracking_uri, tracker)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.board_printing import print_board, rows_from_journal
 from bench.commands.options import (
     home_option,
     make_console,
@@ -16,10 +18,17 @@ from bench.commands.options import (
 from bench.commands.sync_command import sync_one
 from bench.errors import BenchError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.sweep.record.home import Home
+    from bench.tune.finished import FinishedTrial
+
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--trial", type=int, help="Which trial.  [default: the best on select]")
+@click.option("--finalists", is_flag=True, help="Each completed trial that may win, all alike.")
 @click.option(
     "--configurations", type=int, default=100, show_default=True, help="How many are raced."
 )
@@ -31,6 +40,7 @@ from bench.errors import BenchError
 def tune(
     name: str | None,
     trial: int | None,
+    finalists: bool,
     configurations: int,
     seed: int,
     offline: bool,
@@ -43,17 +53,53 @@ def tune(
     Candidates race on common noise, on select, in at most five times the trial's training time; the
     finalists are measured once on report. Stopped, it goes on when called again.
     """
-    from bench.console.tune_table import table
     from bench.sweep.record.home import Home
-    from bench.tune import findings, finished, recording
+    from bench.tune import finished
+
+    if finalists and trial is not None:
+        raise BenchError("--finalists are all that may win; leave out --trial")
+    console, where = make_console(), Home.find(home)
+    name = where.latest() if name is None else name
+    if finalists:
+        tune_finalists(console, where, name, configurations, seed)
+    else:
+        _tune(console, where, finished.find(where, name, trial), configurations, seed)
+    if not offline:
+        try:
+            sync_one(name, where, tracking_uri, tracker)
+        except BenchError as error:  # what was found is in the journal
+            say(console, f"note: {error}; bench sync {name} completes it")
+
+
+def tune_finalists(console: Console, home: Home, name: str, configurations: int, seed: int) -> None:
+    """Tune each completed trial of a sweep that may win, with as many configurations; then the
+    board, with the tuned scores in their column."""
+    from bench.tune import finished
+    from leaderboards import board as boards
+
+    for trial in finished.finalists(home, name):
+        try:
+            found = finished.find(home, name, trial.number)
+            _tune(console, home, found, configurations, seed)
+        except BenchError as error:  # a method without sampling, weights that are gone
+            say(console, f"note: trial {trial.number} is not tuned: {error}")
+    rows, facts = rows_from_journal(home, None, (name,))
+    print_board(console, boards.build(rows, facts), "table", 15)
+
+
+def _tune(
+    console: Console, home: Home, found: FinishedTrial, configurations: int, seed: int
+) -> None:
+    """Tune one trial and say what came of it; its files, its line in the sweep's journal."""
+    from bench.console.tune_table import table
+    from bench.tune import findings, recording
+    from bench.tune.running import TIMES_TRAINING
     from bench.tune.running import tune as run
 
-    console, where = make_console(), Home.find(home)
-    found = finished.find(where, where.latest() if name is None else name, trial)
     say(
         console,
         f"tuning trial {found.number} of {found.sweep}, {found.label}: at most "
-        f"{5 * found.train_sec:.0f} s; Ctrl-C loses nothing",
+        f"{TIMES_TRAINING * found.train_sec:.0f} s; Ctrl-C loses nothing",
     )
     tuning = run(found, configurations, seed, lambda text: say(console, text))
     console.print(table(tuning))
@@ -61,9 +107,4 @@ def tune(
         say(console, line)
     for path in findings.keep(tuning):
         say(console, str(path))
-    recording.record(where, tuning)
-    if not offline:
-        try:
-            sync_one(found.sweep, where, tracking_uri, tracker)
-        except BenchError as error:  # what was found is in the journal
-            say(console, f"note: {error}; bench sync {found.sweep} completes it")
+    recording.record(home, tuning)

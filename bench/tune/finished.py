@@ -47,18 +47,31 @@ def find(home: Home, name: str, number: int | None) -> FinishedTrial:
     Raises:
         BenchError: there is none, it did not complete, or its weights or data are gone.
     """
+    history = _complete(home, name)
+    return _of_trial(home, history, _chosen(history, number))
+
+
+def finalists(home: Home, name: str) -> list[Trial]:
+    """The completed trials of a complete sweep that may win, the best on `select` first.
+
+    Raises:
+        BenchError: there is none.
+    """
+    found = barring.best_first(_complete(home, name))
+    if not found:
+        raise BenchError(f"sweep {name} has no completed trial that is not barred")
+    return found
+
+
+def _complete(home: Home, name: str) -> History:
     history = home.history(name)
     if history.ended is None:
         raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
-    return of_trial(home, history, _chosen(history, number))
+    return history
 
 
-def of_trial(home: Home, history: History, trial: Trial) -> FinishedTrial:
-    """A completed trial with what it left, fetched from the sweep's storage where it lies there.
-
-    Raises:
-        BenchError: as `find`.
-    """
+def _of_trial(home: Home, history: History, trial: Trial) -> FinishedTrial:
+    """A completed trial with what it left, fetched from the sweep's storage where it lies there."""
     config = TrialConfig.from_dict(trial.suggestion.config)
     found = FinishedTrial(
         config=config,

@@ -9,9 +9,10 @@ import pytest
 
 from bench.config import TrialConfig
 from bench.run import run_trial
+from bench.sweep.planning.measuring import measures_of
 from bench.sweep.record.home import Home
 from tests.fakes.trials import tiny, write_cache
-from tests.unit.sweep import written
+from tests.unit.sweep import fakes, written
 
 SWEEP = "fake-1"
 
@@ -41,7 +42,7 @@ def finished_home(trained: tuple[Path, TrialConfig], tmp_path: Path) -> Home:
         "metrics": {"eval/fd_fake": 7.0},
     }
     records = [
-        written.plan_record(sweep=SWEEP),
+        written.plan_record(sweep=SWEEP, measures=measures_of([fakes.SCORE], own=False)),
         {**written.suggest(0), "config": config.to_dict(), "trial_id": config.trial_id},
         written.report(0, 16, 0),
         written.report(0, 64, 1),

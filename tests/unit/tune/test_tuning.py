@@ -157,6 +157,18 @@ def test_the_command_prints_a_table_and_where_its_files_are(
     assert len(journal.read(finished_home.journal(SWEEP))) == 10  # written once
 
 
+def test_finalists_are_tuned_alike_and_stand_on_the_board(
+    bench: Bench, finished_home: Home
+) -> None:
+    where = ("--home", str(finished_home.path), "--offline", "--configurations", "4")
+    said = bench("tune", SWEEP, "--finalists", *where)
+    assert said.code == 0, said.err
+    assert "tuning trial 0" in said.out
+    assert "sampled as bench tune chose on select" in " ".join(said.out.split())
+    refused = bench("tune", SWEEP, "--finalists", "--trial", "0", *where)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+
+
 def recorded(home: Home):  # type: ignore[no-untyped-def]
     """Trial 0's run in the local MLflow store."""
     from mlflow import search_runs, set_tracking_uri
