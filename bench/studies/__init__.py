@@ -9,10 +9,13 @@ STUDIES = Family(
     kind="study",
     table={
         "augment": "bench.studies.augment_study:STUDY",
+        "dg-search": "bench.studies.guidance_study:SEARCH",
+        "discriminator-guidance": "bench.studies.guidance_study:STUDY",
         "instability": "bench.studies.instability:STUDY",
         "nfe-curve": "bench.studies.nfe_curve:STUDY",
         "noise": "bench.studies.noise_study:STUDY",
         "optimal": "bench.studies.optimal_study:STUDY",
+        "shift": "bench.studies.shift_study:STUDY",
         "table1": "bench.studies.table1_study:STUDY",
     },
 )

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import stats
 
 from bench.cli import main
-from bench.studies import nfe_curve, noise_study, optimal_study, table1_study
+from bench.studies import guided, nfe_curve, noise_study, optimal_study, shift_study, table1_study
 from bench.studies.nfe_curve import Point, Way, flattens
 from bench.studies.seed_means import mean_of_values
 from bench.studies.trained import Trained
@@ -75,7 +75,7 @@ def study(home: Path, *args: str) -> tuple[Path, dict[str, list[dict[str, Any]]]
         main(["study", "echo", *args, "--scale", "smoke", "--home", str(home)])
     assert not left.value.code
     folder = home / "studies" / f"echo-{args[0]}-1"
-    with Image.open(folder / f"{args[0].replace('-', '_')}.png") as picture:
+    with Image.open(next(folder.glob("*.png"))) as picture:
         assert picture.width > 400
     return folder, {p.stem: list(csv.DictReader(p.open())) for p in folder.glob("*.csv")}
 
@@ -131,3 +131,28 @@ def test_the_floor_by_subject_is_above_the_one_by_frame(
     _, tables = study(tmp_path, "optimal")
     by_frame, by_subject = tables["optimal"]
     assert float(by_subject["mean"]) > 2 * float(by_frame["mean"])
+
+
+@pytest.mark.slow
+def test_a_discriminator_guides_and_classifiers_tell_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(guided, "WEIGHTS", ((2.0, 0.0, 1.0), (1.0, 1.0, 1.0)))
+    monkeypatch.setattr(guided, "SIZES", {"smoke": guided.Size(pictures=32, epochs=1)})
+    monkeypatch.setattr(shift_study, "EPOCHS", {"smoke": 1})
+    _, tables = study(tmp_path, "discriminator-guidance", "--set", "steps=4")
+    rows = {row["measure"]: (row["before"], row["after"]) for row in tables["before_and_after"]}
+    assert float(rows["nfe"][1]) > float(rows["nfe"][0]) == 7.0
+    assert rows["fd_randconv"][0] != rows["fd_randconv"][1]
+    assert rows["denoise_error"][0] == rows["denoise_error"][1]  # of the network alone
+    assert [row["second order"] for row in tables["ways"]] == ["0.0", "1.0"]
+    assert "before" in capsys.readouterr().out
+    _, tables = study(tmp_path, "shift", "--set", "steps=4")
+    table = tables["table2"]
+    assert [row[""] for row in table[:3]] == [
+        "before guidance",
+        "after guidance",
+        "real against real",
+    ]
+    assert table[3]["Linear"] == "71.67 %"
+    assert len(tables["accuracies"]) == 9
