@@ -28,7 +28,7 @@ from bench.streams import derive_seed
 # name -> share of the candidates; eta > 0 tells ddim from euler, which it is without noise
 SAMPLERS = {"dpmpp_2m": 0.35, "heun": 0.25, "euler": 0.15, "ddim": 0.25}
 STEPS_IN_SIGMA = ("dpmpp_2m", "ddim")  # the same in every process: see their files
-NFE = (0.25, 2.0)  # times the trial's own
+NFE = (1 / 3, 2.0)  # times the trial's own
 FEWEST_NFE = 4
 RHO = (3.0, 12.0)
 ETA = (0.2, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from bench.tune.running import Tuning
@@ -20,7 +21,7 @@ def draw(path: Path, tuning: Tuning, rows: Sequence[Finalist]) -> None:
     finalists on `report` right, each with one standard error."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    figure = Figure(figsize=(11, 5.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     _first_round(left, tuning)
     _finalists(right, tuning, rows)
@@ -51,30 +52,29 @@ def _first_round(axes: Any, tuning: Tuning) -> None:
 
 
 def _finalists(axes: Any, tuning: Tuning, rows: Sequence[Finalist]) -> None:
-    for row in rows:
-        colour = FRONT if row.on_front else "0.45"
-        marker = "*" if row.candidate.number == 0 else "o"
+    for letter, row in zip(ascii_uppercase, rows, strict=False):
+        own = row.candidate.number == 0
+        role = " (chosen)" if row.chosen else " (as judged)" if own else ""
         axes.errorbar(
             row.candidate.nfe,
             row.report.value,
             yerr=row.report.se,
-            fmt=marker,
-            markersize=13 if marker == "*" else 7,
-            color=colour,
+            fmt="*" if own else "o",
+            markersize=13 if own else 7,
+            color=FRONT if row.on_front else "0.45",
             capsize=3,
+            label=f"{letter}  {row.candidate.text}, {1000 * row.sec_per_case:.0f} ms each{role}",
         )
-        text = row.candidate.text + (" (chosen)" if row.chosen else "")
         axes.annotate(
-            f"{text}\n{1000 * row.sec_per_case:.0f} ms each",
+            letter,
             (row.candidate.nfe, row.report.value),
-            xytext=(7, 5),
+            xytext=(6, 6),
             textcoords="offset points",
-            fontsize=6.5,
         )
     on_front = sorted((r.candidate.nfe, r.report.value) for r in rows if r.on_front)
-    axes.step(*zip(*on_front, strict=True), where="post", color=FRONT, linewidth=1, label="front")
-    axes.set_title(f"finalists, {rows[0].report.count} cases of report (star: as judged)")
-    axes.margins(x=0.25, y=0.15)
+    axes.step(*zip(*on_front, strict=True), where="post", color=FRONT, linewidth=1)
+    axes.set_title(f"finalists, {rows[0].report.count} cases of report; red: on the front")
+    axes.margins(x=0.1, y=0.1)
     _label(axes, tuning)
 
 
@@ -89,4 +89,4 @@ def _label(axes: Any, tuning: Tuning) -> None:
         axis.set_major_formatter("{x:.3g}")
         axis.set_minor_formatter("{x:.3g}")
         axis.set_tick_params(which="both", labelsize=7)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
