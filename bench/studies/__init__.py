@@ -9,6 +9,7 @@ STUDIES = Family(
     kind="study",
     table={
         "augment": "bench.studies.augment_study:STUDY",
+        "claims": "bench.studies.claims_study:STUDY",
         "dg-search": "bench.studies.guidance_study:SEARCH",
         "discriminator-guidance": "bench.studies.guidance_study:STUDY",
         "instability": "bench.studies.instability:STUDY",
@@ -17,5 +18,6 @@ STUDIES = Family(
         "optimal": "bench.studies.optimal_study:STUDY",
         "shift": "bench.studies.shift_study:STUDY",
         "table1": "bench.studies.table1_study:STUDY",
+        "table1-tuned": "bench.studies.table1_tuned:STUDY",
     },
 )

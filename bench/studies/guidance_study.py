@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.studies.guided import Choice, Guided, Tried
-from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.studies.study import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Answer,
+    Claim,
+    Findings,
+    Picture,
+    Setting,
+    Study,
+    Table,
+)
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.workloads.workload import Scale
@@ -56,12 +67,13 @@ class DiscriminatorGuidance(Study):
         before = setting.kept.numbers("report-before", lambda: measured(None))
         after = setting.kept.numbers("report-after", lambda: measured(best))
         unguided = setting.kept.numbers("select-before", lambda: trained.evaluate("select").value)
+        helps, verdict = _verdict(before, after, score.key, score.se_key, score.title)
         return Findings(
             lines=(
                 f"chosen on select of {len(choice.tried)} ways ({unguided:.3g} unguided): width "
                 f"{best.width}, epoch {best.epoch}, weights {best.weight:g} and "
                 f"{best.weight_second:g}, boost {best.boost:g}: {best.score or math.nan:.3g}",
-                _verdict(before, after, score.key, score.se_key, score.title),
+                verdict,
                 "the paper: FID 3.75 before, 2.60 after (50,000 samples, Inception); not ours",
             ),
             tables=(
@@ -86,6 +98,13 @@ class DiscriminatorGuidance(Study):
                     ),
                 ),
             ),
+            claims=(
+                Claim(
+                    text="discriminator guidance improves the distance",
+                    verdict=helps,
+                    evidence=verdict,
+                ),
+            ),
             facts={"before": before, "after": after},
         )
 
@@ -98,17 +117,20 @@ class DiscriminatorSearch(DiscriminatorGuidance):
 
 def _verdict(
     before: dict[str, float], after: dict[str, float], key: str, se_key: str, title: str
-) -> str:
-    """The change against its error; both are of samples of their own."""
+) -> tuple[str, str]:
+    """Whether it helps, and the change against its error, as if both were of samples of their
+    own."""
     change = after[key] - before[key]
     error = SURE * math.hypot(before.get(se_key, math.nan), after.get(se_key, math.nan))
     told = f"{title} on report: {before[key]:.3g} before, {after[key]:.3g} after guidance, "
     told += f"{change:+.3g} +- {error:.2g}: "
     if math.isnan(error):
-        return told + "too few samples for an error"
+        return OPEN, told + "too few samples for an error"
     if abs(change) <= error:
-        return told + "no difference that its error would allow to claim"
-    return told + ("guidance helps" if change < 0 else "guidance harms")
+        return OPEN, told + "no difference that its error would allow to claim"
+    if change < 0:
+        return HOLDS, told + "guidance helps"
+    return FAILS, told + "guidance harms"
 
 
 def _ways(choice: Choice, title: str) -> Table:

@@ -24,13 +24,25 @@ from bench.diffusion.process import PROCESS_KINDS
 from bench.diffusion.samplers import SAMPLERS, nfe
 from bench.errors import BenchError
 from bench.nonfinite import NonFiniteError
-from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.studies.study import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Answer,
+    Claim,
+    Findings,
+    Picture,
+    Setting,
+    Study,
+    Table,
+)
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.workloads.workload import Scale
 from leaderboards.references import FLOOR
 
 EVALUATIONS = (5, 9, 15, 25, 35, 59, 79)
+PAPERS_NFE = 35
 TOGETHER = 2.0  # standard errors that a difference must exceed
 
 
@@ -129,6 +141,7 @@ class NfeCurve(Study):
                     ),
                 ),
             ),
+            claims=_claims(curves, flat),
             facts={"floor": floor, "trial": ran.arm.name},
         )
 
@@ -201,6 +214,23 @@ def flattens(curve: Sequence[Point]) -> int | None:
     ]
     first = next((k for k in range(len(curve)) if all(within[k:])), None)
     return None if first is None else curve[first].nfe
+
+
+def _claims(curves: dict[Way, list[Point]], flat: dict[Way, int | None]) -> tuple[Claim, ...]:
+    """Of Heun's curve, which is the paper's sampler."""
+    way = Way(sampler="heun", grid="edm", process="sigma")
+    if way not in curves:
+        return ()
+    where = flat[way]
+    verdict = OPEN if where is None else HOLDS if where in (25, PAPERS_NFE) else FAILS
+    told = ", ".join(f"{p.nfe}: {p.score:.3g} +- {p.se:.2g}" for p in curves[way])
+    return (
+        Claim(
+            text="the distance falls until 35 evaluations of Heun's sampler and is flat afterwards",
+            verdict=verdict,
+            evidence=f"flat from {where} evaluations on ({told})",
+        ),
+    )
 
 
 def _draw(

@@ -286,6 +286,7 @@ def _setting(
         frame=frame,
         seed=asked.seed,
         folder=home.folder(sweep) / WORK,
+        findings=_findings_of(home, sweep).parent,
         seeds=asked.seeds,
         at_size=lambda size: workload.open_data(
             asked.data,
@@ -342,15 +343,23 @@ def _write(draft: Path, study: Study, setting: Setting, findings: Findings) -> N
         _csv(draft / f"{table.name}.csv", table, setting)
     for picture in findings.pictures:
         picture.draw(draft / f"{picture.name}.png")
+    for page in findings.pages:
+        page.draw(draft / page.name)
     body = {
         "study": study.name,
         "question": study.title,
         "workload": setting.workload.name,
         "scale": setting.scale.name,
         "seed": setting.seed,
-        "data": {"digest": setting.data.digest, "simulated": setting.data.simulated},
+        "budget": setting.frame.budget.text,
+        "data": {
+            "name": setting.data.name,
+            "digest": setting.data.digest,
+            "simulated": setting.data.simulated,
+        },
         "versions": planning.versions(),
         "lines": list(findings.lines),
+        "claims": [dataclasses.asdict(claim) for claim in findings.claims],
         "facts": dict(findings.facts),
     }
     (draft / "study.json").write_text(json.dumps(body, indent=1) + "\n")

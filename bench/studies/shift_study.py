@@ -26,7 +26,18 @@ from bench.studies.shift_classifiers import (
     real_pictures,
     told_apart,
 )
-from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.studies.study import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Answer,
+    Claim,
+    Findings,
+    Picture,
+    Setting,
+    Study,
+    Table,
+)
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.tasks.generate import to_pictures
@@ -38,6 +49,7 @@ PAPER = {
     "resnet18": ("66.25 %", "60.91 %"),
     "resnet18_augmented": ("98.30 %", "84.24 %"),
 }
+CHANCE = 0.5
 BEFORE, AFTER, HALVES = "before guidance", "after guidance", "real against real"
 
 
@@ -82,6 +94,7 @@ class Shift(Study):
         return Findings(
             lines=tuple(_lines(rows)),
             tables=(_as_the_paper(rows), _all(rows)),
+            claims=_claims(rows),
             pictures=(Picture(name="shift", draw=partial(_draw, rows=rows, label=setting.label)),),
         )
 
@@ -117,6 +130,28 @@ def _lines(rows: Sequence[tuple[Any, ...]]) -> list[str]:
         change = "guidance changes it" if apart else "no change by guidance can be told"
         lines.append(f"{title}: {shares}; {change}")
     return lines
+
+
+def _claims(rows: Sequence[tuple[Any, ...]]) -> tuple[Claim, ...]:
+    by_place = {(row[0], row[1]): row for row in rows}
+    titles = {kind: classifier.title for kind, classifier in CLASSIFIERS.items()}
+    after = [by_place[title, AFTER] for title in titles.values()]
+    best = max(after, key=lambda row: row[2])
+    linear, resnet = (by_place[titles[kind], BEFORE] for kind in ("linear", "resnet18"))
+    second = HOLDS if linear[3] > resnet[4] else FAILS if resnet[3] > linear[4] else OPEN
+    return (
+        Claim(
+            text="after guidance a network still tells generated pictures from real ones",
+            verdict=HOLDS if best[3] > CHANCE else OPEN,
+            evidence=f"{best[0]}: {best[2]:.1%} ({best[3]:.1%} to {best[4]:.1%}) {AFTER}",
+        ),
+        Claim(
+            text="a linear classifier tells them apart better than a plain ResNet-18",
+            verdict=second,
+            evidence=f"linear {linear[2]:.1%} ({linear[3]:.1%} to {linear[4]:.1%}), ResNet-18 "
+            f"{resnet[2]:.1%} ({resnet[3]:.1%} to {resnet[4]:.1%})",
+        ),
+    )
 
 
 def _as_the_paper(rows: Sequence[tuple[Any, ...]]) -> Table:

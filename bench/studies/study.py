@@ -94,13 +94,28 @@ class Picture:
     draw: Callable[[Path], None]
 
 
+HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told here"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the document says, what was found of it here (HOLDS, FAILS or OPEN), and by what."""
+
+    text: str
+    verdict: str
+    evidence: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a study shows: lines for people, tables, pictures; facts go to study.json."""
+    """What a study shows: lines for people, tables, pictures, what it says of the document's
+    claims; facts go to study.json."""
 
     lines: tuple[str, ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
+    claims: tuple[Claim, ...] = ()
+    pages: tuple[Picture, ...] = ()  # other files, by their whole names
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -113,7 +128,8 @@ def not_at_another_size(size: tuple[int, int]) -> CachedImages:
 class Setting:
     """Where a study's trials stand: workload, preset, data, and what all trials share.
 
-    folder: for what a study makes between its trials. seeds: how many the user wants of each arm,
+    folder: for what a study makes between its trials. findings: where all studies' findings are.
+    seeds: how many the user wants of each arm,
     where the study trains from several; None: as it likes. at_size: the same pictures, read again
     in another size. say: a line to the user.
     """
@@ -124,6 +140,7 @@ class Setting:
     frame: Frame
     seed: int
     folder: Path
+    findings: Path = Path()
     seeds: int | None = None
     at_size: Callable[[tuple[int, int]], CachedImages] = not_at_another_size
     say: Callable[[str], None] = lambda line: None

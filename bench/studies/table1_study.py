@@ -18,7 +18,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.studies.seed_means import SeedMean, mean_of
-from bench.studies.study import Answer, Arm, Findings, Picture, Ran, Setting, Study, Table
+from bench.studies.study import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Answer,
+    Arm,
+    Claim,
+    Findings,
+    Picture,
+    Ran,
+    Setting,
+    Study,
+    Table,
+)
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding.resolve import default_params
 from bench.tasks import build_task
@@ -28,6 +41,7 @@ ARCHITECTURES = ("adm", "ddpmpp", "ncsnpp")
 SETUPS = ("edm", "vp", "ve")
 SEEDS = 3
 AUTHORS = {"optimizer": "adam", "schedule": "constant", "dropout": 0.05}
+Means = dict[tuple[str, str], SeedMean | None]
 PAPER = {("adm", "edm"): "3.75 (FID, NFE 59; Reynaud and Kainz 2023)"}
 
 
@@ -111,6 +125,7 @@ def findings(
                 draw=partial(draw, means=means, title=score.title, label=setting.label),
             ),
         ),
+        claims=_claims(means, score.title),
         facts={"equal": setting.frame.budget.text},
     )
 
@@ -119,7 +134,7 @@ def _values(mean: SeedMean | None) -> tuple[float | None, float | None, float | 
     return (None, None, None) if mean is None else (mean.value, mean.low, mean.high)
 
 
-def _verdict(means: dict[tuple[str, str], SeedMean | None], title: str) -> str:
+def _verdict(means: Means, title: str) -> str:
     known = {cell: mean for cell, mean in means.items() if mean is not None}
     if not known:
         return "no trial completed"
@@ -137,6 +152,40 @@ def _verdict(means: dict[tuple[str, str], SeedMean | None], title: str) -> str:
     return f"lowest {title}: {'-'.join(best)}, {known[best].text}; {told}{more}"
 
 
+def _claims(means: Means, title: str) -> tuple[Claim, ...]:
+    """What the table says of the paper's."""
+    edm = {a: mean for (a, s), mean in means.items() if s == "edm" and mean is not None}
+    others = [mean for (_, s), mean in means.items() if s != "edm" and mean is not None]
+    if "adm" not in edm or not others:
+        return ()
+    adm, best = edm["adm"], min(edm.values(), key=lambda mean: mean.value)
+    beaten = [a for a, mean in edm.items() if a != "adm" and mean.surely_above(adm)]
+    if len(beaten) == len(edm) - 1 and beaten:
+        first = HOLDS
+    else:
+        first = FAILS if adm.surely_above(best) else OPEN
+    shown = ", ".join(f"{a} {mean.text}" for a, mean in edm.items())
+    worst_edm = max(edm.values(), key=lambda mean: mean.value)
+    above = sum(mean.surely_above(worst_edm) for mean in others)
+    second = HOLDS if above == len(others) else OPEN
+    if any(worst_edm.surely_above(mean) for mean in others):
+        second = FAILS
+    nearest = min(others, key=lambda mean: mean.value)
+    return (
+        Claim(
+            text="ADM with EDM is the best of the nine",
+            verdict=first,
+            evidence=f"{title} in the EDM setup: {shown}",
+        ),
+        Claim(
+            text="VP and VE are drastically worse than EDM",
+            verdict=second,
+            evidence=f"{above} of {len(others)} VP and VE cells are surely above the worst EDM "
+            f"cell, {worst_edm.text}; the nearest has {nearest.text}",
+        ),
+    )
+
+
 def _failed(by_cell: dict[tuple[str, str], list[Ran]]) -> list[str]:
     return [
         f"{trial.arm.name}: {trial.outcome}, {trial.cause}"
@@ -149,7 +198,7 @@ def _failed(by_cell: dict[tuple[str, str], list[Ran]]) -> list[str]:
 def draw(
     path: Path,
     *,
-    means: dict[tuple[str, str], SeedMean | None],
+    means: Means,
     title: str,
     label: str,
 ) -> None:

@@ -13,7 +13,15 @@ from PIL import Image
 from scipy import stats
 
 from bench.cli import main
-from bench.studies import guided, nfe_curve, noise_study, optimal_study, shift_study, table1_study
+from bench.studies import (
+    guided,
+    nfe_curve,
+    noise_study,
+    optimal_study,
+    shift_study,
+    table1_study,
+    table1_tuned,
+)
 from bench.studies.nfe_curve import Point, Way, flattens
 from bench.studies.seed_means import mean_of_values
 from bench.studies.trained import Trained
@@ -75,8 +83,9 @@ def study(home: Path, *args: str) -> tuple[Path, dict[str, list[dict[str, Any]]]
         main(["study", "echo", *args, "--scale", "smoke", "--home", str(home)])
     assert not left.value.code
     folder = home / "studies" / f"echo-{args[0]}-1"
-    with Image.open(next(folder.glob("*.png"))) as picture:
-        assert picture.width > 400
+    for drawn in folder.glob("*.png"):
+        with Image.open(drawn) as picture:
+            assert picture.width > 400
     return folder, {p.stem: list(csv.DictReader(p.open())) for p in folder.glob("*.csv")}
 
 
@@ -101,6 +110,26 @@ def test_table1_trains_every_cell_for_equal_seconds(
     assert not left.value.code
     board = capsys.readouterr().out
     assert "heun" in board or "edm" in board
+
+
+@pytest.mark.slow
+def test_the_tuned_table_is_of_new_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table1_tuned, "ARCHITECTURES", ("adm",))
+    monkeypatch.setattr(table1_tuned, "SETUPS", ("edm", "vp"))
+    monkeypatch.setattr(table1_tuned, "TRIALS", 2)
+    _, tables = study(tmp_path, "table1-tuned", "--seeds", "1", "--equal", "nimg")
+    tuning = tables["tuning"]
+    assert [(r["setup"], r["draw"]) for r in tuning] == [
+        ("edm", "0"),
+        ("vp", "0"),
+        ("edm", "1"),
+        ("vp", "1"),
+    ]
+    assert [r["setup"] for r in tables["table1"]] == ["edm", "vp"]
+    with (tmp_path / "sweeps" / "echo-table1-tuned-1" / "journal.jsonl").open() as journal:
+        suggested = [line for line in journal if '"kind":"suggest"' in line]
+    assert sum('"seed":1,' in line for line in suggested) == 2
+    assert len({row["kimg"] for row in tables["table1"]}) == 1  # equal images
 
 
 @pytest.mark.slow
@@ -156,3 +185,13 @@ def test_a_discriminator_guides_and_classifiers_tell_apart(
     ]
     assert table[3]["Linear"] == "71.67 %"
     assert len(tables["accuracies"]) == 9
+    folder, tables = study(tmp_path, "claims")  # of both, nothing trained
+    assert {row["study"] for row in tables["claims"]} == {"discriminator-guidance", "shift"}
+    assert len(tables["claims"]) == 3
+    page = (folder / "claims.md").read_text()
+    assert page.count("SIMULATED") == 3
+    assert "| discriminator guidance improves the distance | " in page
+    with pytest.raises(SystemExit) as left:
+        main(["study", "echo", "claims", "--scale", "smoke", "--home", str(tmp_path / "empty")])
+    assert left.value.code == 2
+    assert "no study of echo has findings" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Every claim of the document, and what the studies that were run here say of it.
+
+Each study says what it finds of the claims it is about (`Findings.claims`); this one trains nothing
+and collects them from the folders of findings beside it, the newest of each study. The page it
+writes, claims.md, is what docs/echo_claims.md holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.errors import BenchError
+from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.workloads.workload import Scale
+
+
+class Claims(Study):
+    name: ClassVar[str] = "claims"
+    title: ClassVar[str] = "which of the document's claims hold here?"
+    workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+
+    def budget(self, scale: Scale) -> None:
+        return None
+
+    def answer(self, setting: Setting) -> Answer:
+        yield ()
+        found = newest(setting.findings, setting.workload.name)
+        claims = [
+            (claim["text"], claim["verdict"], claim["evidence"], study["study"], _where(study))
+            for study in found
+            for claim in study.get("claims", ())
+        ]
+        if not claims:
+            raise BenchError(
+                f"no study of {setting.workload.name} has findings in {setting.findings.name} yet; "
+                f"bench study {setting.workload.name} lists them"
+            )
+        verdicts = [row[1] for row in claims]
+        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+        return Findings(
+            lines=(f"{len(claims)} claims by {len(found)} studies: {counts}",),
+            tables=(
+                Table(
+                    name="claims",
+                    title="claims of the document",
+                    columns=("claim", "here", "evidence", "study", "trained and judged on"),
+                    rows=claims,
+                ),
+            ),
+            pictures=(),
+            pages=(
+                Picture(
+                    name="claims.md", draw=partial(_page, source=setting.workload, rows=claims)
+                ),
+            ),
+        )
+
+
+def newest(folder: Path, workload: str) -> list[dict[str, Any]]:
+    """study.json of the newest findings of each study of a workload, by study."""
+    by_study: dict[str, tuple[float, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*/study.json")):
+        body = json.loads(path.read_text())
+        at = path.stat().st_mtime
+        if body["workload"] == workload and at >= by_study.get(body["study"], (0.0, {}))[0]:
+            by_study[body["study"]] = (at, body)
+    return [body for _, (_, body) in sorted(by_study.items())]
+
+
+def _where(study: dict[str, Any]) -> str:
+    data = study["data"]
+    simulated = ", SIMULATED" if data["simulated"] else ""
+    name = data.get("name", data["digest"])
+    return f"{study['scale']} scale, {study.get('budget', '?')} each, {name}{simulated}"
+
+
+def _page(path: Path, *, source: Any, rows: Sequence[Sequence[str]]) -> None:
+    lines = [
+        f"# Claims of the document behind `{source.name}`",
+        "",
+        f"{source.source}. Made by `bench study {source.name} claims` from the studies that were",
+        f"run before it (`bench study {source.name}` lists them).",
+        "",
+        "| claim | here | evidence | study | trained and judged on |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows),
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+STUDY = Claims()
