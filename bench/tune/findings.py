@@ -75,9 +75,11 @@ def lines(tuning: Tuning) -> list[str]:
     if chosen.gain is not None and own.value is not None:
         said.append(
             f"on report, from noise of its own: {score.title} {chosen.report.value:.4g} against "
-            f"{own.value:.4g} as judged, better by {chosen.gain.text(score.unit)}, paired by draws "
+            f"{own.value:.4g} as judged, a gain of {chosen.gain.text(score.unit)}, paired by draws "
             "and subjects, of this one trained network"
         )
+        if chosen.gain.low <= 0:
+            said.append("that interval holds 0: it is not shown to be better than as judged")
     looked = len(tuning.candidates)
     times = tuning.spent_sec / trial.train_sec if trial.train_sec else float("nan")
     said.append(

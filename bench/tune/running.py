@@ -123,7 +123,8 @@ class _Run:
         alive = list(range(every))
         for place in range(rounds):
             if place == len(tuning.values):
-                finals = 2 * (finalists + 1) * self.judge.board_count * mean * self.sec_per_pass
+                cases, rate = self.judge.board_count, self.sec_per_pass
+                finals = race.finals_sec(finalists, cases, mean, rate)
                 left = tuning.budget_sec * KEPT_BACK - self._spent() - finals
                 count = race.cases_next(
                     tuning.counts[-1] if tuning.counts else 0,
