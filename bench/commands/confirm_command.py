@@ -27,7 +27,8 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.sweep.record.history import History, Trial
+    from bench.sweep.record.history import History
+    from bench.sweep.record.trial import Trial
 
 RACE_SEEDS, FIXED_SEEDS = 8, 3
 

@@ -18,9 +18,10 @@ from rich.text import Text
 
 from bench.console.clock import clock
 from bench.sweep.record import barring
-from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.history import History, Record
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.records import End
+from bench.sweep.record.trial import Trial
 from leaderboards.rows import ON_ITS_WAY
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw
 
 from bench.errors import BenchError
 from bench.sweep.record import barring
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.record.publishing import REFERENCE
+from bench.sweep.record.trial import Trial
 
 HEAD = 24  # pixels for the captions
 SAMPLES = "samples.png"

@@ -14,7 +14,7 @@ from bench.console import opening_lines
 from bench.console.clock import clock, moment
 from bench.errors import BenchError
 from bench.sweep.record import barring, journal
-from bench.sweep.record.history import ABSENT
+from bench.sweep.record.trial import ABSENT
 from leaderboards.scrubbing import base_name
 
 if TYPE_CHECKING:  # `bench list` and `bench status` need no torch

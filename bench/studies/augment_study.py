@@ -79,6 +79,7 @@ class Augment(Study):
                 Picture(
                     name="generated",
                     draw=partial(_grid, np.concatenate(shown), setting.data.value_range),
+                    real=not setting.data.simulated,
                 ),
             ),
             facts={"real": len(real), "epochs": epochs, "seeds": seeds},

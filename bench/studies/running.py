@@ -27,8 +27,9 @@ from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record import journal
-from bench.sweep.record.history import Trial
 from bench.sweep.record.home import Home
+from bench.sweep.record.publishing import FINDINGS
+from bench.sweep.record.trial import Trial
 from bench.sweep.running import session
 from bench.sweep.running.engine import Engine, Listener
 from bench.tasks import TASKS, build_task
@@ -184,6 +185,10 @@ class StudyRun:
             raise BenchError(f"cannot write {self.place}: {error.strerror or error}") from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+        private = {f"{picture.name}.png" for picture in findings.pictures if picture.real}
+        names = sorted(path.name for path in self.place.iterdir())
+        files = [{"name": n, "path": n, "real": n in private} for n in names]
+        self.engine.write("found", lines=list(findings.lines), artifacts=files)
         return self.place
 
 
@@ -202,7 +207,7 @@ def has_findings(home: Home, name: str) -> bool:
 
 
 def _findings_of(home: Home, name: str) -> Path:
-    return home.path / "studies" / name
+    return home.path / FINDINGS / name
 
 
 def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -> StudyRun:

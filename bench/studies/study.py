@@ -88,10 +88,12 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture of the findings: `draw` writes a PNG to the path it is given."""
+    """A picture of the findings: `draw` writes a PNG to the path it is given. real: it shows
+    pictures that are made of the data's own."""
 
     name: str
     draw: Callable[[Path], None]
+    real: bool = False
 
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot be told here"

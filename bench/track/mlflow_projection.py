@@ -9,7 +9,7 @@ completed later, and one rebuilt from nothing agree.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ class Projector:
         self._plan: dict[str, Any] = {}
         self._trials: dict[int, _Trial] = {}
         self._end: Record | None = None
+        self._found: Record | None = None
         self._plan_dirty = False
         self._writer: Writer | None = None
         self._experiment = self._parent = ""
@@ -131,6 +132,8 @@ class Projector:
                 self._write_trial(writer, trial)
         if self._end is not None:
             self._write_end(writer, self._end)
+        if self._found is not None:
+            self._write_found(writer, self._found)
 
     def rows(self) -> list[Row]:
         """The rows seen so far, by trial number."""
@@ -149,9 +152,10 @@ class Projector:
         if kind == "plan":
             if self._plan and self._plan["sweep"] != record["sweep"]:
                 raise ValueError(f"a projector of {self._plan['sweep']!r} got another sweep's plan")
-            self._plan, self._plan_dirty = dict(record), True
+            self._plan, self._plan_dirty = _without_arms(record), True
         elif kind == "extend":  # more was asked of the same sweep
-            self._plan, self._plan_dirty = {**self._plan, **record.get("plan", {})}, True
+            self._plan |= _without_arms(record.get("plan", {}))
+            self._plan_dirty = True
         elif kind == "suggest":
             self._trials[record["trial"]] = _Trial(suggest=record)
         if kind in ("suggest", "start", "report", "outcome"):
@@ -159,6 +163,8 @@ class Projector:
             self._trials[record["trial"]].take(record)
         elif kind == "tuned":  # the sweep's end stands
             self._trials[record["trial"]].take(record)
+        elif kind == "found":
+            self._found = record
         elif kind == "end":
             self._end = record
 
@@ -267,6 +273,13 @@ class Projector:
             }
         return tags
 
+    def _write_found(self, writer: Writer, found: Record) -> None:
+        """What a study found: its lines, tables and pictures, with the sweep."""
+        lines = without_places("\n".join(found["lines"]))
+        writer.log(self._parent, tags=fields.chunked("bench.found", lines))
+        writer.upload(self._parent, found["artifacts"], share_real=self.share_real)
+        self._found = None
+
     def _write_end(self, writer: Writer, end: Record) -> None:
         """The sweep is over: its entries for the charts, its claims, its status."""
         self._known(writer)  # one run each
@@ -286,3 +299,8 @@ class Projector:
         killed = summary.get("outcome") == "interrupted"
         writer.end(self._parent, "KILLED" if killed else "FINISHED", t)
         self._end = None
+
+
+def _without_arms(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan without the arms of a study: each is a run of its own."""
+    return {key: value for key, value in plan.items() if key != "arms"}

@@ -25,7 +25,8 @@ class Tracker(Protocol):
     Records are those of a journal in its order from its first on (`bench.sweep.record.publishing`):
     plan, extend, suggest, start, report, outcome (with the trial's `row`, once it has one, and
     `artifacts`: path, name, real), tuned (after a trial's outcome: `metrics`, and a row and
-    artifacts again), end. Other kinds are passed over.
+    artifacts again), found (what a study found: `lines`, `artifacts`), end. Other kinds are passed
+    over.
     """
 
     @property

@@ -14,8 +14,9 @@ from bench.methods import build_method
 from bench.methods.method import Method
 from bench.storage import layout
 from bench.sweep.record import barring
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
+from bench.sweep.record.trial import Trial
 from bench.train import checkpoint, snapshots
 
 WEIGHTS = "weights.safetensors"

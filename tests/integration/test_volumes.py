@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from bench.sweep.deciding import promote
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
+from bench.sweep.record.trial import Trial
 from tests.integration.test_interrupt import records, wait_for
 from tests.integration.test_sweep import COMMAND, bench, environment
 

@@ -19,7 +19,8 @@ from bench.config import TrialConfig
 from bench.sweep.cost import timing
 from bench.sweep.cost.price import cost
 from bench.sweep.record import journal
-from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.history import History, Record
+from bench.sweep.record.trial import Trial
 
 
 def quantiles(values: Sequence[float]) -> str:

@@ -43,7 +43,7 @@ from bench.sweep.cost.price import cost
 from bench.sweep.deciding.resolve import Frame, default_params, resolve
 from bench.sweep.deciding.suggest import Offer
 from bench.sweep.planning.plan_making import load_space, versions
-from bench.sweep.record.history import ABSENT
+from bench.sweep.record.trial import ABSENT
 from bench.tasks import build_task
 from bench.workloads.workload import Scale
 from bench.workloads.workload import load as load_workload

@@ -47,8 +47,8 @@ from backbones.inputs import Inputs
 from bench.config import TaskConfig
 from bench.sweep.cost.equal import Equal
 from bench.sweep.planning.plan_making import load_space
-from bench.sweep.record.history import ABSENT
 from bench.sweep.record.plan import SharedFrame
+from bench.sweep.record.trial import ABSENT
 from bench.workloads.workload import load as load_workload
 from search_spaces import Choices
 from tests.measure.searches import (

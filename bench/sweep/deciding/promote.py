@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from bench.sweep.cost import budget
-from bench.sweep.record.history import SURE, History, Trial
+from bench.sweep.record.history import SURE, History
 from bench.sweep.record.plan import Plan
+from bench.sweep.record.trial import Trial
 
 FINALISTS = 4  # trials that reach the end, where there are so many
 SLACK = 1.25  # what finalists are given of the time that they are expected to take

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.sweep.record.history import ABSENT, History
+from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
+from bench.sweep.record.trial import ABSENT
 
 PROTECTED = 2  # trials of a cell that reach its rung whatever they report (contract 11)
 TRIES = 4  # protected trials a cell may use up when its trials fail or diverge

@@ -25,8 +25,9 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from bench.errors import BenchError
 from bench.streams import derive_seed
 from bench.sweep.deciding.told_study import ToldTPE, ToldTrials, open_study
-from bench.sweep.record.history import ABSENT, History
+from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
+from bench.sweep.record.trial import ABSENT
 from bench.time_limit import EndlessError, time_limit
 from search_spaces import Choices, Space
 

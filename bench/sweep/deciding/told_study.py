@@ -26,8 +26,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.sweep.deciding.worth import Worth
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
 from bench.sweep.record.index import Index, Keys
+from bench.sweep.record.trial import Trial
 from leaderboards.measures import Measure
 
 RECENT = 1000  # trials that TPE's idea of what is not good rests on

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from functools import cached_property
 
-from bench.sweep.record.history import Trial
+from bench.sweep.record.trial import Trial
 from leaderboards.measures import Measure
 
 

@@ -192,7 +192,7 @@ def make_plan(
 
 def _present(cell: Mapping[str, str]) -> dict[str, str]:
     """The axes that a cell has a value on."""
-    from bench.sweep.record.history import ABSENT
+    from bench.sweep.record.trial import ABSENT
 
     return {axis: value for axis, value in cell.items() if value != ABSENT}
 

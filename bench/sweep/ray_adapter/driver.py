@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.sweep.record.history import Trial
+from bench.sweep.record.trial import Trial
 from bench.sweep.running.engine import Engine
 
 QUIET = {

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from bench.sweep.record.history import Trial
+from bench.sweep.record.trial import Trial
 from bench.sweep.running.engine import Engine
 
 MISSES = 5  # nodes may leave while a process starts; one that always dies there is broken

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from bench.sweep.ray_adapter.guard import Guard
-from bench.sweep.record.history import Trial
+from bench.sweep.record.trial import Trial
 
 JobOf = Callable[[Trial], Mapping[str, Any]]
 

@@ -6,7 +6,8 @@ shown first and what is confirmed is never an entry that the board bars.
 
 from __future__ import annotations
 
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
+from bench.sweep.record.trial import Trial
 from leaderboards.barred import Failure, failures
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from bench.config import digest
 from bench.errors import BenchError
-from bench.sweep.record.history import History, Trial
+from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
+from bench.sweep.record.trial import Trial
 from leaderboards.facts import SweepFacts, facts_of
 from leaderboards.measures import Measure
 from leaderboards.rows import ABSENT, Row

@@ -7,8 +7,6 @@ is asked of it at every report or suggestion is found by an index, which follows
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from bench.errors import BenchError
@@ -17,6 +15,7 @@ from bench.sweep.record.plan import Plan
 from bench.sweep.record.records import (
     End,
     Extension,
+    Found,
     OfTrial,
     Outcome,
     Promotion,
@@ -27,83 +26,14 @@ from bench.sweep.record.records import (
     Tuned,
     typed,
 )
+from bench.sweep.record.trial import Trial
 from leaderboards import rows
 
 Record = dict[str, Any]
-ABSENT = "-"  # of an axis that a trial has no value on
 
 SURE = "confirm"  # the origin of new seeds that were asked for: no part of the search
 BROKEN = ("diverged", "out-of-memory", "failed")  # what their last rung said is void
 OUTCOMES = tuple(name for name in rows.OUTCOMES if name != "running")
-
-
-@dataclass
-class Trial:
-    """One suggestion and all that became of it."""
-
-    number: int
-    suggestion: Suggestion
-    axes: tuple[str, ...] = ()
-    even_axes: tuple[str, ...] = ()  # of them
-    nimg: int = 0
-    rungs: dict[int, float] = field(default_factory=dict)  # rung index -> value on `select`
-    rung_seconds: dict[int, dict[str, float]] = field(default_factory=dict)  # spent by each rung
-    rung_nimg: dict[int, int] = field(default_factory=dict)  # images seen by each rung
-    rung_metrics: dict[int, dict[str, float]] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)  # the latest of each
-    seconds: dict[str, float] = field(default_factory=dict)  # train, sample, measure
-    left_out: dict[str, list[float]] = field(default_factory=dict)  # of the score
-    notes: list[str] = field(default_factory=list)
-    artifacts: list[Record] = field(default_factory=list)
-    outcome: str | None = None  # None: to be run, or running
-    cause: str = ""
-    ended_at: float | None = None
-    wall_sec: float = 0.0  # sum of the stretches it ran, without the pauses between sessions
-    running_since: float | None = None
-    heard_at: float = 0.0  # when it last said anything
-    losses: int = 0  # times its process or node was lost since it last got any further
-    lost_at_nimg: int = -1  # how far it had come when that was last counted
-
-    @cached_property
-    def cell(self) -> dict[str, str]:
-        """What verdicts are about, of this trial: its values of the plan's axes."""
-        return {axis: str(self.suggestion.params.get(axis, ABSENT)) for axis in self.axes}
-
-    @cached_property
-    def place(self) -> tuple[str, ...]:
-        """The values of its cell alone."""
-        return tuple(self.cell.values())
-
-    @cached_property
-    def group(self) -> tuple[str, ...]:
-        """The values of the even axes, that it is measured within."""
-        return tuple(self.cell[axis] for axis in self.even_axes)
-
-    @property
-    def open(self) -> bool:
-        """To be run now: never ended, promoted, or only interrupted. One that waits is not."""
-        return self.outcome in (None, "interrupted")
-
-    def add_artifacts(self, artifacts: list[Record]) -> None:
-        """Files it left, those that are not known: a rung may be said again."""
-        known = {artifact["path"] for artifact in self.artifacts}
-        self.artifacts += [a for a in artifacts if a["path"] not in known]
-
-    @property
-    def protected(self) -> bool:
-        return self.suggestion.protected
-
-    @property
-    def trained(self) -> bool:
-        """Whether there was anything to train: if not, every seed gives the same."""
-        return bool(self.suggestion.cost["parameters"] != 0)
-
-    @property
-    def devices(self) -> float:
-        """GPUs, or cores where there is none, that it keeps busy."""
-        train = self.suggestion.train
-        each = (self.suggestion.slot or 1.0) if train.device == "cuda" else train.threads
-        return float(each * train.workers)
 
 
 class History:
@@ -160,7 +90,7 @@ class History:
             self._session(body)
         elif isinstance(body, End):
             self.ended = body
-        else:
+        elif not isinstance(body, Found):  # which changes nothing that is asked of it
             self._of_trial(body)
 
     def _follow(self, plan: Plan) -> None:

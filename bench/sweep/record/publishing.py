@@ -10,6 +10,7 @@ from bench.sweep.record.board_rows import row
 from bench.sweep.record.history import History, Record
 
 REFERENCE = "reference.png"  # pictures of the report part, in the sweep's folder
+FINDINGS = "studies"  # beside the folder of all sweeps: what studies found, by sweep
 
 
 def published(record: Record, history: History, folder: Path) -> Record:
@@ -18,6 +19,10 @@ def published(record: Record, history: History, folder: Path) -> Record:
     Beside a completed trial's own pictures go those of the `report` part it was judged by, marked
     real unless they are simulated: real ones leave the disk only where the user said so.
     """
+    if record["kind"] == "found":
+        place = folder.parent.parent / FINDINGS / folder.name
+        files = [{**a, "path": str(place / a["path"])} for a in record["artifacts"]]
+        return {**record, "artifacts": [f for f in files if Path(f["path"]).exists()]}
     if record["kind"] not in ("outcome", "tuned"):
         return record
     number = record["trial"]

@@ -148,6 +148,15 @@ class Tuned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a study found: lines for people, and its files in the folder of its findings."""
+
+    t: float
+    lines: list[str]
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Promotion:
     """A trial that waited at a rung goes on from there."""
 
@@ -165,7 +174,7 @@ class End:
 
 
 OfTrial = Suggestion | Start | Promotion | TrialReport | Outcome | Tuned
-Body = Plan | Extension | Session | OfTrial | End
+Body = Plan | Extension | Session | OfTrial | Found | End
 KINDS: dict[str, type[Any]] = {
     "plan": Plan,
     "extend": Extension,
@@ -176,6 +185,7 @@ KINDS: dict[str, type[Any]] = {
     "outcome": Outcome,
     "promote": Promotion,
     "tuned": Tuned,
+    "found": Found,
     "end": End,
 }
 

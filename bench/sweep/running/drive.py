@@ -13,9 +13,9 @@ from bench.storage import layout
 from bench.sweep.cost import budget, slots
 from bench.sweep.cost.machine import Machine
 from bench.sweep.planning import forecast
-from bench.sweep.record.history import Trial
 from bench.sweep.record.home import Home
 from bench.sweep.record.records import End
+from bench.sweep.record.trial import Trial
 from bench.sweep.running.engine import Engine
 
 STOPPED = "stopped by the user"

@@ -17,9 +17,10 @@ from bench.run import DISK_FULL, Report
 from bench.sweep.cost import budget
 from bench.sweep.deciding import promote
 from bench.sweep.deciding.resolve import Frame
-from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.history import History, Record
 from bench.sweep.record.journal import Journal
 from bench.sweep.record.plan import Plan
+from bench.sweep.record.trial import Trial
 from bench.sweep.running.interrupts import Interrupts
 from bench.sweep.running.proposer import Memory, Proposer
 from search_spaces import Choices, Space

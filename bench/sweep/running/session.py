@@ -35,11 +35,12 @@ from bench.sweep.planning.forecast import UNTIMED, Forecast, known_forecast
 from bench.sweep.planning.preparing import with_prepared
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record import barring
-from bench.sweep.record.history import History, Record, Trial
+from bench.sweep.record.history import History, Record
 from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.publishing import REFERENCE
+from bench.sweep.record.trial import Trial
 from bench.sweep.running.engine import Engine, Listener
 from bench.sweep.running.tidier import tidier
 from bench.tasks import build_task

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 
 from bench.cli import main
@@ -152,6 +153,17 @@ def test_a_study_that_was_broken_off_goes_on_where_it_was(
     assert sorted(p.name for p in folder.iterdir()) == ["study.json", "t.csv"]
     text = (folder / "t.csv").read_text()
     assert text.splitlines() == ["a,data", "1.5,SIMULATED data", ",SIMULATED data"]
+    client = MlflowClient(f"sqlite:///{home.path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("chexpert")
+    assert experiment is not None
+    (parent,) = client.search_runs(
+        [experiment.experiment_id],
+        "tags.`bench.sweep` = 'chexpert-half-1' and tags.`bench.kind` = 'sweep'",
+    )
+    assert parent.data.tags["bench.found"] == "done"
+    files = {file.path for file in client.list_artifacts(parent.info.run_id, "samples")}
+    assert files == {"samples/study.json", "samples/t.csv"}
+    assert not any("arms" in value for value in parent.data.tags.values())
 
     other = bench(*ask, "--seed", "1")  # another question: a sweep of its own
     assert other.code == 0

@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from bench.sweep.record.history import BROKEN, OUTCOMES, SURE, History, Trial
+from bench.sweep.record.history import BROKEN, OUTCOMES, SURE, History
+from bench.sweep.record.trial import Trial
 from tests.unit.sweep import fakes
 from tests.unit.sweep.written import SETUPS, any_records, plan_record
 

@@ -15,9 +15,9 @@ import pytest
 from bench.config import TrialConfig
 from bench.errors import BenchError
 from bench.run import Report
-from bench.sweep.record.history import Trial
 from bench.sweep.record.journal import Journal, Record
 from bench.sweep.record.plan import RaceRules
+from bench.sweep.record.trial import Trial
 from bench.sweep.running import race, session
 from bench.sweep.running.engine import Engine
 from leaderboards.measures import Measure

@@ -25,8 +25,9 @@ from bench.sweep.deciding.suggest import Offer, suggest
 from bench.sweep.deciding.told_study import ToldTrials, as_optuna
 from bench.sweep.deciding.worth import Worth
 from bench.sweep.planning.plan_making import check_space
-from bench.sweep.record.history import ABSENT, History
+from bench.sweep.record.history import History
 from bench.sweep.record.journal import read
+from bench.sweep.record.trial import ABSENT
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
 from search_spaces.echo_space import space
