@@ -12,6 +12,7 @@ STUDIES = Family(
         "claims": "bench.studies.claims_study:STUDY",
         "dg-search": "bench.studies.guidance_study:SEARCH",
         "discriminator-guidance": "bench.studies.guidance_study:STUDY",
+        "downstream": "bench.studies.downstream_study:STUDY",
         "instability": "bench.studies.instability:STUDY",
         "nfe-curve": "bench.studies.nfe_curve:STUDY",
         "noise": "bench.studies.noise_study:STUDY",

@@ -3,7 +3,8 @@
 At a rung the pictures are compared with the `select` part; at the end fresh ones, of another
 stream, once with `report`. With `condition = "class"` a picture is drawn for the class of each
 real picture it is compared with, and in training some classes are left out, so that guidance can
-ask for the unconditional.
+ask for the unconditional. So with `condition` the name of a number that the data have of every
+picture (EF): the network is given it in standard deviations of the train part from its mean.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class GenerateTask(Task):
 
     gives: ClassVar[frozenset[str]] = frozenset({"pictures", MASKS})  # masks where data have some
     parameters: ClassVar[Mapping[str, Any]] = {
-        "condition": "none",  # none | class
+        "condition": "none",  # none | class | the name of a number that the data have (ef)
         "class_dropout": 0.1,  # share of training pictures whose class is left out
         "augment": 0.0,  # probability of each augmentation; its labels are fed to the network
         "augment_colour": 0.0,  # of each change of colour, its labels too
@@ -62,7 +63,12 @@ class GenerateTask(Task):
             kind="generate",
             inputs=inputs,
             sigma_data=float(data.sigma_data),
-            args={**cls.parameters, "n_labels": len(data.label_names), "pixels": pixels_of(data)},
+            args={
+                **cls.parameters,
+                "n_labels": len(data.label_names),
+                "values": [name.lower() for name in data.vector_names],
+                "pixels": pixels_of(data),
+            },
         )
 
     @classmethod
@@ -71,8 +77,9 @@ class GenerateTask(Task):
             if key not in cls.parameters:
                 raise unknown(f"parameter of task {task.kind}", key, cls.parameters)
         args = {**cls.parameters, **task.args, **given}
-        if args["condition"] not in CONDITIONS:
-            raise unknown("condition", str(args["condition"]), CONDITIONS)
+        values = args.get("values", ())
+        if args["condition"] not in (*CONDITIONS, *values):
+            raise unknown("condition", str(args["condition"]), (*CONDITIONS, *values))
         if args["standardise"] not in STANDARDS:
             raise unknown("standardise", str(args["standardise"]), STANDARDS)
         for name in ("class_dropout", "augment", "augment_colour"):
@@ -90,7 +97,8 @@ class GenerateTask(Task):
             )
         inputs = task.inputs
         standard = Standard.of(args)
-        sizes = {"n_classes": n_classes, "vector_dim": len(_labels_of(args))}
+        numbers = len(_labels_of(args)) + (args["condition"] in values)
+        sizes = {"n_classes": n_classes, "vector_dim": numbers}
         return TaskConfig(
             kind=task.kind,
             inputs=Inputs(
@@ -137,10 +145,14 @@ class GenerateTask(Task):
             vector = colours if vector is None else torch.cat([vector, colours], dim=1)
         if self._standard is not None:
             target = self._standard.to_network(target)
-        classes = self._classes(rows)
-        if classes is not None:
-            dropped = uniform(seed, "class dropout", samples) < float(settings["class_dropout"])
-            classes = torch.where(torch.from_numpy(dropped), -1, classes)
+        classes, value = self._classes(rows), self._value(rows)
+        if classes is not None or value is not None:
+            drawn = uniform(seed, "class dropout", samples) < float(settings["class_dropout"])
+            dropped = torch.from_numpy(drawn)
+            classes = None if classes is None else torch.where(dropped, -1, classes)
+            value = None if value is None else torch.where(dropped[:, None], 0.0, value)
+        if value is not None:
+            vector = value if vector is None else torch.cat([vector, value], dim=1)
         return Batch(target=target, condition=Condition(classes=classes, vector=vector))
 
     def cases(self, part: str) -> Cases:
@@ -151,7 +163,7 @@ class GenerateTask(Task):
         def condition(places: Sequence[int]) -> Condition:
             """The classes of the part's own pictures, in turn; augmentation labels of none."""
             rows = real[np.asarray(places, np.int64) % len(real)]
-            return self._condition(rows)
+            return self.condition_of(rows)
 
         return Cases(
             key=(part,),
@@ -169,7 +181,7 @@ class GenerateTask(Task):
             predictions=predictions,
             denoise=denoise if standard is None or denoise is None else standard.denoiser(denoise),
             reconstruct=getattr(predictor, "reconstruct", None),
-            real_condition=self._condition,
+            real_condition=self.condition_of,
         )
 
     def references(self) -> tuple[Reference, ...]:
@@ -182,10 +194,30 @@ class GenerateTask(Task):
         data = self.real.data
         save_grid(self.real.pictures_at(matched_indices(data.parts["report"], SHOWN)), path)
 
-    def _condition(self, rows: NDArray[np.int64]) -> Condition:
+    def condition_of(self, rows: NDArray[np.int64]) -> Condition:
+        """What a picture is drawn for, of each of these real ones; augmentation labels of none."""
         labels = len(_labels_of(self._settings))
-        vector = torch.zeros(len(rows), labels) if labels else None
-        return Condition(classes=self._classes(rows), vector=vector)
+        vector, value = torch.zeros(len(rows), labels), self._value(rows)
+        vector = vector if value is None else torch.cat([vector, value], dim=1)
+        return Condition(classes=self._classes(rows), vector=vector if vector.shape[1] else None)
+
+    def _value(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """float32 [n, 1]: the number that pictures are drawn for; 0 where it is not known."""
+        place = self._value_place
+        vector = self.real.data.vector
+        if place is None or vector is None:
+            return None
+        known = vector[self._train, place]
+        known = known[np.isfinite(known)]
+        scaled = (vector[rows, place] - known.mean()) / max(float(known.std()), 1e-6)
+        return torch.from_numpy(np.nan_to_num(scaled, nan=0.0).astype(np.float32))[:, None]
+
+    @property
+    def _value_place(self) -> int | None:
+        """Its column among the numbers of the data; None: pictures are drawn for none."""
+        names = [name.lower() for name in self.real.data.vector_names]
+        condition = self._settings["condition"]
+        return names.index(condition) if condition in names else None
 
     def _classes(self, rows: NDArray[np.int64]) -> Tensor | None:
         if self._settings["condition"] != "class":
@@ -203,6 +235,7 @@ def _labels_of(args: Mapping[str, Any]) -> tuple[str, ...]:
 def _unused(args: Mapping[str, Any]) -> set[str]:
     """Settings that came later, where they change nothing: entries recorded before keep theirs."""
     at_rest = {key for key in ("augment_colour",) if not args[key]}
+    at_rest |= {"values"} if args["condition"] in CONDITIONS else set()
     return at_rest | ({"standardise", "pixels"} if args["standardise"] == "none" else set())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from PIL import Image
 from scipy import stats
@@ -21,10 +22,12 @@ from bench.studies import (
     shift_study,
     table1_study,
     table1_tuned,
+    value_regressors,
 )
 from bench.studies.nfe_curve import Point, Way, flattens
 from bench.studies.seed_means import mean_of_values
 from bench.studies.trained import Trained
+from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
 from tests.fakes.trials import tiny
 
 WAY = Way(sampler="heun", grid="edm", process="sigma")
@@ -195,3 +198,59 @@ def test_a_discriminator_guides_and_classifiers_tell_apart(
         main(["study", "echo", "claims", "--scale", "smoke", "--home", str(tmp_path / "empty")])
     assert left.value.code == 2
     assert "no study of echo has findings" in capsys.readouterr().err
+
+
+def test_a_subjects_number_is_the_mean_over_its_pictures() -> None:
+    errors = SubjectErrors(numbers=np.array([30.0, 50.0, 52.0, 60.0]), predicted=np.full(4, 50.0))
+    mean, low, high, count = errors.error()
+    assert (mean, count) == (8.0, 4)
+    assert 0 <= low < mean < high <= 20
+    assert errors.error(high=40.0)[0] == 20.0
+    assert errors.error(low=90.0)[3] == 0
+    pictures = Measured(
+        values=np.zeros((4, 1, 8, 8), np.uint8),
+        numbers=np.array([1.0, 1.0, 5.0, 5.0]),
+        subjects=np.array([3, 3, 7, 7]),
+    )
+    joined = pictures.joined(pictures)
+    assert len(np.unique(joined.subjects)) == 4
+    found = value_regressors._by_subject(pictures, np.array([0.0, 2.0, 5.0, 9.0]))
+    assert found.numbers.tolist() == [1.0, 5.0]
+    assert found.predicted.tolist() == [1.0, 7.0]
+
+
+def test_a_regressor_learns_what_pictures_show() -> None:
+    draw = np.random.default_rng(0)
+    numbers = draw.uniform(20, 80, 96)
+    values = np.clip(numbers[:, None, None, None] * 2 + draw.normal(0, 9, (96, 1, 16, 16)), 0, 255)
+    pictures = Measured(values=values.astype(np.uint8), numbers=numbers, subjects=np.arange(96))
+    learned = trained_on(
+        pictures.some(np.arange(64)), pictures.some(np.arange(64, 96)), steps=60, seed=0
+    )
+    assert learned.error()[0] < 0.5 * float(np.abs(numbers[64:] - numbers[:64].mean()).mean())
+
+
+@pytest.mark.slow
+def test_a_generator_that_is_told_ef_teaches_a_regressor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, tables = study(tmp_path, "downstream")
+    names = list(dict.fromkeys(row["trained on"] for row in tables["downstream"]))
+    assert names == [
+        "real",
+        "generated",
+        "half of each",
+        "both, equal steps",
+        "both, equal epochs",
+        "the training mean",
+    ]
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:  # pictures without EF
+        main(
+            [
+                *("study", "echo", "downstream", "--scale", "smoke", "--home", str(tmp_path)),
+                *("--set", "condition=nothing"),
+            ]
+        )
+    assert left.value.code == 2
+    assert "unknown condition 'nothing'" in capsys.readouterr().err

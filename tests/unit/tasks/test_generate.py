@@ -29,6 +29,7 @@ from bench.run import run_trial
 from bench.streams import permutation
 from bench.tasks.augment import LABELS, augmented
 from bench.tasks.generate import GenerateTask
+from bench.workloads.workload import load as load_workload
 from tests.fakes.trials import SIDE, tiny, write_cache
 
 TRAIN = 24
@@ -296,6 +297,36 @@ def test_a_batch_has_the_classes_of_its_pictures(classed: Path) -> None:
     assert batch.condition.classes.dtype == torch.int64
     assert batch.condition.classes.tolist() == train_labels[which(task, samples)].tolist()
     assert len(set(batch.condition.classes.tolist())) == 3
+
+
+def test_a_number_that_data_have_is_given_in_standard_deviations(tmp_path: Path) -> None:
+    echo = load_workload("echo")
+    data = echo.open_data(None, echo.scale("smoke"), tmp_path, {})
+    assert data.vector is not None
+    train = data.parts["train"]
+    known = data.vector[train, data.vector_names.index("EF")]
+    config = described(data.path, condition="ef", class_dropout=0.0, augment=0.5)
+    task, samples = GenerateTask(config), range(40)
+    assert config.task.inputs.vector_dim == len(LABELS) + 1
+    vector = task.batch(samples, 0).condition.vector
+    assert vector is not None
+    still = GenerateTask(described(data.path, condition="ef", class_dropout=0.0))
+    wanted = (known[which(still, samples)] - known.mean()) / known.std()
+    assert vector[:, -1].numpy() == pytest.approx(wanted, abs=1e-5)
+    cases = task.cases("report").condition([0, 1])
+    assert cases.vector is not None
+    assert cases.vector[:, :-1].abs().max() == 0  # of no augmentation
+    shown = data.vector[task.real.rows("report", task.measure.n_report)[:2], 0]
+    assert cases.vector[:, -1].numpy() == pytest.approx(
+        (shown - known.mean()) / known.std(), abs=1e-5
+    )
+    dropped = GenerateTask(described(data.path, condition="ef", class_dropout=1.0))
+    unknown = dropped.batch(samples, 0).condition.vector
+    assert unknown is not None
+    assert unknown.abs().max() == 0
+    plain = described(data.path)
+    assert "values" not in plain.task.args  # entries of before are the same
+    assert GenerateTask(plain).batch(samples, 0).condition.vector is None
 
 
 def test_the_share_of_dropped_classes_is_the_stated_one(classed: Path) -> None:
