@@ -28,7 +28,7 @@ from leaderboards.measures import Measure
 
 TIMES_TRAINING = 5.0  # what a tuning may take, in seconds of the trial's training
 KEPT_BACK = 0.9  # of that: rounds are planned for so much of it
-TIMED = (4, 12)  # cases of candidate 0: to warm up, then to time
+TIMED = (8, 64)  # cases of candidate 0: to warm up, then to time, in a batch as finalists have
 Say = Callable[[str], None]
 
 
@@ -108,14 +108,15 @@ class _Run:
         self.tuning, self.judge, self.journal = tuning, judge, journal
         self.since, self.say = since, say  # `since`: as if it had run in one piece
         self.nfe = {one.number: one.nfe for one in tuning.candidates}
-        self.sec_per_pass = 0.0
+        self.sec_per_pass = self.finals_rate = 0.0  # seconds an evaluation and case
 
     def go_on(self) -> None:
         tuning, every = self.tuning, len(self.tuning.candidates)
-        self.sec_per_pass = self._rate() or self._timed()
+        self.finals_rate = self._timed()
+        self.sec_per_pass = self._rate() or self.finals_rate
         mean = sum(self.nfe.values()) / every
         finalists = race.finalists_that_fit(
-            self.judge.board_count, mean, self.sec_per_pass, tuning.budget_sec
+            self.judge.board_count, mean, self.finals_rate, tuning.budget_sec
         )
         if tuning.values:  # decided by an earlier call
             finalists = self.journal.records[1]["finalists"]
@@ -123,7 +124,7 @@ class _Run:
         alive = list(range(every))
         for place in range(rounds):
             if place == len(tuning.values):
-                cases, rate = self.judge.board_count, self.sec_per_pass
+                cases, rate = self.judge.board_count, self.finals_rate
                 finals = race.finals_sec(finalists, cases, mean, rate)
                 left = tuning.budget_sec * KEPT_BACK - self._spent() - finals
                 count = race.cases_next(
@@ -174,7 +175,7 @@ class _Run:
         return kept
 
     def _rate(self) -> float | None:
-        """Seconds an evaluation and case, measuring included, in the last round that began."""
+        """Seconds an evaluation and case in the last round that began, measuring included."""
         tuning = self.tuning
         if not tuning.values or not tuning.values[-1]:
             return None
@@ -188,9 +189,10 @@ class _Run:
         """The same of candidate 0 alone, whose predictions count in the first round."""
         first = self.tuning.candidates[0]
         warm, timed = TIMED
-        self.judge.on_select(first, warm)
+        before = self.judge.on_select(first, warm).count
         measured = self.judge.on_select(first, warm + timed)
-        return (measured.draw_sec + measured.measure_sec) / (timed * first.nfe)
+        fresh = max(measured.count - before, 1)
+        return (measured.draw_sec + measured.measure_sec) / (fresh * first.nfe)
 
     def _spent(self) -> float:
         return time.perf_counter() - self.since
