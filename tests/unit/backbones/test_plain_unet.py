@@ -40,7 +40,7 @@ def result(net: nn.Module, dtype: torch.dtype) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(3, 2, 16, 16, generator=generator, dtype=dtype, requires_grad=True)
     y = net(x, torch.tensor([0.2, 0.5, 0.9], dtype=dtype))
-    (y * torch.linspace(-1, 1, y.numel(), dtype=dtype).view_as(y)).sum().backward()
+    (y * torch.linspace(-1, 2, y.numel(), dtype=dtype).view_as(y)).sum().backward()
     gradients = [p.grad for p in (x, *net.parameters())]
     assert all(g is not None for g in gradients)
     return [y.detach(), *(g for g in gradients if g is not None)]
