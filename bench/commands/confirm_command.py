@@ -79,6 +79,8 @@ def confirm(
     history = where.history(name)
     if history.ended is None:
         raise BenchError(f"sweep {name} is not complete; bench resume {name} first")
+    if history.plan.study and history.found is None:
+        raise BenchError(f"study {name} has no findings yet; bench resume {name} first")
     if fixed:
         chosen = _chosen(console, history, top or 1, each)
         if not chosen:

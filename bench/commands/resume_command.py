@@ -66,7 +66,7 @@ def resume(
     name = where.latest() if name is None else name
     history = where.history(name)
     more = any(v is not None for v in (trials, wall_sec, device_hours))
-    of_study = bool(history.plan.study) and not has_findings(where, name)
+    of_study = bool(history.plan.study) and not has_findings(history)
     if history.plan.study and more:
         raise BenchError(f"{name} is a study, which asks for its trials itself; leave out the more")
     if history.ended is not None and not more and not of_study:
@@ -85,7 +85,7 @@ def resume(
         say(console, f"note: {error}; the sweep goes on, bench sync {name} completes the record")
     projector = make_projector(opened, tracker, console)
     engine = reopen(name, where, projector)
-    if history.plan.study:
+    if of_study:
         run = reopen_study(engine, where, lambda line: say(console, line))
         answer(run, console, projector, address)
         return

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--equal", help="What arms have alike: flops, nimg or gpu-seconds.  [default: the study's]"
 )
+@click.option("--anew", is_flag=True, help="Begin anew, whatever of the same was stopped before.")
 @click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
 @running_options
 @home_option
@@ -73,6 +74,7 @@ def study(
     with what was stopped. A table (CSV), a picture and study.json go to HOME/studies.
     """
     from bench.studies import running
+    from bench.studies.asked import Asked
     from bench.sweep.record.home import Home
     from bench.sweep.record.publishing import Publisher
     from bench.workloads.workload import load as load_workload
@@ -82,16 +84,16 @@ def study(
     if name is None:
         _list(console, load_workload(workload), workload)
         return
-    asked = running.Asked(workload=workload, study=name, reading=reading, **options)
+    asked = Asked(workload=workload, study=name, reading=reading, **options)
     running.check(asked)
     opened = open_tracker(
         tracker, tracking_uri, where, check=not offline, share_real=log_real_images
     )
     projector = make_projector(opened, tracker, console)
     try:
-        before = running.unfinished(asked, where)
+        before = None if asked.anew else running.unfinished(asked, where)
         if before is not None:
-            say(console, f"study {before} has no findings yet: going on with it")
+            say(console, f"study {before} has no findings yet: going on with it (--anew does not)")
             run = running.reopen(
                 reopen(before, where, projector), where, lambda line: say(console, line)
             )

@@ -1,8 +1,8 @@
 """Every claim of the document, and what the studies that were run here say of it.
 
 Each study says what it finds of the claims it is about (`Findings.claims`); this one trains nothing
-and collects them from the folders of findings beside it, the newest of each study. The page it
-writes, claims.md, is what docs/echo_claims.md holds.
+and collects them from the folders of findings beside it, the newest of each study at each scale
+and on each data set. It writes a page, claims.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ class Claims(Study):
         return None
 
     def answer(self, setting: Setting) -> Answer:
-        yield ()
         found = newest(setting.findings, setting.workload.name)
         claims = [
             (claim["text"], claim["verdict"], claim["evidence"], study["study"], _where(study))
@@ -39,6 +38,7 @@ class Claims(Study):
                 f"no study of {setting.workload.name} has findings in {setting.findings.name} yet; "
                 f"bench study {setting.workload.name} lists them"
             )
+        yield ()
         verdicts = [row[1] for row in claims]
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
         return Findings(
@@ -49,6 +49,7 @@ class Claims(Study):
                     title="claims of the document",
                     columns=("claim", "here", "evidence", "study", "trained and judged on"),
                     rows=claims,
+                    source="on the data that each row names",
                 ),
             ),
             pictures=(),
@@ -61,13 +62,14 @@ class Claims(Study):
 
 
 def newest(folder: Path, workload: str) -> list[dict[str, Any]]:
-    """study.json of the newest findings of each study of a workload, by study."""
-    by_study: dict[str, tuple[float, dict[str, Any]]] = {}
+    """study.json of the newest findings of each study of a workload, by study, scale and data."""
+    by_study: dict[tuple[str, ...], tuple[float, dict[str, Any]]] = {}
     for path in sorted(folder.glob("*/study.json")):
         body = json.loads(path.read_text())
         at = path.stat().st_mtime
-        if body["workload"] == workload and at >= by_study.get(body["study"], (0.0, {}))[0]:
-            by_study[body["study"]] = (at, body)
+        key = body["study"], body["scale"], body["data"]["digest"]
+        if body["workload"] == workload and at >= by_study.get(key, (0.0, {}))[0]:
+            by_study[key] = (at, body)
     return [body for _, (_, body) in sorted(by_study.items())]
 
 
@@ -75,7 +77,8 @@ def _where(study: dict[str, Any]) -> str:
     data = study["data"]
     simulated = ", SIMULATED" if data["simulated"] else ""
     name = data.get("name", data["digest"])
-    return f"{study['scale']} scale, {study.get('budget', '?')} each, {name}{simulated}"
+    budget = f", {study['budget']} each" if study.get("trials") else ""
+    return f"{study['scale']} scale{budget}, {name}{simulated}"
 
 
 def _page(path: Path, *, source: Any, rows: Sequence[Sequence[str]]) -> None:

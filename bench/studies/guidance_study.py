@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench.nonfinite import NonFiniteError
 from bench.studies.guided import Choice, Guided, Tried
 from bench.studies.study import (
     FAILS,
@@ -55,13 +56,15 @@ class DiscriminatorGuidance(Study):
 
         def measured(way: Tried | None) -> dict[str, float]:
             setting.say(f"{'guided' if way else 'unguided'}, on report")
-            if way is None:
-                metrics = trained.evaluate("report").metrics
-            else:
-                networks = guided.networks(choice.epochs[way.width], way.epoch)
-                metrics = trained.evaluate(
-                    "report", guided.sampling(way), networks=networks
-                ).metrics
+            try:
+                if way is None:
+                    metrics = trained.evaluate("report").metrics
+                else:
+                    networks = guided.networks(choice.epochs[way.width], way.epoch)
+                    sample = guided.sampling(way)
+                    metrics = trained.evaluate("report", sample, networks=networks).metrics
+            except NonFiniteError:
+                return {}
             return {key: value for key, value in metrics.items() if math.isfinite(value)}
 
         before = setting.kept.numbers("report-before", lambda: measured(None))
@@ -73,7 +76,7 @@ class DiscriminatorGuidance(Study):
                 f"chosen on select of {len(choice.tried)} ways ({unguided:.3g} unguided): width "
                 f"{best.width}, epoch {best.epoch}, weights {best.weight:g} and "
                 f"{best.weight_second:g}, boost {best.boost:g}: {best.score or math.nan:.3g}",
-                verdict,
+                f"{verdict} (of one network and its discriminator)",
                 "the paper: FID 3.75 before, 2.60 after (50,000 samples, Inception); not ours",
             ),
             tables=(
@@ -81,7 +84,7 @@ class DiscriminatorGuidance(Study):
                     name="before_and_after",
                     title="quality on report before and after guidance",
                     columns=("measure", "before", "after"),
-                    rows=[(key, before[key], after.get(key)) for key in sorted(before)],
+                    rows=[(k, before.get(k), after.get(k)) for k in sorted({*before, *after})],
                 ),
                 _ways(choice, score.title),
                 _accuracies(choice),
@@ -120,6 +123,8 @@ def _verdict(
 ) -> tuple[str, str]:
     """Whether it helps, and the change against its error, as if both were of samples of their
     own."""
+    if key not in after or key not in before:
+        return OPEN, f"{title} on report is not finite, guided or unguided"
     change = after[key] - before[key]
     error = SURE * math.hypot(before.get(se_key, math.nan), after.get(se_key, math.nan))
     told = f"{title} on report: {before[key]:.3g} before, {after[key]:.3g} after guidance, "

@@ -8,25 +8,27 @@ the study is unfinished, and asking the same again goes on with it.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.config import DataConfig, TrialConfig, digest
-from bench.data.cache import load_cache
+from bench.config import DataConfig, TrialConfig
+from bench.data.cache import CachedImages, load_cache
 from bench.errors import BenchError
 from bench.files import sync_folder
 from bench.studies import STUDIES
-from bench.studies.study import Arm, Findings, Ran, Setting, Study, Table
+from bench.studies.asked import Asked
+from bench.studies.findings_files import write_findings
+from bench.studies.study import Answer, Arm, Findings, Ran, Setting, Study
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record import journal
+from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.record.publishing import FINDINGS
 from bench.sweep.record.trial import Trial
@@ -40,33 +42,6 @@ Say = Callable[[str], None]
 WORK = "study"  # in a sweep's folder: what was worked out between its trials
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the user asked for; `reading` are fields of bench.data.reading.Reading."""
-
-    workload: str
-    study: str
-    scale: str | None = None
-    data: Path | None = None
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    settings: tuple[str, ...] = ()
-    seed: int = 0
-    budget: float = 1.0  # times the study's own
-    equal: str | None = None  # what arms have alike; None: as the study has it
-    seeds: int | None = None
-    concurrency: int | None = None
-    address: str | None = None
-
-    @property
-    def digest(self) -> str:
-        """Of all that a study's trials and findings depend on."""
-        body = {k: v for k, v in dataclasses.asdict(self).items() if k not in HOW}
-        return digest({k: str(v) if isinstance(v, Path) else v for k, v in body.items()})
-
-
-HOW = ("concurrency", "address")  # where trials run changes nothing that they find
-
-
 def studies_of(workload: Workload) -> list[Study]:
     """The studies there are for a workload."""
     every = [load_study(name) for name in STUDIES.table]
@@ -77,6 +52,9 @@ def load_study(name: str) -> Study:
     study = STUDIES.load(name)
     if not isinstance(study, Study):
         raise BenchError(f"{name} is no study; give the name of a Study in that file")
+    lacking = [key for key in ("name", "title", "workloads") if not hasattr(study, key)]
+    if lacking:
+        raise BenchError(f"study {name} lacks {', '.join(lacking)}, which every study states")
     return study
 
 
@@ -122,7 +100,7 @@ class StudyRun:
             BenchError: the setting has not what the study needs, or the study has changed.
         """
         engine, answer = self.engine, self.study.answer(self.setting)
-        arms, first = next(answer), 0
+        arms, first = _first_arms(self.study, answer), 0
         while True:
             self._ask(arms, first)
             trials = [t for t in map(self._trial, range(first, first + len(arms))) if t]
@@ -175,10 +153,14 @@ class StudyRun:
             BenchError: it cannot be written.
         """
         draft = self.place.with_name(f".{self.place.name}")
+        if self.place.exists():  # of a process that was killed before it said so
+            shutil.rmtree(self.place)
         try:
             shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
             draft.mkdir(parents=True)
-            _write(draft, self.study, self.setting, findings)
+            write_findings(
+                draft, self.study, self.setting, findings, len(self.engine.history.trials)
+            )
             draft.rename(self.place)
             sync_folder(self.place.parent)
         except OSError as error:
@@ -195,15 +177,16 @@ class StudyRun:
 def unfinished(asked: Asked, home: Home) -> str | None:
     """The sweep of the same question that has no findings yet, and no driver."""
     for name in reversed(home.of_workload(load_workload(asked.workload).name)):
-        study = home.history(name).plan.study
+        history = home.history(name)
         held = journal.is_held(home.journal(name))
-        if study.get("asked") == asked.digest and not held and not has_findings(home, name):
+        if history.plan.study == asked.record and not held and not has_findings(history):
             return name
     return None
 
 
-def has_findings(home: Home, name: str) -> bool:
-    return _findings_of(home, name).exists()
+def has_findings(history: History) -> bool:
+    """Whether a study's sweep has said what it found."""
+    return history.found is not None
 
 
 def _findings_of(home: Home, name: str) -> Path:
@@ -221,6 +204,8 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
     scale = planning.choose_scale(workload, wish, session.find_machine(wish))
     own = None if asked.equal else study.budget(scale)
     kind = asked.equal or (own.kind if own else study.equal)
+    if own is None and (its := study.budget(scale)) is not None and its.kind == kind:
+        own = its  # asked for what it has anyway
     amount = own.amount if own else scale.budget_tflop if kind == "flops" else None
     wish = dataclasses.replace(wish, equal=kind, budget=amount and amount * asked.budget)
     name = home.free_name(f"{workload.name}-{study.name}")
@@ -230,11 +215,12 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
         wish = dataclasses.replace(wish, budget=derived * asked.budget)
         prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
     setting = _setting(workload, prepared.frame, asked, home, name, say)
-    arms = [arm_record(setting, arm, n) for n, arm in enumerate(next(study.answer(setting)))]
+    first = _first_arms(study, study.answer(setting))
+    arms = [arm_record(setting, arm, n) for n, arm in enumerate(first)]
     plan = dataclasses.replace(
         prepared.plan,
         trials=len(arms),
-        study={"name": asked.study, "asked": asked.digest, "seeds": asked.seeds},
+        study=asked.record,
         arms=tuple(arms),
         forecast={},  # which is one of the search's trials
     )
@@ -247,12 +233,7 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
 def reopen(engine: Engine, home: Home, say: Say) -> StudyRun:
     """Take a study up again, of which the sweep was reopened."""
     plan = engine.plan
-    asked = Asked(
-        workload=plan.workload_door,
-        study=plan.study["name"],
-        seed=plan.seed,
-        seeds=plan.study["seeds"],
-    )
+    asked = Asked.from_record(plan.study)
     workload, study = load_workload(asked.workload), load_study(asked.study)
     setting = _setting(workload, engine.frame, asked, home, plan.sweep, say)
     return StudyRun(engine=engine, study=study, setting=setting, home=home)
@@ -293,19 +274,51 @@ def _setting(
         folder=home.folder(sweep) / WORK,
         findings=_findings_of(home, sweep).parent,
         seeds=asked.seeds,
-        at_size=lambda size: workload.open_data(
-            asked.data,
-            dataclasses.replace(frame.scale, data={**frame.scale.data, "size": size}),
-            home.path,
-            {k: v for k, v in asked.reading.items() if k != "size"},
-        ),
+        at_size=lambda size: _at_size(workload, frame, asked, home, size),
         say=say,
     )
 
 
+def _at_size(
+    workload: Workload, frame: Frame, asked: Asked, home: Home, size: tuple[int, int]
+) -> CachedImages:
+    """The study's pictures, read again in another size."""
+    data = workload.open_data(
+        asked.data,
+        dataclasses.replace(frame.scale, data={**frame.scale.data, "size": size}),
+        home.path,
+        {k: v for k, v in asked.reading.items() if k != "size"},
+    )
+    if data.simulated != frame.data.simulated:
+        raise BenchError(f"{frame.data.name} cannot be read again; give --data as at first")
+    return data
+
+
+def _first_arms(study: Study, answer: Answer) -> tuple[Arm, ...]:
+    """What a study asks for first; nothing of one that only returns findings.
+
+    Raises:
+        BenchError: it asks for nothing, not even for no trials.
+    """
+    try:
+        return next(answer)
+    except StopIteration as stop:
+        raise BenchError(
+            f"study {study.name} returns findings before it has asked for trials; one that needs "
+            "none begins with `yield ()`"
+        ) from stop
+
+
 def arm_record(setting: Setting, arm: Arm, number: int) -> dict[str, Any]:
     """An arm as a plan holds it."""
-    config = resolve(_frame(setting, arm), arm.params, arm.seed)
+    fixed, axes = setting.frame.fixed, setting.workload.cell_axes
+    for key in axes:
+        if key in fixed and arm.params.get(key, fixed[key]) != fixed[key]:
+            raise BenchError(
+                f"this study sets {key} itself ({arm.name}); leave out --set {key}={fixed[key]}"
+            )
+    params = {**arm.params, **{k: v for k, v in fixed.items() if k in arm.params}}
+    config = resolve(_frame(setting, arm), params, arm.seed)
     apart: dict[str, Any] = {"arm_budget": arm.budget} if arm.budget != 1.0 else {}
     # another task is scored by another metric
     apart |= {"task": arm.task, **build_task(config).protocol()} if arm.task else {}
@@ -313,7 +326,7 @@ def arm_record(setting: Setting, arm: Arm, number: int) -> dict[str, Any]:
     record = {
         "number": number,
         "name": arm.name,
-        "params": dict(arm.params),
+        "params": params,
         "config": config.to_dict(),
         "apart": apart,
     }
@@ -341,38 +354,3 @@ def _frame(setting: Setting, arm: Arm) -> Frame:
         name=data.name, digest=data.digest, simulated=data.simulated, cache=str(data.path)
     )
     return dataclasses.replace(frame, data=named, task=task, metrics=arm.metrics or frame.metrics)
-
-
-def _write(draft: Path, study: Study, setting: Setting, findings: Findings) -> None:
-    for table in findings.tables:
-        _csv(draft / f"{table.name}.csv", table, setting)
-    for picture in findings.pictures:
-        picture.draw(draft / f"{picture.name}.png")
-    for page in findings.pages:
-        page.draw(draft / page.name)
-    body = {
-        "study": study.name,
-        "question": study.title,
-        "workload": setting.workload.name,
-        "scale": setting.scale.name,
-        "seed": setting.seed,
-        "budget": setting.frame.budget.text,
-        "data": {
-            "name": setting.data.name,
-            "digest": setting.data.digest,
-            "simulated": setting.data.simulated,
-        },
-        "versions": planning.versions(),
-        "lines": list(findings.lines),
-        "claims": [dataclasses.asdict(claim) for claim in findings.claims],
-        "facts": dict(findings.facts),
-    }
-    (draft / "study.json").write_text(json.dumps(body, indent=1) + "\n")
-
-
-def _csv(path: Path, table: Table, setting: Setting) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*table.columns, "data"])
-        for row in table.rows:
-            writer.writerow(["" if v is None else v for v in row] + [table.source or setting.label])

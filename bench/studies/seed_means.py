@@ -1,9 +1,13 @@
-"""A score's mean over training seeds, with its t interval; of logarithms on the ratio scale."""
+"""A score's mean over training seeds, with its t interval, and who is surely above whom.
+
+All is of logarithms. Arms of a study share their training seeds, so that they are compared seed by
+seed; several comparisons of one claim are corrected by Holm (1979).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +21,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class SeedMean:
-    """value and its interval, in the score's unit; nan ends from one seed. values: [seeds]."""
+    """value and its interval, in the score's unit; nan ends from one seed. by_seed: the values."""
 
     value: float
     low: float
     high: float
-    values: tuple[float, ...]
+    by_seed: Mapping[int, float]
 
     @property
     def text(self) -> str:
@@ -30,26 +34,44 @@ class SeedMean:
             return f"{self.value:.3g} (one seed)"
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
-    def surely_above(self, other: SeedMean) -> bool:
-        """Whether Welch's t test of the logarithms says it is larger, at 2.5 % on this side."""
-        if len(self.values) < 2 or len(other.values) < 2:
-            return False
-        one, two = np.log(self.values), np.log(other.values)
-        found = stats.ttest_ind(one, two, equal_var=False, alternative="greater")
-        return bool(found.pvalue < (1 - LEVEL) / 2)
+    def above_p(self, other: SeedMean, factor: float = 1.0) -> float:
+        """The p-value of its being `factor` times the other or less: small, it is surely above.
+        A paired t test over the seeds that both have; 1 where they are fewer than two."""
+        common = sorted(self.by_seed.keys() & other.by_seed.keys())
+        if len(common) < 2:
+            return 1.0
+        apart = [math.log(self.by_seed[s] / other.by_seed[s] / factor) for s in common]
+        if len(set(apart)) == 1:
+            return 0.0 if apart[0] > 0 else 1.0
+        return float(stats.ttest_1samp(apart, 0.0, alternative="greater").pvalue)
+
+
+def surely(p_values: Sequence[float]) -> list[bool]:
+    """Which of these one-sided comparisons stand together, at 2.5 %, by Holm."""
+    order = np.argsort(p_values, kind="stable")
+    stands = [False] * len(p_values)
+    for place, k in enumerate(order):
+        if p_values[k] > (1 - LEVEL) / 2 / (len(p_values) - place):
+            break
+        stands[int(k)] = True
+    return stands
 
 
 def mean_of(trials: Sequence[Ran], score: Measure) -> SeedMean | None:
     """Of the trials that completed; None where none did."""
-    found = [t.metrics.get(f"eval/{score.key}", t.metrics.get(score.key)) for t in trials]
-    return mean_of_values([float(v) for v in found if v is not None])
+    found = {
+        t.arm.seed: t.metrics.get(f"eval/{score.key}", t.metrics.get(score.key))
+        for t in trials
+        if t.outcome == "completed"
+    }
+    return mean_of_values({seed: float(v) for seed, v in found.items() if v is not None})
 
 
-def mean_of_values(values: Sequence[float]) -> SeedMean | None:
+def mean_of_values(by_seed: Mapping[int, float]) -> SeedMean | None:
     """Geometric mean of positive values, and its t interval."""
-    if not values:
+    if not by_seed:
         return None
-    logs = np.log(values)
+    logs = np.log(list(by_seed.values()))
     middle, half = float(logs.mean()), math.nan
     if len(logs) > 1:
         width = stats.t.ppf((1 + LEVEL) / 2, len(logs) - 1)
@@ -58,5 +80,5 @@ def mean_of_values(values: Sequence[float]) -> SeedMean | None:
         value=math.exp(middle),
         low=math.exp(middle - half),
         high=math.exp(middle + half),
-        values=tuple(values),
+        by_seed=by_seed,
     )

@@ -163,6 +163,15 @@ class Setting:
         return "SIMULATED data" if self.data.simulated else "real data"
 
 
+def need_subjects(data: CachedImages, part: str, fewest: int) -> None:
+    """BenchError where a part ("": all of the data) has fewer subjects than a study divides."""
+    rows = data.parts[part] if part else np.arange(len(data.images))
+    there = len(np.unique(data.subject[rows]))
+    if there < fewest:
+        of = f"the {part} part of {data.name}" if part else data.name
+        raise BenchError(f"{of} has {there} subjects, and this study needs {fewest}")
+
+
 class Kept:
     """Results that take long, in a folder: worked out once, whoever was killed in between."""
 

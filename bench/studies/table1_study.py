@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.studies.seed_means import SeedMean, mean_of
+from bench.studies.seed_means import SeedMean, mean_of, surely
 from bench.studies.study import (
     FAILS,
     HOLDS,
@@ -33,6 +33,7 @@ from bench.studies.study import (
     Table,
 )
 from bench.sweep.cost.price import cost
+from bench.sweep.deciding.parameters import noise_keys
 from bench.sweep.deciding.resolve import default_params
 from bench.tasks import build_task
 from bench.workloads.workload import Scale
@@ -40,7 +41,9 @@ from bench.workloads.workload import Scale
 ARCHITECTURES = ("adm", "ddpmpp", "ncsnpp")
 SETUPS = ("edm", "vp", "ve")
 SEEDS = 3
-AUTHORS = {"optimizer": "adam", "schedule": "constant", "dropout": 0.05}
+AXES = ("architecture", "preconditioning")
+DRASTICALLY = 1.5  # times the distance
+AUTHORS: dict[str, Any] = {"optimizer": "adam", "schedule": "constant", "dropout": 0.05}
 Means = dict[tuple[str, str], SeedMean | None]
 PAPER = {("adm", "edm"): "3.75 (FID, NFE 59; Reynaud and Kainz 2023)"}
 
@@ -65,17 +68,14 @@ class TableOne(Study):
         return findings(setting, ran, self.title, PAPER)
 
 
-def arm(setting: Setting, cell: tuple[str, str], seed: int, **tuned: Any) -> Arm:
-    """A cell's authors' defaults, or what it was tuned to."""
-    architecture, setup = cell
-    named = {"architecture": architecture, "preconditioning": setup}
-    params = {**default_params(setting.scale, named, "adam"), **AUTHORS}
-    params.pop("weighting", None)  # the authors' own is every setup's default
+def arm(setting: Setting, cell: tuple[str, str], seed: int) -> Arm:
+    """A cell with its authors' defaults, at this scale's width and learning rate of Adam."""
+    named = dict(zip(AXES, cell, strict=True))
+    params = {**default_params(setting.scale, named, AUTHORS["optimizer"]), **AUTHORS}
+    if "weighting" in noise_keys(cell[1]):
+        params["weighting"] = "authors"  # a scale may have another for its own sweeps
     return Arm(
-        name=f"{architecture}-{setup}, seed {seed}",
-        why="the authors' defaults" if not tuned else "tuned",
-        params={**params, **tuned},
-        seed=seed,
+        name=f"{'-'.join(cell)}, seed {seed}", why="the authors' defaults", params=params, seed=seed
     )
 
 
@@ -99,7 +99,7 @@ def findings(
         (
             *cell,
             *_values(means[cell]),
-            len(trials),
+            f"{sum(t.outcome == 'completed' for t in trials)} of {len(trials)}",
             float(np.mean([t.config.train.budget_nimg for t in trials])) / 1000,
             cost(trials[0].config.task, trials[0].config.method).parameters / 1e6,
             paper.get(cell, "-"),
@@ -139,49 +139,54 @@ def _verdict(means: Means, title: str) -> str:
     if not known:
         return "no trial completed"
     best = min(known, key=lambda cell: known[cell].value)
-    if any(len(mean.values) < 2 for mean in known.values()):
+    if any(len(mean.by_seed) < 2 for mean in known.values()):
         return (
             f"lowest {title}: {'-'.join(best)}, {known[best].text}; nothing is told of cells that "
             "were trained from one seed: give more --seeds"
         )
-    apart = [cell for cell in known if cell != best and known[cell].surely_above(known[best])]
-    alike = [cell for cell in known if cell != best and cell not in apart]
-    named = ", ".join("-".join(cell) for cell in alike)
-    told = f"{len(apart)} of the other {len(known) - 1} cells are told from it"
-    more = f"; not {named}" if alike else ""
+    # the best was chosen by the same values, so every pair is compared
+    pairs = [(one, other) for one in known for other in known if one != other]
+    stands = surely([known[one].above_p(known[other]) for one, other in pairs])
+    apart = {
+        one for (one, other), sure in zip(pairs, stands, strict=True) if sure and other == best
+    }
+    named = ", ".join("-".join(cell) for cell in known if cell != best and cell not in apart)
+    told = f"{len(apart)} of the other {len(known) - 1} cells are told from it, seed by seed"
+    more = f"; not {named}" if named else ""
     return f"lowest {title}: {'-'.join(best)}, {known[best].text}; {told}{more}"
 
 
 def _claims(means: Means, title: str) -> tuple[Claim, ...]:
     """What the table says of the paper's."""
-    edm = {a: mean for (a, s), mean in means.items() if s == "edm" and mean is not None}
-    others = [mean for (_, s), mean in means.items() if s != "edm" and mean is not None]
-    if "adm" not in edm or not others:
+    known = {cell: mean for cell, mean in means.items() if mean is not None}
+    if ("adm", "edm") not in known or len(means) < 2:
         return ()
-    adm, best = edm["adm"], min(edm.values(), key=lambda mean: mean.value)
-    beaten = [a for a, mean in edm.items() if a != "adm" and mean.surely_above(adm)]
-    if len(beaten) == len(edm) - 1 and beaten:
-        first = HOLDS
-    else:
-        first = FAILS if adm.surely_above(best) else OPEN
-    shown = ", ".join(f"{a} {mean.text}" for a, mean in edm.items())
-    worst_edm = max(edm.values(), key=lambda mean: mean.value)
-    above = sum(mean.surely_above(worst_edm) for mean in others)
-    second = HOLDS if above == len(others) else OPEN
-    if any(worst_edm.surely_above(mean) for mean in others):
-        second = FAILS
-    nearest = min(others, key=lambda mean: mean.value)
+    best, whole = known["adm", "edm"], len(known) == len(means)
+    others = [mean for cell, mean in known.items() if cell != ("adm", "edm")]
+    above = surely([mean.above_p(best) for mean in others])
+    below = surely([best.above_p(mean) for mean in others])
+    first = FAILS if any(below) else HOLDS if whole and all(above) else OPEN
+    shown = ", ".join(f"{'-'.join(cell)} {mean.text}" for cell, mean in known.items())
+    pairs = [
+        (mean, known[architecture, "edm"])
+        for (architecture, setup), mean in known.items()
+        if setup != "edm" and (architecture, "edm") in known
+    ]
+    worse = surely([mean.above_p(edm, DRASTICALLY) for mean, edm in pairs])
+    less = surely([edm.above_p(mean, 1 / DRASTICALLY) for mean, edm in pairs])
+    second = FAILS if any(less) else HOLDS if whole and pairs and all(worse) else OPEN
+    ratios = ", ".join(f"{mean.value / edm.value:.2g}" for mean, edm in pairs)
     return (
         Claim(
             text="ADM with EDM is the best of the nine",
             verdict=first,
-            evidence=f"{title} in the EDM setup: {shown}",
+            evidence=f"{title}: {shown}; {sum(above)} of {len(others)} others surely above",
         ),
         Claim(
-            text="VP and VE are drastically worse than EDM",
+            text=f"VP and VE are drastically (over {DRASTICALLY:g} times) worse than EDM",
             verdict=second,
-            evidence=f"{above} of {len(others)} VP and VE cells are surely above the worst EDM "
-            f"cell, {worst_edm.text}; the nearest has {nearest.text}",
+            evidence=f"ratios of {title} to EDM's, by architecture and setup: {ratios}; "
+            f"{sum(worse)} of {len(pairs)} surely above {DRASTICALLY:g}",
         ),
     )
 

@@ -36,7 +36,10 @@ class TableOneTuned(TableOne):
         tuning = yield tuple(
             tuning_arm(setting, cell, draw) for draw in range(TRIALS) for cell in cells
         )
-        best = {cell: _best(cell, tuning) for cell in cells}
+        found_best = {cell: _best(cell, tuning) for cell in cells}
+        best = {cell: found for cell, found in found_best.items() if found is not None}
+        if not best:
+            raise BenchError("no tuning trial completed, so there is nothing to train again")
         ran = yield tuple(
             Arm(
                 name=f"{'-'.join(cell)}, tuned, seed {seed}",
@@ -51,6 +54,7 @@ class TableOneTuned(TableOne):
         return Findings(
             lines=(
                 *told.lines,
+                *(f"{'-'.join(c)}: no tuning trial completed" for c in cells if c not in best),
                 f"{TRIALS} tuning trials a cell, on select; new seeds in the table",
             ),
             tables=(*told.tables, _tuning(setting, tuning)),
@@ -84,16 +88,10 @@ def tuning_arm(setting: Setting, cell: Cell, draw: int) -> Arm:
     )
 
 
-def _best(cell: Cell, tuning: tuple[Ran, ...]) -> Ran:
-    """The completed tuning trial of a cell that is best on `select`.
-
-    Raises:
-        BenchError: none completed.
-    """
+def _best(cell: Cell, tuning: tuple[Ran, ...]) -> Ran | None:
+    """The completed tuning trial of a cell that is best on `select`; None where none completed."""
     mine = [t for t in tuning if _cell(t) == cell and t.outcome == "completed"]
-    if not mine:
-        raise BenchError(f"no tuning trial of {'-'.join(cell)} completed")
-    return min(mine, key=_on_select)
+    return min(mine, key=_on_select, default=None)
 
 
 def _cell(trial: Ran) -> Cell:

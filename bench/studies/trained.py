@@ -108,6 +108,19 @@ class Trained:
         clock = Stopwatch(self.config.train.device)
         return self.task.evaluate(self.predictor(sample, seed, networks), part, clock)
 
+    def judged(self, part: str, sample: SampleConfig | None = None) -> dict[str, Any]:
+        """The score on a part, and without each block of its predictions (jackknife): two ways to
+        sample that draw from common noise differ with an error of their own."""
+        predictor = self.predictor(sample)
+        evidence = self.task.evidence(predictor, part, predictor.predict(self.task.cases(part)))
+        metric, score = self.task.metrics[0], self.task.score
+        found = metric.estimate(evidence)
+        return {
+            "score": found[score.key],
+            "se": found.get(score.se_key),
+            "without": list(metric.without_draws(evidence)),
+        }
+
     def sampled(self, **changes: Any) -> SampleConfig:
         """The trial's sampling, changed."""
         return dataclasses.replace(self.config.sample, **changes)

@@ -302,5 +302,6 @@ class Projector:
 
 
 def _without_arms(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """A plan without the arms of a study: each is a run of its own."""
-    return {key: value for key, value in plan.items() if key != "arms"}
+    """A plan without what a study was asked, which is the user's, and its arms, which are runs of
+    their own."""
+    return {key: value for key, value in plan.items() if key not in ("arms", "study")}

@@ -49,6 +49,7 @@ class History:
         self.open_since: float | None = None  # the session that is open
         self.last_t = 0.0
         self.ended: End | None = None
+        self.found: Found | None = None  # by the study that it is of
         self.changes: list[int] = []  # the trial of each record but those of progress, in order
         self._index = Index()
         self._given_up: frozenset[int] = frozenset()
@@ -90,7 +91,9 @@ class History:
             self._session(body)
         elif isinstance(body, End):
             self.ended = body
-        elif not isinstance(body, Found):  # which changes nothing that is asked of it
+        elif isinstance(body, Found):
+            self.found = body
+        else:
             self._of_trial(body)
 
     def _follow(self, plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,44 +26,126 @@ from bench.studies import (
     value_regressors,
 )
 from bench.studies.nfe_curve import Point, Way, flattens
-from bench.studies.seed_means import mean_of_values
+from bench.studies.seed_means import mean_of_values, surely
+from bench.studies.study import FAILS, HOLDS, OPEN, Setting
 from bench.studies.trained import Trained
 from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
+from bench.workloads import echo
 from tests.fakes.trials import tiny
 
 WAY = Way(sampler="heun", grid="edm", process="sigma")
 
 
-def curve(*scores: float, se: float = 0.1) -> list[Point]:
+SAMPLES = 40
+
+
+def curve(*scores: float, noise: float = 0.1, evaluations: tuple[int, ...] = ()) -> list[Point]:
+    """Points whose scores without a block scatter by `noise`, each in its own way, and by 5 in a
+    way that all share."""
+    draw = np.random.default_rng(0)
+    shared = draw.normal(0, 5.0 / 19**0.5, 20)
     return [
-        Point(way=WAY, steps=k + 2, nfe=2 * k + 3, score=score, se=se)
+        Point(
+            way=WAY,
+            steps=k + 2,
+            nfe=evaluations[k] if evaluations else 2 * k + 3,
+            score=score,
+            se=5.0,
+            without=tuple(score + shared + draw.normal(0, noise / 19**0.5, 20)),
+        )
         for k, score in enumerate(scores)
     ]
 
 
-def test_a_curve_is_flat_once_no_later_point_is_above_the_lowest() -> None:
-    assert flattens(curve(9.0, 4.0, 2.1, 2.0, 2.1)) == 7
-    assert flattens(curve(2.0, 9.0, 2.1, 2.0, 2.1)) == 7  # a lucky first point is not flat
-    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0)) == 11
-    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0, se=9.0)) == 3
+def test_a_curve_is_flat_once_no_later_point_is_above_the_last() -> None:
+    """What all points share, 5, says nothing of their differences."""
+    assert flattens(curve(9.0, 4.0, 2.1, 2.0, 2.1), SAMPLES) == 7
+    assert flattens(curve(2.0, 9.0, 2.1, 2.0, 2.1), SAMPLES) == 7  # a lucky first point
+    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0), SAMPLES) == 11
+    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0, noise=20.0), SAMPLES) == 3
+    assert flattens([replace(curve(9.0)[0], without=()), *curve(2.0)], SAMPLES) is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "noise", "verdict"),
+    [
+        ((60.0, 40.0, 30.0, 30.0, 30.1), 0.1, HOLDS),
+        ((60.0, 30.0, 30.0, 30.1, 30.0), 0.1, FAILS),  # flat before
+        ((60.0, 40.0, 30.0, 25.0, 20.0), 0.1, FAILS),  # falls on
+        ((60.0, 40.0, 30.0, 35.0, 40.0), 0.1, FAILS),  # rises
+        ((60.0, 40.0, 30.0, 30.0, 30.1), 30.0, OPEN),
+    ],
+)
+def test_the_papers_curve_holds_fails_or_cannot_be_told(
+    scores: tuple[float, ...], noise: float, verdict: str
+) -> None:
+    points = curve(*scores, noise=noise, evaluations=(15, 25, 35, 59, 79))
+    (claim,) = nfe_curve._claims({WAY: points}, SAMPLES)
+    assert claim.verdict == verdict
 
 
 def test_means_over_seeds_are_of_logarithms_with_a_t_interval() -> None:
-    values = [2.0, 3.0, 4.5]
+    values = {0: 2.0, 1: 3.0, 2: 4.5}
     mean = mean_of_values(values)
     assert mean is not None
-    interval = stats.ttest_1samp([math.log(v) for v in values], 0.0).confidence_interval(0.95)
+    logs = [math.log(v) for v in values.values()]
+    interval = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
     assert mean.value == pytest.approx(3.0)
     assert (mean.low, mean.high) == pytest.approx((math.exp(interval.low), math.exp(interval.high)))
-    far = mean_of_values([30.0, 31.0, 32.0])
-    assert far is not None
-    assert far.surely_above(mean)
-    assert not mean.surely_above(far)
-    one = mean_of_values([5.0])
+    double = mean_of_values({0: 4.0, 1: 6.1, 2: 9.0, 7: 1.0})  # in pairs, by the common seeds
+    assert double is not None
+    assert double.above_p(mean) < 1e-3
+    assert double.above_p(mean, 1.5) < 0.025 < double.above_p(mean, 2.1)
+    assert mean.above_p(double) > 0.9
+    one = mean_of_values({0: 5.0})
     assert one is not None
     assert math.isnan(one.low)
-    assert not far.surely_above(one)
-    assert mean_of_values([]) is None
+    assert double.above_p(one) == 1.0
+    assert mean_of_values({}) is None
+
+
+def test_comparisons_of_one_claim_stand_together_by_holm() -> None:
+    assert surely([0.001, 0.012, 0.02]) == [True, True, True]
+    assert surely([0.02, 0.001, 0.02]) == [False, True, False]
+    assert surely([0.009, 0.009, 0.009]) == [False, False, False]
+    assert surely([]) == []
+
+
+def cells(**changes: float) -> table1_study.Means:
+    """Four cells: EDM at 5 and 7, VP at 50; three seeds that scatter alike. 0: none completed."""
+    values = {"adm_edm": 5.0, "adm_vp": 50.0, "ddpmpp_edm": 7.0, "ddpmpp_vp": 50.0, **changes}
+    common, own = (1.0, 1.1, 0.95), (1.0, 1.01, 0.995)
+    means: table1_study.Means = {}
+    for place, (name, value) in enumerate(values.items()):
+        architecture, setup = name.split("_")
+        by_seed = {k: value * common[k] * own[(k + place) % 3] for k in range(3)}
+        means[architecture, setup] = mean_of_values(by_seed if value else {})
+    return means
+
+
+@pytest.mark.parametrize(
+    ("means", "verdicts"),
+    [
+        (cells(), [HOLDS, HOLDS]),
+        (cells(adm_vp=2.0), [FAILS, FAILS]),  # another cell is better than ADM with EDM
+        (cells(adm_vp=5.02), [OPEN, FAILS]),  # worse, and not drastically
+        (cells(ddpmpp_vp=0.0), [OPEN, OPEN]),  # a cell that nothing is known of
+    ],
+)
+def test_what_table1_says_of_the_papers_claims(
+    means: table1_study.Means, verdicts: list[str]
+) -> None:
+    claims = table1_study._claims(means, "fd")
+    assert [claim.verdict for claim in claims] == verdicts
+
+
+def test_the_authors_setups_are_theirs_at_every_scale() -> None:
+    for scale in echo.WORKLOAD.scales.values():
+        setting = cast(Setting, SimpleNamespace(scale=scale))
+        for setup, weighting in (("edm", None), ("vp", "authors"), ("ve", "authors")):
+            params = table1_study.arm(setting, ("adm", setup), 0).params
+            assert params.get("weighting") == weighting
+            assert (params["optimizer"], params["dropout"]) == ("adam", 0.05)
 
 
 def test_ways_that_are_the_same_are_asked_once() -> None:
@@ -101,8 +184,8 @@ def test_table1_trains_every_cell_for_equal_seconds(
     _, tables = study(tmp_path, "table1", "--seeds", "2")
     rows = tables["table1"]
     assert [(r["architecture"], r["setup"], r["seeds"]) for r in rows] == [
-        ("adm", "edm", "2"),
-        ("adm", "ve", "2"),
+        ("adm", "edm", "2 of 2"),
+        ("adm", "ve", "2 of 2"),
     ]
     for row in rows:
         assert float(row["low"]) < float(row["fd_randconv"]) < float(row["high"])
@@ -198,6 +281,7 @@ def test_a_discriminator_guides_and_classifiers_tell_apart(
         main(["study", "echo", "claims", "--scale", "smoke", "--home", str(tmp_path / "empty")])
     assert left.value.code == 2
     assert "no study of echo has findings" in capsys.readouterr().err
+    assert not list((tmp_path / "empty" / "sweeps").iterdir())
 
 
 def test_a_subjects_number_is_the_mean_over_its_pictures() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from bench.cli import main
 from bench.errors import BenchError
 from bench.studies import running
+from bench.studies.asked import Asked
 from bench.studies.study import Answer, Arm, Findings, Setting, Study, Table
 from bench.sweep.cost.equal import Equal
 from bench.sweep.record.home import Home
@@ -66,6 +67,7 @@ def test_without_a_name_the_studies_of_a_workload_are_listed(bench: Bench) -> No
         (("chexpert", "instability", "--set", "lr"), "is not KEY=VALUE"),
         (("chexpert", "instability", "--seeds", "0"), "--seeds must be at least 1"),
         (("chexpert", "instability", "--equal", "watts"), "unknown --equal 'watts'"),
+        (("echo", "table1", "--scale", "smoke", "--set", "architecture=adm"), "leave out --set a"),
         (("chexpert", "instability", "--data", "/nowhere"), "/nowhere"),
         (("chexpert", "nosuch.py:STUDY"), "nosuch.py does not exist"),
     ],
@@ -165,6 +167,8 @@ def test_a_study_that_was_broken_off_goes_on_where_it_was(
     assert files == {"samples/study.json", "samples/t.csv"}
     assert not any("arms" in value for value in parent.data.tags.values())
 
+    record = home.history("chexpert-half-1").plan.study
+    assert Asked.from_record(record).record == record
     other = bench(*ask, "--seed", "1")  # another question: a sweep of its own
     assert other.code == 0
     assert (home.path / "studies" / "chexpert-half-2").is_dir()
