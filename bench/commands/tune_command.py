@@ -92,9 +92,9 @@ def _tune(
 ) -> None:
     """Tune one trial and say what came of it; its files, its line in the sweep's journal."""
     from bench.console.tune_table import table
-    from bench.tune import findings, recording
-    from bench.tune.running import TIMES_TRAINING
-    from bench.tune.running import tune as run
+    from bench.tune import recording, tuning_findings
+    from bench.tune.tuning import TIMES_TRAINING
+    from bench.tune.tuning import tune as run
 
     say(
         console,
@@ -103,8 +103,8 @@ def _tune(
     )
     tuning = run(found, configurations, seed, lambda text: say(console, text))
     console.print(table(tuning))
-    for line in findings.lines(tuning):
+    for line in tuning_findings.lines(tuning):
         say(console, line)
-    for path in findings.keep(tuning):
+    for path in tuning_findings.keep(tuning):
         say(console, str(path))
     recording.record(home, tuning)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from bench.tune.findings import finalists
-from bench.tune.running import Tuning
+from bench.tune.tuning import Tuning
+from bench.tune.tuning_findings import finalists
 
 
 def table(tuning: Tuning) -> Table:

@@ -7,10 +7,10 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
-from bench.tune.running import Tuning
+from bench.tune.tuning import Tuning
 
 if TYPE_CHECKING:
-    from bench.tune.findings import Finalist
+    from bench.tune.tuning_findings import Finalist
 
 DPI = 120
 FRONT = "#b3261e"

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
-from bench.tune import findings
-from bench.tune.running import Tuning
+from bench.tune import tuning_findings
+from bench.tune.tuning import Tuning
 
 KIND = "tuned"
 
@@ -33,10 +33,10 @@ def _body(tuning: Tuning) -> dict[str, Any]:
     return {
         "trial": tuning.trial.number,
         "text": chosen.text,
-        "metrics": findings.metrics(tuning),
+        "metrics": tuning_findings.metrics(tuning),
         "artifacts": [
             {"name": f"tune-{name}", "path": f"{folder}/{name}", "real": False}
-            for name in (findings.PICTURE, findings.SUMMARY)
+            for name in (tuning_findings.PICTURE, tuning_findings.SUMMARY)
         ],
     }
 

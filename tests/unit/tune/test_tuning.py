@@ -14,9 +14,9 @@ from bench.errors import BenchError
 from bench.sweep.record import board_rows, journal
 from bench.sweep.record.home import Home
 from bench.train import checkpoint, snapshots
-from bench.tune import findings, finished
+from bench.tune import finished, tuning_findings
 from bench.tune.judge import Judge, Measured
-from bench.tune.running import Tuning, tune
+from bench.tune.tuning import Tuning, tune
 from tests.unit.command_line import Bench
 from tests.unit.tune.conftest import SWEEP
 
@@ -48,17 +48,17 @@ def test_what_a_tuning_does_and_leaves(tuned: Tuning) -> None:
     assert 0 in tuned.report
     assert set(tuned.report) == set(tuned.values[-1])
     assert tuned.chosen == tuned.order()[0]
-    rows = findings.finalists(tuned)
+    rows = tuning_findings.finalists(tuned)
     assert [row.candidate.number for row in rows if row.chosen] == [tuned.chosen]
     assert any(row.on_front for row in rows)
     assert all(row.gain is not None for row in rows if row.candidate.number)
-    summary, picture = findings.keep(tuned)
+    summary, picture = tuning_findings.keep(tuned)
     body = json.loads(summary.read_text())
     assert body["trial"] == 0
     assert len(body["finalists"]) == len(rows)
     with Image.open(picture) as image:
         assert image.size[0] > 1000
-    assert findings.metrics(tuned)["tune/score"] == tuned.report[tuned.chosen].value
+    assert tuning_findings.metrics(tuned)["tune/score"] == tuned.report[tuned.chosen].value
 
 
 def test_candidate_0_is_the_trial_as_it_was_judged(finished_home: Home) -> None:
@@ -92,7 +92,9 @@ def test_a_second_call_goes_on(
     finished_home: Home, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
     """Stopped anywhere, nothing is measured twice; with fixed counts the end is the same."""
-    monkeypatch.setattr("bench.tune.race.cases_next", lambda had, most, *rest: min(most, had + 8))
+    monkeypatch.setattr(
+        "bench.tune.tuning_race.cases_next", lambda had, most, *rest: min(most, had + 8)
+    )
     trial = finished.find(finished_home, SWEEP, None)
     whole = tune(trial, COUNT, 0, quiet)
     shutil.rmtree(whole.folder)
@@ -131,7 +133,7 @@ def test_without_its_snapshots_only_the_judged_average_is_tried(finished_home: H
     next(folder.glob("snapshot-*")).unlink()
     tuning = tune(finished.find(finished_home, SWEEP, 0), 6, 0, quiet)
     assert {one.sample.ema for one in tuning.candidates} == {0.1}
-    assert any("no other length was tried" in line for line in findings.lines(tuning))
+    assert any("no other length was tried" in line for line in tuning_findings.lines(tuning))
 
 
 def test_the_command_prints_a_table_and_where_its_files_are(

@@ -11,11 +11,11 @@ from typing import Any
 
 from bench.files import whole
 from bench.sweep.record.trial_measures import TUNED
-from bench.tune import race
+from bench.tune import tuning_race
 from bench.tune.candidates import Candidate
 from bench.tune.comparing import Gain, gain
 from bench.tune.judge import Measured
-from bench.tune.running import Tuning
+from bench.tune.tuning import Tuning
 
 SUMMARY, PICTURE = "summary.json", "pareto.png"
 SECONDS_ALIKE = 0.1  # share within which two speeds count as equal: machines are not still
@@ -40,7 +40,7 @@ def finalists(tuning: Tuning) -> list[Finalist]:
     scored = [n for n in tuning.order() if tuning.report[n].value is not None]
     seconds = {n: tuning.report[n].draw_sec / tuning.report[n].count for n in scored}
     points = {n: _point(tuning, n, seconds[n]) for n in scored}
-    front = race.front(points, near=(0.0, 0.0, SECONDS_ALIKE))
+    front = tuning_race.front(points, near=(0.0, 0.0, SECONDS_ALIKE))
     return [
         Finalist(
             candidate=tuning.candidates[n],

@@ -20,7 +20,7 @@ import torch
 from bench.config import SampleConfig, from_dict
 from bench.errors import BenchError
 from bench.sweep.record.journal import Journal, Record
-from bench.tune import race
+from bench.tune import tuning_race
 from bench.tune.candidates import Candidate, design
 from bench.tune.finished import FinishedTrial
 from bench.tune.judge import Judge, Measured
@@ -115,19 +115,19 @@ class _Run:
         self.finals_rate = self._timed()
         self.sec_per_pass = self._rate() or self.finals_rate
         mean = sum(self.nfe.values()) / every
-        finalists = race.finalists_that_fit(
+        finalists = tuning_race.finalists_that_fit(
             self.judge.board_count, mean, self.finals_rate, tuning.budget_sec
         )
         if tuning.values:  # decided by an earlier call
             finalists = self.journal.records[1]["finalists"]
-        rounds = race.rounds_of(every, finalists)
+        rounds = tuning_race.rounds_of(every, finalists)
         alive = list(range(every))
         for place in range(rounds):
             if place == len(tuning.values):
                 cases, rate = self.judge.board_count, self.finals_rate
-                finals = race.finals_sec(finalists, cases, mean, rate)
+                finals = tuning_race.finals_sec(finalists, cases, mean, rate)
                 left = tuning.budget_sec * KEPT_BACK - self._spent() - finals
-                count = race.cases_next(
+                count = tuning_race.cases_next(
                     tuning.counts[-1] if tuning.counts else 0,
                     self.judge.most,
                     sum(self.nfe[n] for n in alive),
@@ -170,7 +170,7 @@ class _Run:
             f"{len(entered)} configurations on {count} cases of select, {self._spent():.0f} s: "
             f"first {best.text} ({best.nfe} NFE), {tuning.score.title} {value:.4g}"
         )
-        kept = race.going_on(order, self.nfe, keep)
+        kept = tuning_race.going_on(order, self.nfe, keep)
         self.judge.forget(kept)
         return kept
 
