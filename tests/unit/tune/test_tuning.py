@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
 from PIL import Image
 
 from bench.errors import BenchError
@@ -149,9 +151,9 @@ def test_the_command_prints_a_table_and_where_its_files_are(
     row = board_rows.rows(history)[0]
     assert row.values["tune/score"] == trial.metrics["tune/score"]
     assert row.score == trial.metrics.get("eval/fd_fake")  # what trials are ranked by stays
-    runs = recorded(finished_home)
-    assert runs["metrics.tune/score"].tolist() == [trial.metrics["tune/score"]]
-    assert runs["status"].tolist() == ["FINISHED"]
+    run = recorded(finished_home)
+    assert run.data.metrics["tune/score"] == trial.metrics["tune/score"]
+    assert run.info.status == "FINISHED"
     assert "6 configurations in" in said.out
     assert "pareto.png" in said.out
     again = bench("tune", SWEEP, "--configurations", "6", "--home", str(finished_home.path))
@@ -171,12 +173,12 @@ def test_finalists_are_tuned_alike_and_stand_on_the_board(
     assert (refused.code, refused.err.count("\n")) == (2, 1)
 
 
-def recorded(home: Home):  # type: ignore[no-untyped-def]
+def recorded(home: Home) -> Run:
     """Trial 0's run in the local MLflow store."""
-    from mlflow import search_runs, set_tracking_uri
-
-    set_tracking_uri(f"sqlite:///{home.path / 'mlflow.db'}")
-    return search_runs(search_all_experiments=True, filter_string="tags.`bench.trial` = '0'")
+    client = MlflowClient(f"sqlite:///{home.path / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(experiments, "tags.`bench.trial` = '0'")
+    return run
 
 
 def _gone(folder: Path) -> None:
