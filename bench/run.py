@@ -34,7 +34,7 @@ from bench.tasks.album import Album
 from bench.tasks.task import GIVEN_BACK, Evaluation, Task
 from bench.train import checkpoint, snapshots
 from bench.train.early_stopping import EarlyStopping
-from bench.train.judged_weights import JudgedWeights
+from bench.train.judged_weights import JudgedWeights, write_judged
 from bench.train.loop import Diverged, Training, out_of_memory
 from bench.train.parallel import ALONE, WorkerLost, World
 from bench.trial_lock import Held, claimed
@@ -239,7 +239,7 @@ class _Trial:
         with whole(self.folder / "stability_log.npz") as path:
             np.savez_compressed(path, **log)
         judged = weights.state(self.config.sample)
-        checkpoint.write(self.folder / "weights.safetensors", judged, {"nimg": training.nimg})
+        write_judged(self.folder, judged, training.nimg)
 
     def end(self, outcome: str, cause: str) -> Report:
         """The last report. Checkpoints stay: a trial killed before it is heard goes on from the

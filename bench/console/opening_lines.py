@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.sweep.deciding.promote import FINALISTS
+from bench.sweep.deciding.promote import FINALISTS, held_from
 from bench.sweep.record.plan import Plan
 from leaderboards.claims import describe_protocol
 from leaderboards.scrubbing import base_name
@@ -34,8 +34,9 @@ def _pruning(plan: Plan) -> str:
     rungs = ", ".join(f"{100 * k:.3g} % at {100 * r:.3g} %" for r, k in passed)
     return (
         f"rungs: the best {rungs} of the budget go on, the others wait to be promoted; two trials "
-        f"of each cell reach {100 * plan.rungs[plan.cell_rung]:.3g} % in any case; {FINALISTS} at "
-        "least reach the end, after all were begun"
+        f"of each cell reach {100 * plan.rungs[plan.cell_rung]:.3g} % in any case; nobody passes "
+        f"{100 * plan.rungs[held_from(plan)]:.3g} % before no more are begun, and {FINALISTS} at "
+        "least reach the end then"
     )
 
 

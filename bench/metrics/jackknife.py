@@ -8,6 +8,9 @@ bench.metrics.leaving_out.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,3 +34,15 @@ def error_and_bias(value: float, without: Float64, block: NDArray[np.int64]) -> 
     pseudo = h * value - (h - 1) * without
     variance = float(((pseudo - estimate) ** 2 / (h - 1)).mean())
     return variance**0.5, value - estimate
+
+
+def paired_error(one: Sequence[float], other: Sequence[float]) -> float:
+    """Standard error of the difference of two values, given each without every block; nan where
+    their blocks are not the same or fewer than two.
+
+    Both are of the same draws and subjects, so what chance does to both goes out of it. The blocks
+    count as of one size, which makes the error a little too large where they are not.
+    """
+    if len(one) != len(other) or len(one) < 2:
+        return math.nan
+    return math.sqrt((len(one) - 1) * float(np.subtract(one, other).var()))

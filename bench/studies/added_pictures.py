@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.config import SampleConfig, TrialConfig, digest
+from bench.config import SampleConfig, digest
 from bench.data import cache
 from bench.data.cache import CachedImages, load_cache
 from bench.data.cache_index import read_index, write_index
-from bench.studies.trained import Trained
+from bench.studies.trained import Networks, Trained
 
 
 def drawn(
-    config: TrialConfig,
-    folder: Path,
+    trained: Trained,
     data: CachedImages,
     count: int,
     *,
     sample: SampleConfig | None = None,
-    networks: Mapping[str, Callable[..., Tensor]] | None = None,
+    networks: Networks | None = None,
     purpose: str = "study/drawn",
 ) -> NDArray[Any]:
-    """`count` pictures of the generator trained in `folder`, as values of `data`: [count, C, ...].
+    """`count` pictures of a generator, as values of `data`: [count, C, ...].
 
     sample: in place of the trial's own. networks: what its guidance needs, by name. purpose: names
     the random streams; the same purpose, the same noise, so that ways to sample compare in pairs.
@@ -43,7 +41,7 @@ def drawn(
         whole = values.round() if data.images.dtype.kind == "u" else values
         return np.asarray(whole.cpu().numpy().astype(data.images.dtype))
 
-    return Trained(config, folder).drawn(count, keep, purpose, sample=sample, networks=networks)
+    return trained.drawn(count, keep, purpose, sample=sample, networks=networks)
 
 
 def with_training(

@@ -20,10 +20,10 @@ import numpy as np
 from scipy.stats import t as student
 
 from bench.data.value_range import to_uint8
-from bench.errors import BenchError
 from bench.pictures import save_grid
 from bench.studies.added_pictures import drawn, with_training
 from bench.studies.study import Answer, Arm, Findings, Picture, Ran, Setting, Study, Table
+from bench.studies.trained import Trained
 from bench.sweep.cost.equal import Equal
 from bench.sweep.deciding.resolve import default_params
 from bench.tasks import build_task
@@ -53,12 +53,10 @@ class Augment(Study):
         real = setting.data.parts["train"]
         asked, shown = [], []
         for seed, generator in zip(seeds, generators, strict=True):
-            if generator.outcome != "completed":
-                raise BenchError(f"{generator.arm.name} {generator.outcome}: {generator.cause}")
             most = round(max(SHARES) * len(real))
             pictures = setting.kept.array(
                 f"drawn-{seed}",
-                partial(drawn, generator.config, generator.folder, setting.data, most),
+                partial(drawn, Trained.of(generator), setting.data, most),
             )
             shown.append(pictures[:SHOWN])
             asked += _denoisers(setting, seed, pictures)

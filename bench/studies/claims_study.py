@@ -15,16 +15,12 @@ from typing import Any, ClassVar
 
 from bench.errors import BenchError
 from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
-from bench.workloads.workload import Scale
 
 
 class Claims(Study):
     name: ClassVar[str] = "claims"
     title: ClassVar[str] = "which of the document's claims hold here?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         found = newest(setting.findings, setting.workload.name)

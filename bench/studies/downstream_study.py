@@ -38,7 +38,6 @@ from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
 from bench.tasks.generate import GenerateTask, to_pictures
-from bench.workloads.workload import Scale
 
 VALUE = "ef"
 GROUPS = {  # per cent
@@ -57,9 +56,6 @@ class Downstream(Study):
     title: ClassVar[str] = "what are generated pictures worth as training data for EF?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
     settings: ClassVar[tuple[str, ...]] = (f"condition={VALUE}",)
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
@@ -196,11 +192,9 @@ def _claims(errors: dict[str, SubjectErrors]) -> tuple[Claim, ...]:
 
 
 def _draw(path: Path, *, rows: Sequence[Sequence[Any]], label: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     names = list(dict.fromkeys(row[0] for row in rows))
     for shift, group in enumerate(GROUPS):

@@ -11,11 +11,14 @@ from noise that neither the training of the discriminator nor the choice has see
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from scipy import stats
+
+from bench.metrics.jackknife import paired_error
 from bench.nonfinite import NonFiniteError
 from bench.studies.guided import Choice, Guided, Tried
 from bench.studies.study import (
@@ -32,9 +35,7 @@ from bench.studies.study import (
 )
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
-from bench.workloads.workload import Scale
-
-SURE = 1.96  # standard errors of a difference
+from leaderboards.measures import Measure
 
 
 class DiscriminatorGuidance(Study):
@@ -44,9 +45,6 @@ class DiscriminatorGuidance(Study):
     settings: ClassVar[tuple[str, ...]] = ("sampler=heun", "steps=18")
     widths: ClassVar[tuple[int, ...]] = (32,)
 
-    def budget(self, scale: Scale) -> None:
-        return None
-
     def answer(self, setting: Setting) -> Answer:
         (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
         trained = Trained.of(ran)
@@ -54,23 +52,21 @@ class DiscriminatorGuidance(Study):
         choice = guided.choose(self.widths)
         score, best = trained.task.score, choice.best
 
-        def measured(way: Tried | None) -> dict[str, float]:
+        def judged(way: Tried | None) -> dict[str, Any] | None:
             setting.say(f"{'guided' if way else 'unguided'}, on report")
             try:
                 if way is None:
-                    metrics = trained.evaluate("report").metrics
-                else:
-                    networks = guided.networks(choice.epochs[way.width], way.epoch)
-                    sample = guided.sampling(way)
-                    metrics = trained.evaluate("report", sample, networks=networks).metrics
+                    return trained.judged("report")
+                networks = guided.networks(choice.epochs[way.width], way.epoch)
+                return trained.judged("report", guided.sampling(way), networks)
             except NonFiniteError:
-                return {}
-            return {key: value for key, value in metrics.items() if math.isfinite(value)}
+                return None
 
-        before = setting.kept.numbers("report-before", lambda: measured(None))
-        after = setting.kept.numbers("report-after", lambda: measured(best))
+        judged_before = setting.kept.numbers("report-before", lambda: judged(None))
+        judged_after = setting.kept.numbers("report-after", lambda: judged(best))
+        before, after = (_finite(measured) for measured in (judged_before, judged_after))
         unguided = setting.kept.numbers("select-before", lambda: trained.evaluate("select").value)
-        helps, verdict = _verdict(before, after, score.key, score.se_key, score.title)
+        helps, verdict = _verdict(judged_before, judged_after, score)
         return Findings(
             lines=(
                 f"chosen on select of {len(choice.tried)} ways ({unguided:.3g} unguided): width "
@@ -118,20 +114,26 @@ class DiscriminatorSearch(DiscriminatorGuidance):
     widths: ClassVar[tuple[int, ...]] = (16, 32, 64)
 
 
+def _finite(judged: Mapping[str, Any] | None) -> dict[str, float]:
+    return {k: v for k, v in (judged or {"metrics": {}})["metrics"].items() if math.isfinite(v)}
+
+
 def _verdict(
-    before: dict[str, float], after: dict[str, float], key: str, se_key: str, title: str
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, score: Measure
 ) -> tuple[str, str]:
-    """Whether it helps, and the change against its error, as if both were of samples of their
-    own."""
-    if key not in after or key not in before:
-        return OPEN, f"{title} on report is not finite, guided or unguided"
-    change = after[key] - before[key]
-    error = SURE * math.hypot(before.get(se_key, math.nan), after.get(se_key, math.nan))
-    told = f"{title} on report: {before[key]:.3g} before, {after[key]:.3g} after guidance, "
-    told += f"{change:+.3g} +- {error:.2g}: "
+    """Whether it helps, and the change against its error: both are of the same noise."""
+    if before is None or after is None:
+        return OPEN, f"{score.title} on report is not finite, guided or unguided"
+    one, other = (float(judged["metrics"][score.key]) for judged in (before, after))
+    change = other - one
+    groups = len(before["without"])
+    error = paired_error(after["without"], before["without"])
+    told = f"{score.title} on report: {one:.3g} before, {other:.3g} after guidance, "
     if math.isnan(error):
-        return OPEN, told + "too few samples for an error"
-    if abs(change) <= error:
+        return OPEN, f"{told}{change:+.3g}: too few samples for an error"
+    reach = float(stats.t.ppf(0.975, groups - 1)) * error
+    told += f"{change:+.3g} +- {reach:.2g}: "
+    if abs(change) <= reach:
         return OPEN, told + "no difference that its error would allow to claim"
     if change < 0:
         return HOLDS, told + "guidance helps"
@@ -165,11 +167,9 @@ def _accuracies(choice: Choice) -> Table:
 
 
 def _draw(path: Path, *, choice: Choice, unguided: float, title: str, label: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for width, epochs in choice.epochs.items():
         last: Any = epochs[-1]

@@ -25,11 +25,9 @@ def draw(
     label: str,
 ) -> None:
     """Write the picture. rows: of the arms, by key."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 11), layout="constrained")
-    FigureCanvasAgg(figure)
     grid = figure.add_gridspec(3, 2, height_ratios=(1, 1, 1.1))
     _log(figure.add_subplot(grid[0, :]), log)
     _series(figure.add_subplot(grid[1, :]), series, label)

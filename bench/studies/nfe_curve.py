@@ -24,7 +24,7 @@ from bench.diffusion.grids import GRID_KINDS, sigma_grid
 from bench.diffusion.process import PROCESS_KINDS
 from bench.diffusion.samplers import SAMPLERS, nfe
 from bench.errors import BenchError
-from bench.metrics.jackknife import blocks_of, error_and_bias
+from bench.metrics.jackknife import paired_error
 from bench.nonfinite import NonFiniteError
 from bench.studies.study import (
     FAILS,
@@ -40,7 +40,6 @@ from bench.studies.study import (
 )
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
-from bench.workloads.workload import Scale
 from leaderboards.references import FLOOR
 
 EVALUATIONS = (5, 9, 15, 25, 35, 59, 79)
@@ -74,25 +73,17 @@ class Point:
     se: float
     without: tuple[float, ...] = ()
 
-    def above(self, other: Point, samples: int) -> tuple[float, float]:
+    def above(self, other: Point) -> tuple[float, float]:
         """The difference to another point, and its standard error: paired, nan where unknown."""
-        apart = self.score - other.score
-        block = blocks_of(samples)
         if self is other:
             return 0.0, 0.0
-        if block is None or not len(self.without) == len(other.without) == block.max() + 1:
-            return apart, math.nan
-        error, _ = error_and_bias(apart, np.subtract(self.without, other.without), block)
-        return apart, error
+        return self.score - other.score, paired_error(self.without, other.without)
 
 
 class NfeCurve(Study):
     name: ClassVar[str] = "nfe-curve"
     title: ClassVar[str] = "how many network evaluations does a picture need?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
@@ -109,7 +100,7 @@ class NfeCurve(Study):
             way: [p for p in points if p.way == way] for way in dict.fromkeys(p.way for p in points)
         }
         samples = trained.config.measure.n_report
-        flat = {way: flattens(curve, samples) for way, curve in curves.items()}
+        flat = {way: flattens(curve) for way, curve in curves.items()}
         return Findings(
             lines=(
                 f"one network ({ran.arm.name}, {ran.config.train.budget_nimg / 1000:.3g} kimg), "
@@ -155,7 +146,7 @@ class NfeCurve(Study):
                     ),
                 ),
             ),
-            claims=_claims(curves, samples),
+            claims=_claims(curves),
             facts={"floor": floor, "trial": ran.arm.name},
         )
 
@@ -197,32 +188,35 @@ def _measured(setting: Setting, trained: Trained, way: Way, count: int) -> Point
     )
     key = f"nfe-{way.sampler}-{way.grid}-{way.process}-{steps}"
 
-    def measure() -> dict[str, Any]:
+    def measure() -> dict[str, Any] | None:
         setting.say(f"{way.text}: {steps} steps")
         try:
-            return trained.judged("report", sample)
+            judged = trained.judged("report", sample)
         except (BenchError, NonFiniteError) as error:
             setting.say(f"note: {way.text} in {steps} steps: {error}")
-            return {"score": None}
+            return None
+        score = trained.task.score
+        value, se = (judged["metrics"].get(key) for key in (score.key, score.se_key))
+        return {"score": value, "se": se, "without": judged["without"]}
 
-    found = setting.kept.numbers(key, measure)
-    if found["score"] is None:
+    measured = setting.kept.numbers(key, measure)
+    if measured is None:
         return None
     return Point(
         way=way,
         steps=steps,
         nfe=nfe(way.sampler, steps),
-        score=found["score"],
-        se=found["se"] or math.nan,
-        without=tuple(found["without"]),
+        score=measured["score"],
+        se=measured["se"] or math.nan,
+        without=tuple(measured["without"]),
     )
 
 
-def flattens(curve: Sequence[Point], samples: int) -> int | None:
+def flattens(curve: Sequence[Point]) -> int | None:
     """The evaluations from which on no score is surely above the last; None where that cannot be
     told, for want of samples."""
     last = curve[-1]
-    apart = [point.above(last, samples) for point in curve]
+    apart = [point.above(last) for point in curve]
     if any(math.isnan(error) for _, error in apart):
         return None
     within = [change <= SURE * error for change, error in apart]
@@ -230,7 +224,7 @@ def flattens(curve: Sequence[Point], samples: int) -> int | None:
     return curve[first].nfe
 
 
-def _claims(curves: dict[Way, list[Point]], samples: int) -> tuple[Claim, ...]:
+def _claims(curves: dict[Way, list[Point]]) -> tuple[Claim, ...]:
     """Of Heun's curve, which is the paper's sampler: still falling before 35, flat from there."""
     curve = curves.get(Way(sampler="heun", grid="edm", process="sigma"), [])
     early = [p for p in curve if p.nfe < PAPERS_NFE]
@@ -238,8 +232,8 @@ def _claims(curves: dict[Way, list[Point]], samples: int) -> tuple[Claim, ...]:
     if not early or len(late) < 2:
         return ()
     last, alike = late[-1], ALIKE * late[-1].score
-    before, error = early[-1].above(last, samples)
-    after = [p.above(last, samples) for p in late[:-1]]
+    before, error = early[-1].above(last)
+    after = [p.above(last) for p in late[:-1]]
     falls = before - SURE * error > 0
     flat = all(abs(change) + SURE * e < alike for change, e in after)
     flat_before = abs(before) + SURE * error < alike
@@ -264,11 +258,9 @@ def _draw(
     title: str,
     label: str,
 ) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for way, curve in curves.items():
         style = {"sigma": "-", "own": "--"}[way.process]

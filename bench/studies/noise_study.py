@@ -37,7 +37,6 @@ from bench.studies.study import (
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.tasks.generate import to_pictures
-from bench.workloads.workload import Scale
 
 DRAWS = 10  # of real subsets and of sample sets, as in the paper
 SEEDS = 5
@@ -83,9 +82,6 @@ class Noise(Study):
     name: ClassVar[str] = "noise"
     title: ClassVar[str] = "how much of a score is chance: samples, real pictures or training?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         need_subjects(setting.data, "report", 4)
@@ -219,11 +215,9 @@ def _claims(spreads: tuple[Spread, ...], drawn: int) -> tuple[Claim, ...]:
 
 
 def _draw(path: Path, *, spreads: tuple[Spread, ...], title: str, label: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for place, spread in enumerate(spreads):
         axes.plot(spread.values, [place] * len(spread.values), "o", alpha=0.5)

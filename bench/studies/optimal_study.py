@@ -33,7 +33,6 @@ from bench.studies.study import (
     Table,
     need_subjects,
 )
-from bench.workloads.workload import Scale
 
 SIZES = {112: ".95", 64: ".88"}  # pixels: what the paper found, by frame, with Inception
 SPLITS = 10
@@ -43,9 +42,6 @@ class Optimal(Study):
     name: ClassVar[str] = "optimal"
     title: ClassVar[str] = "what do real pictures score against real pictures?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         need_subjects(setting.data, "", 4)
@@ -139,11 +135,9 @@ def _between(
 
 
 def _draw(path: Path, *, rows: Sequence[Sequence[Any]], title: str, label: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     names = [f"{size} px, by {way}" for size, way, *_ in rows]
     axes.barh(names, [row[3] for row in rows], xerr=[row[4] for row in rows], capsize=3)

@@ -144,6 +144,7 @@ class StudyRun:
             cause=trial.cause,
             metrics=trial.metrics,
             folder=self.home.folder(self.engine.plan.sweep) / "trials" / f"{trial.number:04d}",
+            nimg=trial.nimg,
         )
 
     def write(self, findings: Findings) -> Path:

@@ -42,7 +42,6 @@ from bench.studies.study import (
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.tasks.generate import to_pictures
-from bench.workloads.workload import Scale
 
 EPOCHS = {"smoke": 3}  # of a classifier; the paper's 50 at every other scale
 PAPER = {
@@ -60,9 +59,6 @@ class Shift(Study):
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
     settings: ClassVar[tuple[str, ...]] = ("sampler=heun", "steps=18")
     width: ClassVar[int] = 32
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         need_subjects(setting.data, "train", 4)
@@ -201,11 +197,9 @@ def _all(rows: Sequence[tuple[Any, ...]]) -> Table:
 
 
 def _draw(path: Path, *, rows: Sequence[tuple[Any, ...]], label: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     titles = list(dict.fromkeys(row[0] for row in rows))
     for shift, name in enumerate(dict.fromkeys(row[1] for row in rows)):

@@ -63,6 +63,7 @@ class Ran:
     cause: str
     metrics: Mapping[str, float]
     folder: Path  # where its files are
+    nimg: int  # images it had trained on
 
     def log(self) -> dict[str, NDArray[Any]] | None:
         """The stability log; None where the trial left none."""
@@ -213,10 +214,10 @@ class Study(ABC):
     equal: ClassVar[str] = "flops"
     settings: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
     def budget(self, scale: Scale) -> Equal | None:
         """What an arm with budget 1 trains for; None: the preset's FLOPs. The user may ask for
         another kind or amount."""
+        return None
 
     @abstractmethod
     def answer(self, setting: Setting) -> Answer:

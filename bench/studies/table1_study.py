@@ -36,7 +36,6 @@ from bench.sweep.cost.price import cost
 from bench.sweep.deciding.parameters import noise_keys
 from bench.sweep.deciding.resolve import default_params
 from bench.tasks import build_task
-from bench.workloads.workload import Scale
 
 ARCHITECTURES = ("adm", "ddpmpp", "ncsnpp")
 SETUPS = ("edm", "vp", "ve")
@@ -54,9 +53,6 @@ class TableOne(Study):
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
     equal: ClassVar[str] = "gpu-seconds"
     settings: ClassVar[tuple[str, ...]] = ("sampler=heun", "steps=18")
-
-    def budget(self, scale: Scale) -> None:
-        return None
 
     def answer(self, setting: Setting) -> Answer:
         cells = [(a, p) for a in ARCHITECTURES for p in SETUPS]
@@ -208,11 +204,9 @@ def draw(
     label: str,
 ) -> None:
     """Every cell's mean and interval, setups side by side."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     architectures = list(dict.fromkeys(a for a, _ in means))
     for shift, setup in enumerate(dict.fromkeys(s for _, s in means)):

@@ -23,21 +23,20 @@ from bench.predictions import Cases, Keep, Predictor
 from bench.studies.study import Ran
 from bench.tasks import build_task
 from bench.tasks.task import Evaluation, Task
-from bench.train import checkpoint
+from bench.train.judged_weights import load_judged
 
 Networks = Mapping[str, Callable[..., torch.Tensor]]
-WEIGHTS = "weights.safetensors"  # the judged ones, of a trial that completed
 
 
 class Trained:
     """The network as its trial judged it at the end.
 
     Raises:
-        BenchError: the trial kept no weights, or those of another network.
+        BenchError: its weights are gone, damaged, of another run or of another network.
     """
 
-    def __init__(self, config: TrialConfig, folder: Path) -> None:
-        self.config, self._folder = config, folder
+    def __init__(self, config: TrialConfig, folder: Path, nimg: int) -> None:
+        self.config, self._folder, self._nimg = config, folder, nimg
         torch.set_num_threads(config.train.threads)
 
     @classmethod
@@ -49,7 +48,7 @@ class Trained:
         """
         if ran.outcome != "completed":
             raise BenchError(f"trial {ran.arm.name!r} {ran.outcome}: {ran.cause}")
-        return cls(ran.config, ran.folder)
+        return cls(ran.config, ran.folder, ran.nimg)
 
     @cached_property
     def method(self) -> Method:
@@ -61,19 +60,9 @@ class Trained:
 
     @cached_property
     def net(self) -> torch.nn.Module:
-        path = self._folder / WEIGHTS
-        if not path.exists():
-            raise BenchError(f"{path.parent.name}: the trial left no {WEIGHTS}")
-        weights, _ = checkpoint.read(path)
         trained: Any = self.method  # of the methods that train
         net: torch.nn.Module = copy.deepcopy(trained.net).eval().requires_grad_(False)
-        try:
-            net.load_state_dict(weights, strict=False)
-        except RuntimeError as error:
-            raise BenchError(f"{WEIGHTS} is of another network: {error}".splitlines()[0]) from error
-        missing = set(dict(net.named_parameters())) - set(weights)
-        if missing:
-            raise BenchError(f"{WEIGHTS} lacks {sorted(missing)[0]} and {len(missing) - 1} more")
+        load_judged(self._folder, net, self._nimg)
         return net
 
     def predictor(
@@ -108,17 +97,17 @@ class Trained:
         clock = Stopwatch(self.config.train.device)
         return self.task.evaluate(self.predictor(sample, seed, networks), part, clock)
 
-    def judged(self, part: str, sample: SampleConfig | None = None) -> dict[str, Any]:
-        """The score on a part, and without each block of its predictions (jackknife): two ways to
-        sample that draw from common noise differ with an error of their own."""
-        predictor = self.predictor(sample)
+    def judged(
+        self, part: str, sample: SampleConfig | None = None, networks: Networks | None = None
+    ) -> dict[str, Any]:
+        """The metrics on a part, and the score without each block of its predictions
+        (jackknife.paired_error): two ways to sample that draw from common noise differ with an
+        error of their own."""
+        predictor = self.predictor(sample, networks=networks)
         evidence = self.task.evidence(predictor, part, predictor.predict(self.task.cases(part)))
-        metric, score = self.task.metrics[0], self.task.score
-        found = metric.estimate(evidence)
         return {
-            "score": found[score.key],
-            "se": found.get(score.se_key),
-            "without": list(metric.without_draws(evidence)),
+            "metrics": self.task.estimates(evidence),
+            "without": list(self.task.metrics[0].without_draws(evidence)),
         }
 
     def sampled(self, **changes: Any) -> SampleConfig:

@@ -154,17 +154,8 @@ class Task(ABC):
             done(cases.count)
         with clock.phase("measure"):
             evidence = self.evidence(predictor, part, predictions)
-            metrics: dict[str, float] = {}
-            for place, metric in enumerate(self.metrics):
-                lacking = [n for n in sorted(metric.needs & FROM_METHOD) if not _has(evidence, n)]
-                if lacking and not place:
-                    raise BenchError(
-                        f"{self.score.key} is the score and needs {', '.join(lacking)}, which "
-                        f"method {self.config.method.kind} does not give"
-                    )
-                metrics |= {} if lacking else metric.estimate(evidence)
+            metrics = self.estimates(evidence)
             value = metrics[self.score.key]
-            require_finite(np.asarray(value), f"the score {self.score.key}")
             left_out = self.metrics[0].left_out(evidence) if evidence.final else {}
             return Evaluation(
                 metrics=metrics,
@@ -177,6 +168,25 @@ class Task(ABC):
                 gives_back=not self.config.data.simulated
                 and any(metric.gives_back(metrics) for metric in self.metrics),
             )
+
+    def estimates(self, evidence: Evidence) -> dict[str, float]:
+        """All metrics that the method gives what they need, by key.
+
+        Raises:
+            BenchError: the score lacks what it needs.
+            NonFiniteError: the score is not finite.
+        """
+        estimates: dict[str, float] = {}
+        for place, metric in enumerate(self.metrics):
+            lacking = [n for n in sorted(metric.needs & FROM_METHOD) if not _has(evidence, n)]
+            if lacking and not place:
+                raise BenchError(
+                    f"{self.score.key} is the score and needs {', '.join(lacking)}, which "
+                    f"method {self.config.method.kind} does not give"
+                )
+            estimates |= {} if lacking else metric.estimate(evidence)
+        require_finite(np.asarray(estimates[self.score.key]), f"the score {self.score.key}")
+        return estimates
 
     def _of_metrics(self, evidence: Evidence) -> list[ResultFile]:
         """The files of the metrics that can be measured."""

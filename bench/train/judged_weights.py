@@ -3,21 +3,65 @@
 At early rungs it is the short average, since a long one still holds the initialisation; at the end
 the average that the sampling names. A run that may stop early sets the weights that its best look
 was scored with aside (in `Training.beside`, which is in every checkpoint) and is judged with them
-if it stops.
+if it stops. A trial that completes leaves what it was judged with in the file WEIGHTS.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import nn
 
 from bench.config import SampleConfig
+from bench.errors import BenchError
+from bench.train import checkpoint
 from bench.train.ema import Weights
 from bench.train.loop import Training
 
 SHORT = "short"  # of a training's averages
+WEIGHTS = "weights.safetensors"
+
+
+def write_judged(folder: Path, state: Weights, nimg: int) -> None:
+    """Leave the weights that a trial of `nimg` images was judged with in its folder."""
+    checkpoint.write(folder / WEIGHTS, state, {"nimg": nimg})
+
+
+def load_judged(folder: Path, net: nn.Module, nimg: int) -> None:
+    """Put the weights that a trial of `nimg` images was judged with into its network.
+
+    Raises:
+        BenchError: they are gone, damaged, of another run or of another network.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise BenchError(
+            f"the weights of trial {folder.name} are gone: no {WEIGHTS} in its folder; restore it "
+            "from a copy"
+        )
+    state, meta = checkpoint.read(folder / WEIGHTS)
+    if meta.get("nimg") != nimg:
+        raise BenchError(
+            f"{WEIGHTS} of trial {folder.name} is of another run: it is of {meta.get('nimg')} "
+            f"images, and the trial saw {nimg}"
+        )
+    load_state(folder, net, state)
+
+
+def load_state(folder: Path, net: nn.Module, state: Weights) -> None:
+    """Put a state of a trial's network, of which `folder` holds the files, into it.
+
+    Raises:
+        BenchError: it is of another network.
+    """
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:  # torch lists every name on a line of its own
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise BenchError(
+            f"the weights of trial {folder.name} do not fit its network: {first[0].strip()}"
+        ) from error
 
 
 class JudgedWeights:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
+from bench.metrics.jackknife import paired_error
 from bench.tune.judge import Measured
 from leaderboards.measures import Measure
 
@@ -64,11 +64,9 @@ def _variances(chosen: Measured, other: Measured, relative: bool) -> tuple[list[
     pairs += [(chosen.left_out[k], other.left_out.get(k, [])) for k in chosen.left_out]
     for one, two in pairs:
         if len(one) == len(two) >= 2:
-            gaps = np.array(
-                [_scaled(a, relative) - _scaled(b, relative) for a, b in zip(one, two, strict=True)]
-            )
-            found.append((len(gaps) - 1) * float(gaps.var()))
-            freedom = min(freedom, len(gaps) - 1)
+            without, without_other = ([_scaled(v, relative) for v in side] for side in (one, two))
+            found.append(paired_error(without, without_other) ** 2)
+            freedom = min(freedom, len(one) - 1)
     paired_cases = "cases" in chosen.left_out and "cases" in other.left_out
     if not chosen.draws and not paired_cases and chosen.se is not None and other.se is not None:
         for error, value in ((chosen.se, chosen.value), (other.se, other.value)):

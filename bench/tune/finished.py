@@ -17,9 +17,8 @@ from bench.sweep.record import barring
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.record.trial import Trial
-from bench.train import checkpoint, snapshots
-
-WEIGHTS = "weights.safetensors"
+from bench.train import snapshots
+from bench.train.judged_weights import WEIGHTS, load_judged, load_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,21 +126,10 @@ class Network:
     def _load(self, sigma_rel: float) -> None:
         trial = self.trial
         if sigma_rel == trial.config.sample.ema:
-            state, meta = checkpoint.read(trial.folder / WEIGHTS)
-            if meta.get("nimg") != trial.nimg:
-                raise BenchError(
-                    f"{WEIGHTS} of trial {trial.number} is of another run: it is of "
-                    f"{meta.get('nimg')} images, and the trial saw {trial.nimg}"
-                )
+            load_judged(trial.folder, self._net, trial.nimg)
         else:
-            state = snapshots.average(trial.folder, trial.config.train, sigma_rel)
-        try:
-            self._net.load_state_dict(state)
-        except RuntimeError as error:  # torch lists every name on a line of its own
-            first = str(error).splitlines()[1:2] or [str(error)]
-            raise BenchError(
-                f"the weights of trial {trial.number} do not fit its network: {first[0].strip()}"
-            ) from error
+            average = snapshots.average(trial.folder, trial.config.train, sigma_rel)
+            load_state(trial.folder, self._net, average)
 
 
 def _chosen(history: History, number: int | None) -> Trial:

@@ -314,11 +314,9 @@ def table(data: str, found: Mapping[str, Found]) -> list[str]:
 
 def draw(path: Path, found: Mapping[str, tuple[dict[str, Found], Values]]) -> None:
     """Quality against compute: the median over replicates and its quartiles, a panel a set."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.5 + 5 * len(found), 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (data, (searches, grid)) in zip(panels, found.items(), strict=True):
         for name, of in searches.items():

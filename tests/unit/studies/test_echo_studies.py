@@ -36,9 +36,6 @@ from tests.fakes.trials import tiny
 WAY = Way(sampler="heun", grid="edm", process="sigma")
 
 
-SAMPLES = 40
-
-
 def curve(*scores: float, noise: float = 0.1, evaluations: tuple[int, ...] = ()) -> list[Point]:
     """Points whose scores without a block scatter by `noise`, each in its own way, and by 5 in a
     way that all share."""
@@ -59,11 +56,11 @@ def curve(*scores: float, noise: float = 0.1, evaluations: tuple[int, ...] = ())
 
 def test_a_curve_is_flat_once_no_later_point_is_above_the_last() -> None:
     """What all points share, 5, says nothing of their differences."""
-    assert flattens(curve(9.0, 4.0, 2.1, 2.0, 2.1), SAMPLES) == 7
-    assert flattens(curve(2.0, 9.0, 2.1, 2.0, 2.1), SAMPLES) == 7  # a lucky first point
-    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0), SAMPLES) == 11
-    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0, noise=20.0), SAMPLES) == 3
-    assert flattens([replace(curve(9.0)[0], without=()), *curve(2.0)], SAMPLES) is None
+    assert flattens(curve(9.0, 4.0, 2.1, 2.0, 2.1)) == 7
+    assert flattens(curve(2.0, 9.0, 2.1, 2.0, 2.1)) == 7  # a lucky first point
+    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0)) == 11
+    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0, noise=20.0)) == 3
+    assert flattens([replace(curve(9.0)[0], without=()), *curve(2.0)]) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +77,7 @@ def test_the_papers_curve_holds_fails_or_cannot_be_told(
     scores: tuple[float, ...], noise: float, verdict: str
 ) -> None:
     points = curve(*scores, noise=noise, evaluations=(15, 25, 35, 59, 79))
-    (claim,) = nfe_curve._claims({WAY: points}, SAMPLES)
+    (claim,) = nfe_curve._claims({WAY: points})
     assert claim.verdict == verdict
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import ttest_1samp
 
-from bench.config import TrialConfig
 from bench.data import cache
 from bench.data.cache import CachedImages, load_cache
 from bench.diffusion.noise_discriminator import Discriminator
@@ -21,14 +19,14 @@ from bench.errors import BenchError
 from bench.methods import build_method
 from bench.studies.added_pictures import drawn
 from bench.studies.discriminator_training import train_discriminator
-from bench.studies.trained import WEIGHTS
+from bench.studies.trained import Trained
 from bench.studies.trained_discriminator import (
     DiscriminatorSettings,
     load_discriminator,
     logits_of,
 )
 from bench.tasks.generate import GenerateTask
-from bench.train import checkpoint
+from bench.train.judged_weights import write_judged
 from bench.train.loop import Training
 from tests.fakes.trials import tiny, write_cache
 
@@ -66,7 +64,7 @@ def real(folder: Path) -> CachedImages:
 
 
 @pytest.fixture(scope="module")
-def generator(folder: Path) -> TrialConfig:
+def generator(folder: Path) -> Trained:
     """Of pictures that are all too bright; its weights are in `folder`."""
     wrong = write_cache(folder / "wrong", per_part=DRAWN)
     images = np.fromfile(wrong / cache.IMAGES, np.uint8).astype(int)
@@ -76,18 +74,18 @@ def generator(folder: Path) -> TrialConfig:
     config = tiny(wrong, **sizes, **lengths, **{"sample.steps": 12, "sample.batch_size": DRAWN})
     run = Training(config.train, build_method(config), GenerateTask(config), config.seed, "t")
     run.advance(1600)
-    checkpoint.write(folder / WEIGHTS, run.objective.net.state_dict(), {})
-    return config
+    write_judged(folder, run.objective.net.state_dict(), run.nimg)
+    return Trained(config, folder, run.nimg)
 
 
 @pytest.fixture(scope="module")
 def discriminators(
-    folder: Path, real: CachedImages, generator: TrialConfig
+    folder: Path, real: CachedImages, generator: Trained
 ) -> tuple[Discriminator, Discriminator]:
     """One to guide and one to judge, of other seeds, trained on other pictures."""
     made = []
     for seed in (1, 2):
-        pictures = drawn(generator, folder, real, DRAWN, purpose=f"for {seed}")
+        pictures = drawn(generator, real, DRAWN, purpose=f"for {seed}")
         kept = train_discriminator(real, pictures, folder / str(seed), SETTINGS, seed=seed)
         made.append(load_discriminator(kept[-1].path))
     return made[0], made[1]
@@ -96,17 +94,16 @@ def discriminators(
 def test_guided_pictures_look_more_real_to_another_discriminator(
     folder: Path,
     real: CachedImages,
-    generator: TrialConfig,
+    generator: Trained,
     discriminators: tuple[Discriminator, Discriminator],
 ) -> None:
     guide, judge = discriminators
 
     def pictures(weight: float) -> NDArray[Any]:
         settings = {"weight": weight, "weight_second": weight, "sigma_max": SETTINGS.sigma_max}
-        guided = replace(generator.sample, guidance="discriminator", guidance_args=settings)
+        guided = generator.sampled(guidance="discriminator", guidance_args=settings)
         return drawn(
             generator,
-            folder,
             real,
             DRAWN,
             sample=guided,
@@ -118,7 +115,7 @@ def test_guided_pictures_look_more_real_to_another_discriminator(
         return logits_of(judge, values, 0.2, seed=0, purpose="judge")
 
     plain, guided = pictures(0.0), pictures(1.0)
-    assert np.array_equal(plain, drawn(generator, folder, real, DRAWN, purpose="judged"))
+    assert np.array_equal(plain, drawn(generator, real, DRAWN, purpose="judged"))
     found = real.images[real.parts["report"]]
     before, after, goal = (float(judged(x).mean()) for x in (plain, guided, found))
     assert before < after < goal  # -.69, -.46, .19
@@ -128,8 +125,8 @@ def test_guided_pictures_look_more_real_to_another_discriminator(
 
 
 def test_a_network_that_is_lacking_is_said(
-    folder: Path, real: CachedImages, generator: TrialConfig
+    folder: Path, real: CachedImages, generator: Trained
 ) -> None:
-    sample = replace(generator.sample, guidance="discriminator")
+    sample = generator.sampled(guidance="discriminator")
     with pytest.raises(BenchError, match="needs a network 'discriminator'"):
-        drawn(generator, folder, real, 2, sample=sample)
+        drawn(generator, real, 2, sample=sample)
