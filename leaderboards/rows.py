@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from leaderboards.measures import Measure
 
-ORIGINS = ("default", "cell", "tpe", "random", "confirm", "study")
+ORIGINS = ("default", "cell", "tpe", "random", "stage", "confirm", "study")
 OUTCOMES = (
     "completed",
     "pruned",

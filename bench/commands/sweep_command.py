@@ -43,7 +43,7 @@ from bench.commands.tune_command import tune_finalists
 @reading_options
 @click.option("--scale", help="smoke, laptop, gpu or paper.  [default: by the hardware]")
 @choice_options
-@click.option("--search", default="tpe", show_default=True, help="tpe or random.")
+@click.option("--search", default="tpe", show_default=True, help="tpe, random or stagewise.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--equal",

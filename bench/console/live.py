@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.console.clock import clock
+from bench.console.stage_lines import stage_lines
 from bench.sweep.record import barring
 from bench.sweep.record.history import History, Record
 from bench.sweep.record.plan import Plan
@@ -298,6 +299,7 @@ def summary_lines(end: End, history: History) -> list[str]:
         "inside train, sample and measure",
         *body.get("spent", ()),
         *_forecast_line(body.get("forecast")),
+        *stage_lines(history),
     ]
     if body.get("unfinished"):
         lines.append(

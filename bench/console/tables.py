@@ -212,6 +212,9 @@ def _order(plan: Plan) -> str:
     """Where trials come from, one after another."""
     if plan.search == "random":
         return "default configurations, one a cell, for comparison: every trial is drawn at random"
+    if plan.search == "stagewise":
+        axes = ", then ".join(plan.cell_axes)
+        return f"default configurations, one a cell; varied are {axes}, then each other axis alone"
     drawn = plan.trials is not None and plan.startup_trials >= plan.trials
     last = "random draws" if drawn else "what Optuna suggests"
     return f"default configurations, one a cell; then one more a cell, then {last}"

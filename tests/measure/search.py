@@ -6,11 +6,12 @@
 The files are those of tests.measure.record_trials. On each set a surrogate is fitted
 (tests.measure.surrogate) and searches are played on it in simulated time (tests.measure.searches):
 random search, random search with our promotion rule, Optuna's TPE, GP and CMA-ES with full
-trainings, TPE with Hyperband, and ours, also with `--table` (two trials of each cell train to the
-end). Every search has `--trials` trials, so that those that stop trials early spend less; with
-`--equal-compute` these have as many more as make all spend alike. Compute is machine time (workers
-that idle count) in full trainings with their evaluations. An evaluation costs what it did in the
-table beside a training, times `--evaluation`: 0.25 stands for a budget four times as large.
+trainings, TPE with Hyperband, the echo paper's one axis at a time (`--search stagewise`), and
+ours, also with `--table` (two trials of each cell train to the end). Every search has `--trials`
+trials, so that those that stop trials early spend less; with `--equal-compute` these have as many
+more as make all spend alike. Compute is machine time (workers that idle count) in full trainings
+with their evaluations. An evaluation costs what it did in the table beside a training, times
+`--evaluation`: 0.25 stands for a budget four times as large.
 
     at the end: how far the incumbent, by its score on report without noise, is above the best
         known (the lowest of 20,000 random configurations, the recorded ones, and all incumbents);

@@ -309,6 +309,7 @@ SEARCHES: dict[str, Opener] = {
         lambda seed: optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     ),
     "TPE, Hyperband": _optuna(optuna.samplers.TPESampler, hyperband=True),
+    "one axis at a time": _engine("stagewise", search="stagewise", prune=False),
     OURS: _engine("ours", search="tpe"),
     f"{OURS}, --table": _engine("table", search="tpe", table=True),
 }

@@ -100,7 +100,7 @@ class PaperSweep:
         """Trial `number`: the defaults, each again, then any."""
         drawn = rng.random(BEST_OF)
         count = len(self.defaults)
-        if number < PROTECTED * count and self.plan.search != "random":
+        if number < PROTECTED * count and self.plan.search == "tpe":
             job = self.defaults[number % count]
             return _Trial(job=job, quality=float(drawn[0]), protected=True)
         job = self.others[int(rng.integers(len(self.others)))]

@@ -35,7 +35,7 @@ from bench.sweep.planning.measuring import (
     notes_of_metrics,
 )
 from bench.sweep.planning.preparing import methods_drawn, notes_of_methods
-from bench.sweep.planning.wish import Wish
+from bench.sweep.planning.wish import HALVED, Wish
 from bench.sweep.record.plan import Plan, SharedFrame
 from bench.tasks import TASKS, build_task
 from bench.workloads.workload import Scale, Workload
@@ -136,7 +136,7 @@ def make_plan(
         space_digest=space_digest(space_name),
         search=wish.search,
         startup_trials=len(cells),
-        prune=wish.prune and wish.search != "random",
+        prune=wish.prune and wish.search in HALVED,
         table=wish.table,
         rungs=scale.rungs,
         keep=scale.keep,
@@ -181,6 +181,7 @@ def make_plan(
             *notes_of_metrics(workload, frame.metrics),
             *([] if energy.counter_of(machine.device) else [energy.ABSENT]),
             *_notes_of_tuning(workload.even_axes),
+            *([STAGEWISE] if wish.search == "stagewise" else []),
         ),
         memory_gb=machine.memory_gb,
         device_gb=machine.device_gb,
@@ -188,6 +189,12 @@ def make_plan(
         storage=wish.storage,
         address=wish.address,
     )
+
+
+STAGEWISE = (
+    "search stagewise: one axis after the other, each value trained once and to its end, the best "
+    "kept; its single trainings do not show what chance does (bench confirm does)"
+)
 
 
 def _present(cell: Mapping[str, str]) -> dict[str, str]:

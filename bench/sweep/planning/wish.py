@@ -15,7 +15,8 @@ from bench.sweep.cost.equal import Equal
 from bench.sweep.planning.settings import given_parameters
 
 DEFAULT_TRIALS = 64  # where neither trials nor a budget are given
-SEARCHES = ("tpe", "random")
+SEARCHES = ("tpe", "random", "stagewise")
+HALVED = ("tpe",)  # those of which early rungs decide who goes on
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -178,7 +178,10 @@ class Engine:
                     self.write("promote", trial=number, rung=rung)
                 else:
                     number = len(self.history.trials)
-                    self.write("suggest", **self.proposer.body(self.history, number, self.memory))
+                    suggestion = self.proposer.body(self.history, number, self.memory)
+                    if suggestion is None:
+                        return None
+                    self.write("suggest", **suggestion)
                 trial = self.history.trials[number]
                 if not trial.suggestion.unfit:
                     self.running.add(number)

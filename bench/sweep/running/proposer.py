@@ -14,7 +14,8 @@ from bench.sweep.cost import footprint, slots
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding import seeds, suggest
 from bench.sweep.deciding.resolve import Frame, resolve
-from bench.sweep.deciding.role import role
+from bench.sweep.deciding.role import Role, role
+from bench.sweep.deciding.stagewise import ORIGIN, Stagewise
 from bench.sweep.deciding.trial_label import label
 from bench.sweep.planning.forecast import predict_sec
 from bench.sweep.record.history import History, Record
@@ -42,9 +43,10 @@ class Proposer:
     def __init__(self, frame: Frame, space: Space, choices: Choices) -> None:
         self.frame, self.space, self.choices = frame, space, choices
         self._told: suggest.Kept = {}
+        self._stagewise: Stagewise | None = None
 
-    def body(self, history: History, number: int, memory: Memory) -> Record:
-        """The body of trial `number`'s "suggest" record.
+    def body(self, history: History, number: int, memory: Memory) -> Record | None:
+        """The body of trial `number`'s "suggest" record; None: running trials have to end first.
 
         Raises:
             BenchError: the space fails, or suggests what cannot be trained.
@@ -62,7 +64,14 @@ class Proposer:
             config, fitted = _fit(TrialConfig.from_dict(arm["config"]), memory)
             named = {"label": arm["name"], "apart": arm["apart"], **fitted}
             return _record(plan, number, config, arm["params"], {}, "study", True, named, memory)
-        part = role(plan, history, number)
+        stage = ""
+        if plan.search == "stagewise":
+            chosen = self._stages(plan).next(plan, history)
+            if chosen is None:
+                return None
+            stage, part = chosen[0], Role(ORIGIN, chosen[1])
+        else:
+            part = role(plan, history, number)
         params, distributions = suggest.suggest(
             plan, history, number, self.space, self.choices, part.fixed, self._told
         )
@@ -70,7 +79,16 @@ class Proposer:
         config, fitted = _fit(resolve(self.frame, params, plan.seed), memory)
         config = seeds.seeded(plan, history, config)
         drawn = params, distributions
-        return _record(plan, number, config, *drawn, part.origin, part.protected, fitted, memory)
+        more = {"stage": stage, **fitted} if stage else fitted
+        return _record(plan, number, config, *drawn, part.origin, part.protected, more, memory)
+
+    def _stages(self, plan: Plan) -> Stagewise:
+        if self._stagewise is None:
+            offered_by = suggest.Offer(
+                space=self.space, choices=self.choices, name=plan.space, fixed=plan.fixed
+            )
+            self._stagewise = Stagewise(offered_by)
+        return self._stagewise
 
 
 def _record(
