@@ -162,8 +162,9 @@ def run_session(
 
     if address is None and (before := engine.plan.address):
         say(console, f"note: begun on the Ray cluster at {before}; --address {before} joins it")
-    what = f"joining the Ray cluster at {address}" if address else "starting Ray"
-    say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
+    if not engine.complete:
+        what = f"joining the Ray cluster at {address}" if address else "starting Ray"
+        say(console, f"{what}; Ctrl-C stops cleanly, {engine.history.resume} goes on")
     with live.watching(engine, console):
         return drive.run(
             engine,

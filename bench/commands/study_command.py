@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 @click.option(
     "--equal", help="What arms have alike: flops, nimg or gpu-seconds.  [default: the study's]"
 )
+@click.option("--of", metavar="SWEEP", help="On a network that this sweep trained.")
+@click.option("--trial", type=int, help="Which of its trials.  [default: the best on select]")
 @click.option("--anew", is_flag=True, help="Begin anew, whatever of the same was stopped before.")
 @click.option("--concurrency", type=int, help="Trials at once.  [default: one a GPU or core]")
 @running_options

@@ -21,8 +21,8 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.sweep.record.finished import FinishedTrial
     from bench.sweep.record.home import Home
-    from bench.tune.finished import FinishedTrial
 
 
 @click.command()
@@ -53,8 +53,8 @@ def tune(
     Candidates race on common noise, on select, in at most five times the trial's training time; the
     finalists are measured once on report. Stopped, it goes on when called again.
     """
+    from bench.sweep.record import finished
     from bench.sweep.record.home import Home
-    from bench.tune import finished
 
     if finalists and trial is not None:
         raise BenchError("--finalists are all that may win; leave out --trial")
@@ -74,7 +74,7 @@ def tune(
 def tune_finalists(console: Console, home: Home, name: str, configurations: int, seed: int) -> None:
     """Tune each completed trial of a sweep that may win, with as many configurations; then the
     board, with the tuned scores in their column."""
-    from bench.tune import finished
+    from bench.sweep.record import finished
     from leaderboards import board as boards
 
     for trial in finished.finalists(home, name):

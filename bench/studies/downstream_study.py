@@ -22,6 +22,7 @@ from bench.conditions import Condition
 from bench.errors import BenchError
 from bench.metrics.real import RealData
 from bench.predictions import Cases
+from bench.studies.one_network import one_network
 from bench.studies.study import (
     FAILS,
     HOLDS,
@@ -34,7 +35,6 @@ from bench.studies.study import (
     Study,
     Table,
 )
-from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
 from bench.tasks.generate import GenerateTask, to_pictures
@@ -55,11 +55,11 @@ class Downstream(Study):
     name: ClassVar[str] = "downstream"
     title: ClassVar[str] = "what are generated pictures worth as training data for EF?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+    of_network: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = (f"condition={VALUE}",)
 
     def answer(self, setting: Setting) -> Answer:
-        (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
-        trained = Trained.of(ran)
+        trained = yield from one_network(setting)
         scale = setting.scale.name if setting.scale.name in PICTURES else "laptop"
         real = _measured(setting, "train", PICTURES[scale], setting.seed)
         tested = _measured(setting, "report", None, setting.seed)

@@ -21,6 +21,7 @@ from scipy import stats
 from bench.metrics.jackknife import paired_error
 from bench.nonfinite import NonFiniteError
 from bench.studies.guided import Choice, Guided, Tried
+from bench.studies.one_network import one_network
 from bench.studies.study import (
     FAILS,
     HOLDS,
@@ -33,8 +34,6 @@ from bench.studies.study import (
     Study,
     Table,
 )
-from bench.studies.table1_study import arm, cell_of
-from bench.studies.trained import Trained
 from leaderboards.measures import Measure
 
 
@@ -42,12 +41,12 @@ class DiscriminatorGuidance(Study):
     name: ClassVar[str] = "discriminator-guidance"
     title: ClassVar[str] = "does a discriminator bring the samples nearer to real pictures?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+    of_network: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("sampler=heun", "steps=18")
     widths: ClassVar[tuple[int, ...]] = (32,)
 
     def answer(self, setting: Setting) -> Answer:
-        (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
-        trained = Trained.of(ran)
+        trained = yield from one_network(setting)
         guided = Guided(setting, trained)
         choice = guided.choose(self.widths)
         score, best = trained.task.score, choice.best

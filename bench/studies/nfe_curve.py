@@ -4,8 +4,8 @@ One network, drawn from by every sampler, grid and process there is, in more and
 paper reports NFE 59 (30 steps of Heun) and says that FID falls until 35 evaluations and is flat
 afterwards. All points draw from common noise, so each is compared with its curve's last one by the
 jackknife of their difference; nothing is chosen here, the ways are only shown. A curve is flat from
-the first count on from which no point is surely above the last. The floor is what other subjects'
-real pictures score.
+the first count on from which no point is surely more than ALIKE above the last. The floor is what
+other subjects' real pictures score.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bench.diffusion.samplers import SAMPLERS, nfe
 from bench.errors import BenchError
 from bench.metrics.jackknife import paired_error
 from bench.nonfinite import NonFiniteError
+from bench.studies.one_network import one_network
 from bench.studies.study import (
     FAILS,
     HOLDS,
@@ -38,7 +39,6 @@ from bench.studies.study import (
     Study,
     Table,
 )
-from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
 from leaderboards.references import FLOOR
 
@@ -84,10 +84,10 @@ class NfeCurve(Study):
     name: ClassVar[str] = "nfe-curve"
     title: ClassVar[str] = "how many network evaluations does a picture need?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+    of_network: ClassVar[bool] = True
 
     def answer(self, setting: Setting) -> Answer:
-        (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
-        trained = Trained.of(ran)
+        trained = yield from one_network(setting)
         score = trained.task.score
         points = [
             point
@@ -103,10 +103,13 @@ class NfeCurve(Study):
         flat = {way: flattens(curve) for way, curve in curves.items()}
         return Findings(
             lines=(
-                f"one network ({ran.arm.name}, {ran.config.train.budget_nimg / 1000:.3g} kimg), "
+                f"one network ({trained.name}, {trained.nimg / 1000:.3g} kimg), "
                 f"{samples} pictures a point, common noise"
                 + ("" if floor is None else f"; {score.title} of the floor {floor:.3g}"),
-                *(f"{way.text}: flat from {count} evaluations on" for way, count in flat.items()),
+                *(
+                    f"{way.text}: flat (within {ALIKE:.0%}) from {count} evaluations on"
+                    for way, count in flat.items()
+                ),
                 "the paper: falls until 35 evaluations, flat afterwards; it reports 59",
             ),
             tables=(
@@ -147,7 +150,7 @@ class NfeCurve(Study):
                 ),
             ),
             claims=_claims(curves),
-            facts={"floor": floor, "trial": ran.arm.name},
+            facts={"floor": floor, "trial": trained.name},
         )
 
 
@@ -213,13 +216,13 @@ def _measured(setting: Setting, trained: Trained, way: Way, count: int) -> Point
 
 
 def flattens(curve: Sequence[Point]) -> int | None:
-    """The evaluations from which on no score is surely above the last; None where that cannot be
-    told, for want of samples."""
+    """The evaluations from which on no score is surely more than ALIKE above the last; None where
+    that cannot be told, for want of samples."""
     last = curve[-1]
     apart = [point.above(last) for point in curve]
     if any(math.isnan(error) for _, error in apart):
         return None
-    within = [change <= SURE * error for change, error in apart]
+    within = [change - SURE * error <= ALIKE * last.score for change, error in apart]
     first = next(k for k in range(len(curve)) if all(within[k:]))
     return curve[first].nfe
 

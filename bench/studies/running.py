@@ -23,10 +23,11 @@ from bench.files import sync_folder
 from bench.studies import STUDIES
 from bench.studies.asked import Asked
 from bench.studies.findings_files import write_findings
+from bench.studies.one_network import ran_before
 from bench.studies.study import Answer, Arm, Findings, Ran, Setting, Study
+from bench.studies.study_sweep import new_sweep, of_sweep, wish_of
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
-from bench.sweep.planning.wish import Wish
 from bench.sweep.record import journal
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
@@ -73,7 +74,9 @@ def check(asked: Asked) -> tuple[Workload, Study]:
         raise BenchError(f"--budget must be positive and finite, got {asked.budget}")
     if asked.seeds is not None and asked.seeds < 1:
         raise BenchError(f"--seeds must be at least 1, got {asked.seeds}")
-    wish = _wish(asked, study)
+    if asked.of is not None and not study.of_network:
+        raise BenchError(f"study {study.name} trains networks of its own; leave out --of")
+    wish = wish_of(asked, study)
     planning.choose_scale(workload, wish, session.find_machine(wish))
     return workload, study
 
@@ -201,21 +204,10 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
         BenchError: anything that is wrong with what was asked; nothing is left then.
     """
     workload, study = check(asked)
-    wish = _wish(asked, study)
-    scale = planning.choose_scale(workload, wish, session.find_machine(wish))
-    own = None if asked.equal else study.budget(scale)
-    kind = asked.equal or (own.kind if own else study.equal)
-    if own is None and (its := study.budget(scale)) is not None and its.kind == kind:
-        own = its  # asked for what it has anyway
-    amount = own.amount if own else scale.budget_tflop if kind == "flops" else None
-    wish = dataclasses.replace(wish, equal=kind, budget=amount and amount * asked.budget)
     name = home.free_name(f"{workload.name}-{study.name}")
-    prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
-    if amount is None and asked.budget != 1.0:  # times what was derived from the preset's FLOPs
-        derived = float(prepared.plan.equal["amount"])
-        wish = dataclasses.replace(wish, budget=derived * asked.budget)
-        prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
-    setting = _setting(workload, prepared.frame, asked, home, name, say)
+    make = of_sweep if asked.of else new_sweep
+    prepared = make(asked, study, workload, home, name, say)
+    setting = _setting(workload, study, prepared.frame, asked, home, name, say)
     first = _first_arms(study, study.answer(setting))
     arms = [arm_record(setting, arm, n) for n, arm in enumerate(first)]
     plan = dataclasses.replace(
@@ -236,35 +228,12 @@ def reopen(engine: Engine, home: Home, say: Say) -> StudyRun:
     plan = engine.plan
     asked = Asked.from_record(plan.study)
     workload, study = load_workload(asked.workload), load_study(asked.study)
-    setting = _setting(workload, engine.frame, asked, home, plan.sweep, say)
+    setting = _setting(workload, study, engine.frame, asked, home, plan.sweep, say)
     return StudyRun(engine=engine, study=study, setting=setting, home=home)
 
 
-def _wish(asked: Asked, study: Study) -> Wish:
-    return Wish(
-        workload=asked.workload,
-        trials=1,
-        scale=asked.scale,
-        data=asked.data,
-        reading=asked.reading,
-        settings=_settings(asked, study),
-        seed=asked.seed,
-        search="random",
-        prune=False,
-        concurrency=asked.concurrency,
-        address=asked.address,
-    )
-
-
-def _settings(asked: Asked, study: Study) -> tuple[str, ...]:
-    """The study's own parameters but those that the user gives."""
-    given = {text.partition("=")[0] for text in asked.settings}
-    own = (text for text in study.settings if text.partition("=")[0] not in given)
-    return (*own, *asked.settings)
-
-
 def _setting(
-    workload: Workload, frame: Frame, asked: Asked, home: Home, sweep: str, say: Say
+    workload: Workload, study: Study, frame: Frame, asked: Asked, home: Home, sweep: str, say: Say
 ) -> Setting:
     return Setting(
         workload=workload,
@@ -276,6 +245,7 @@ def _setting(
         findings=_findings_of(home, sweep).parent,
         seeds=asked.seeds,
         at_size=lambda size: _at_size(workload, frame, asked, home, size),
+        of=None if asked.of is None else ran_before(study, home, asked.of, asked.trial),
         say=say,
     )
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.studies.guided import Guided
+from bench.studies.one_network import one_network
 from bench.studies.shift_classifiers import (
     CLASSIFIERS,
     Pictures,
@@ -39,8 +40,6 @@ from bench.studies.study import (
     Table,
     need_subjects,
 )
-from bench.studies.table1_study import arm, cell_of
-from bench.studies.trained import Trained
 from bench.tasks.generate import to_pictures
 
 EPOCHS = {"smoke": 3}  # of a classifier; the paper's 50 at every other scale
@@ -57,13 +56,13 @@ class Shift(Study):
     name: ClassVar[str] = "shift"
     title: ClassVar[str] = "can classifiers tell generated pictures from real ones?"
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
+    of_network: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("sampler=heun", "steps=18")
     width: ClassVar[int] = 32
 
     def answer(self, setting: Setting) -> Answer:
         need_subjects(setting.data, "train", 4)
-        (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
-        trained = Trained.of(ran)
+        trained = yield from one_network(setting)
         guided = Guided(setting, trained)
         best = guided.choose((self.width,)).best
 

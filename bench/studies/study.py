@@ -134,7 +134,8 @@ class Setting:
     folder: for what a study makes between its trials. findings: where all studies' findings are.
     seeds: how many the user wants of each arm,
     where the study trains from several; None: as it likes. at_size: the same pictures, read again
-    in another size. say: a line to the user.
+    in another size. of: the trial that the user named with --of, in place of one of its own. say: a
+    line to the user.
     """
 
     workload: Workload
@@ -146,6 +147,7 @@ class Setting:
     findings: Path = Path()
     seeds: int | None = None
     at_size: Callable[[tuple[int, int]], CachedImages] = not_at_another_size
+    of: Ran | None = None
     say: Callable[[str], None] = lambda line: None
 
     @cached_property
@@ -205,7 +207,8 @@ class Study(ABC):
     """A question of some workloads. Stateless: all that a run needs is in its Setting.
 
     equal: what its arms have alike where neither `budget` nor the user says so. settings: what all
-    its arms have (KEY=VALUE, as --set takes them), which the user's --set may change.
+    its arms have (KEY=VALUE, as --set takes them), which the user's --set may change. of_network:
+    it is about one trained network (bench.studies.one_network), which may be a sweep's.
     """
 
     name: ClassVar[str]
@@ -213,6 +216,7 @@ class Study(ABC):
     workloads: ClassVar[frozenset[str]]  # by name
     equal: ClassVar[str] = "flops"
     settings: ClassVar[tuple[str, ...]] = ()
+    of_network: ClassVar[bool] = False
 
     def budget(self, scale: Scale) -> Equal | None:
         """What an arm with budget 1 trains for; None: the preset's FLOPs. The user may ask for

@@ -35,8 +35,9 @@ class Trained:
         BenchError: its weights are gone, damaged, of another run or of another network.
     """
 
-    def __init__(self, config: TrialConfig, folder: Path, nimg: int) -> None:
-        self.config, self._folder, self._nimg = config, folder, nimg
+    def __init__(self, config: TrialConfig, folder: Path, nimg: int, name: str = "") -> None:
+        self.config, self.name, self.nimg = config, name, nimg
+        self._folder = folder
         torch.set_num_threads(config.train.threads)
 
     @classmethod
@@ -48,7 +49,7 @@ class Trained:
         """
         if ran.outcome != "completed":
             raise BenchError(f"trial {ran.arm.name!r} {ran.outcome}: {ran.cause}")
-        return cls(ran.config, ran.folder, ran.nimg)
+        return cls(ran.config, ran.folder, ran.nimg, ran.arm.name)
 
     @cached_property
     def method(self) -> Method:
@@ -62,7 +63,7 @@ class Trained:
     def net(self) -> torch.nn.Module:
         trained: Any = self.method  # of the methods that train
         net: torch.nn.Module = copy.deepcopy(trained.net).eval().requires_grad_(False)
-        load_judged(self._folder, net, self._nimg)
+        load_judged(self._folder, net, self.nimg)
         return net
 
     def predictor(

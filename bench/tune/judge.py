@@ -21,10 +21,11 @@ from bench.metrics.metric import Evidence, Metric
 from bench.nonfinite import NonFiniteError
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import derive_seed, permutation
+from bench.sweep.record.finished import FinishedTrial
 from bench.tasks import build_task
 from bench.tasks.task import Task
+from bench.tune.averaged_network import Network
 from bench.tune.candidates import Candidate
-from bench.tune.finished import FinishedTrial, Network
 
 
 @dataclass(frozen=True, kw_only=True)

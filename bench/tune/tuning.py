@@ -19,10 +19,10 @@ import torch
 
 from bench.config import SampleConfig, from_dict
 from bench.errors import BenchError
+from bench.sweep.record.finished import FinishedTrial
 from bench.sweep.record.journal import Journal, Record
 from bench.tune import tuning_race
 from bench.tune.candidates import Candidate, design
-from bench.tune.finished import FinishedTrial
 from bench.tune.judge import Judge, Measured
 from leaderboards.measures import Measure
 

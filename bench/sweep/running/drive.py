@@ -62,11 +62,14 @@ def _run(engine: Engine, home: Home, machine: Machine, address: str | None) -> E
     wall = ray_start = 0.0
     with engine.interrupts.handled():
         try:
-            with _ray(engine, machine, address) as ray_start, _stopped_first(engine):
-                engine.interrupts.install()
-                up_at = time.monotonic()
-                _on_tune(engine, home.folder(engine.plan.sweep), machine, address)
-                wall = time.monotonic() - up_at
+            with ExitStack() as stack:
+                if not engine.complete:  # a study may have no trials
+                    ray_start = stack.enter_context(_ray(engine, machine, address))
+                    stack.enter_context(_stopped_first(engine))
+                    engine.interrupts.install()
+                    up_at = time.monotonic()
+                    _on_tune(engine, home.folder(engine.plan.sweep), machine, address)
+                    wall = time.monotonic() - up_at
         except KeyboardInterrupt:
             engine.stop(STOPPED)  # while Ray started, or after the last trial
     if engine.interrupts.seen:

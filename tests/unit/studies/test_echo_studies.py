@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from bench.studies.seed_means import mean_of_values, surely
 from bench.studies.study import FAILS, HOLDS, OPEN, Setting
 from bench.studies.trained import Trained
 from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
+from bench.sweep.running import drive
 from bench.workloads import echo
 from tests.fakes.trials import tiny
 
@@ -162,8 +164,9 @@ def test_ways_that_are_the_same_are_asked_once() -> None:
 
 def study(home: Path, *args: str) -> tuple[Path, dict[str, list[dict[str, Any]]]]:
     """The folder of the findings and its tables."""
+    scale = () if "--of" in args else ("--scale", "smoke")
     with pytest.raises(SystemExit) as left:
-        main(["study", "echo", *args, "--scale", "smoke", "--home", str(home)])
+        main(["study", "echo", *args, *scale, "--home", str(home)])
     assert not left.value.code
     folder = home / "studies" / f"echo-{args[0]}-1"
     for drawn in folder.glob("*.png"):
@@ -226,7 +229,14 @@ def test_noise_and_the_curve_draw_from_finished_networks(
     assert len(spreads) == 4
     assert all(sd > 0 for sd in spreads.values())
     assert len(tables["values"]) == 3 + 3 + 3 + 2
-    folder, tables = study(tmp_path, "nfe-curve")
+
+    def no_ray(*args: object) -> None:
+        raise AssertionError("Ray is started for no trials")
+
+    monkeypatch.setattr(drive, "_ray", no_ray)  # the network is there already
+    folder, tables = study(tmp_path, "nfe-curve", "--of", "echo-noise-1", "--trial", "0")
+    facts = json.loads((folder / "study.json").read_text())["facts"]
+    assert facts["trial"].startswith("trial 0 of echo-noise-1, adm-edm, seed 0")
     points = tables["nfe_curve"]
     assert {row["NFE"] for row in points} == {"5", "9"}
     assert {row["sampler"] for row in points} == {"ddim", "ddpm", "dpmpp_2m", "euler", "heun"}

@@ -70,6 +70,10 @@ def test_without_a_name_the_studies_of_a_workload_are_listed(bench: Bench) -> No
         (("echo", "table1", "--scale", "smoke", "--set", "architecture=adm"), "leave out --set a"),
         (("chexpert", "instability", "--data", "/nowhere"), "/nowhere"),
         (("chexpert", "nosuch.py:STUDY"), "nosuch.py does not exist"),
+        (("echo", "table1", "--of", "echo-1"), "trains networks of its own"),
+        (("echo", "nfe-curve", "--of", "echo-1"), "no sweep 'echo-1' in"),
+        (("echo", "nfe-curve", "--of", "echo-1", "--budget", ".5"), "leave out --budget"),
+        (("echo", "nfe-curve", "--trial", "1"), "name it with --of"),
     ],
 )
 def test_a_mistake_is_one_line(

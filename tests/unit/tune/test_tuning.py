@@ -13,10 +13,10 @@ from mlflow.entities import Run
 from PIL import Image
 
 from bench.errors import BenchError
-from bench.sweep.record import board_rows, journal
+from bench.sweep.record import board_rows, finished, journal
 from bench.sweep.record.home import Home
 from bench.train import checkpoint, snapshots
-from bench.tune import finished, tuning_findings
+from bench.tune import tuning_findings
 from bench.tune.judge import Judge, Measured
 from bench.tune.tuning import Tuning, tune
 from tests.unit.command_line import Bench

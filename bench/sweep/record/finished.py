@@ -1,24 +1,20 @@
-"""A completed trial as it is tuned: its configuration, its files, its network with any average."""
+"""A completed trial as others take it up: its configuration, its files, its data still there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from bench.config import TrialConfig
 from bench.data.cache import load_cache
 from bench.errors import BenchError
-from bench.methods import build_method
-from bench.methods.method import Method
 from bench.storage import layout
 from bench.sweep.record import barring
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.record.trial import Trial
 from bench.train import snapshots
-from bench.train.judged_weights import WEIGHTS, load_judged, load_state
+from bench.train.judged_weights import WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +80,13 @@ def _of_trial(home: Home, history: History, trial: Trial) -> FinishedTrial:
         train_sec=trial.seconds.get("train", 0.0),
     )
     if not trial.trained:
-        raise BenchError(
-            f"trial {trial.number} of {found.sweep} trains nothing: no weights to tune"
-        )
+        raise BenchError(f"trial {trial.number} of {found.sweep} trains nothing: no weights")
     if history.plan.storage is not None:
         _fetch(history.plan.storage, found)
     if not (found.folder / WEIGHTS).is_file():
         raise BenchError(
             f"the weights of trial {trial.number} of {found.sweep} are gone: no {WEIGHTS} in its "
-            "folder; restore it from a copy, or tune another --trial"
+            "folder; restore it from a copy, or take another --trial"
         )
     data = load_cache(Path(config.data.cache))
     if data.digest != config.data.digest:
@@ -101,35 +95,6 @@ def _of_trial(home: Home, history: History, trial: Trial) -> FinishedTrial:
             f"(digest {data.digest}, not {config.data.digest}); restore its cache"
         )
     return found
-
-
-class Network:
-    """The trial's network with one average at a time; the last one asked for is kept."""
-
-    def __init__(self, trial: FinishedTrial) -> None:
-        self.trial = trial
-        self.method: Method = build_method(trial.config)
-        self._net = self.method.net.eval().requires_grad_(False)
-        self._width: float | None = None
-
-    def with_average(self, sigma_rel: float) -> nn.Module:
-        """The network with the average of that relative width; the judged one as it was judged.
-
-        Raises:
-            BenchError: the weights are gone, damaged, of another run or of another network.
-        """
-        if sigma_rel != self._width:
-            self._load(sigma_rel)
-            self._width = sigma_rel
-        return self._net
-
-    def _load(self, sigma_rel: float) -> None:
-        trial = self.trial
-        if sigma_rel == trial.config.sample.ema:
-            load_judged(trial.folder, self._net, trial.nimg)
-        else:
-            average = snapshots.average(trial.folder, trial.config.train, sigma_rel)
-            load_state(trial.folder, self._net, average)
 
 
 def _chosen(history: History, number: int | None) -> Trial:
@@ -146,7 +111,7 @@ def _chosen(history: History, number: int | None) -> Trial:
     if trial.outcome != "completed":
         raise BenchError(
             f"trial {number} of {sweep} is {trial.outcome or 'running'}; only completed trials "
-            "have weights to tune"
+            "have weights"
         )
     return trial
 
