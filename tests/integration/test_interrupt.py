@@ -16,7 +16,7 @@ from bench.sweep.deciding.promote import FINALISTS
 from bench.sweep.record import journal
 from bench.sweep.record.history import History
 from leaderboards.rows import ON_ITS_WAY
-from tests.fakes.smoke_workloads import ECHO, SmokeWorkload, by_turns
+from tests.fakes.smoke_workloads import ECHO, EVERY, SmokeWorkload, by_turns
 from tests.integration.test_sweep import COMMAND, bench, environment
 
 pytestmark = pytest.mark.slow
@@ -111,7 +111,8 @@ def test_a_stopped_sweep_leaves_nothing_and_goes_on(tmp_path: Path, number: sign
     assert "running" not in history.counts()
     assert "unfinished" in bench(home, "list").stdout
     assert "bench resume echo-1 goes on with it" in bench(home, "status").stdout
-    completes(home)
+    if number == signal.SIGTERM or EVERY:  # either leaves the same behind
+        completes(home)
 
 
 def test_a_stop_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_stop_while_ray_starts_leaves_nothing(tmp_path: Path) -> None:
     assert not left_over(children, 10)
 
 
-@by_turns("echo", "chexpert_generate")
+@by_turns("chexpert_generate")
 def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(
     tmp_path: Path, workload: SmokeWorkload
 ) -> None:

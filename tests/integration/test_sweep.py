@@ -60,7 +60,7 @@ class Swept:
         return json.loads(said.stdout)
 
 
-SWEPT = CASES if EVERY else [case for case in CASES if case.name != "chexpert_generate"]
+SWEPT = [case for case in CASES if EVERY or case.name in ("echo", "chexpert")]
 
 
 @pytest.fixture(scope="module", params=SWEPT, ids=lambda workload: workload.name)

@@ -82,7 +82,7 @@ def test_a_resampled_sweep_lets_through_whom_the_rule_promotes() -> None:
 
 
 # Measured with 60 calibrations of 25 sweeps each: 0.942 to 0.977 over these and noisier rungs.
-@pytest.mark.parametrize("noise", [(0.4, 0.2), (0.8, 0.4), (1.4, 0.7), (2.0, 1.0)])
+@pytest.mark.parametrize("noise", [(0.4, 0.2), (1.4, 0.7)])
 def test_the_best_survive_in_fresh_sweeps_as_often_as_is_said(noise: tuple[float, float]) -> None:
     rng, kept = np.random.default_rng(4), []
     for _ in range(12):
@@ -111,7 +111,7 @@ def test_a_second_rung_is_judged_on_what_the_first_let_pass() -> None:
 
 
 @given(seed=st.integers(0, 10_000), sd=st.floats(0.0, 3.0))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_whatever_the_noise(seed: int, sd: float) -> None:
     rungs = judged(values(np.random.default_rng(seed), 12, sd, sd / 2), 0.05)
     for i, rung in enumerate(rungs):
