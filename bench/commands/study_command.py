@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,9 +113,10 @@ def answer(
     run: StudyRun, console: Console, projector: BackgroundProjector, address: str | None
 ) -> None:
     """Run a study's trials, then show what it finds; it leaves with 130 where it was stopped."""
+    from bench.console.clock import clock
     from bench.sweep.running import session
 
-    engine, setting = run.engine, run.setting
+    begin, engine, setting = time.monotonic(), run.engine, run.setting
     say(
         console,
         f"{run.study.name}: {run.study.title}; {setting.scale.name} scale, {setting.label}",
@@ -142,7 +144,8 @@ def answer(
     console.print()
     for line in found.lines:
         say(console, line)
-    say(console, f"\ntables, picture and study.json: {folder}")
+    took = clock(time.monotonic() - begin)
+    say(console, f"\ntables, picture and study.json: {folder} ({took} in this run)")
 
 
 def _list(console: Console, job: Workload, workload: str) -> None:
