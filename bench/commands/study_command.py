@@ -89,6 +89,7 @@ def study(
         return
     asked = Asked(workload=workload, study=name, reading=reading, **options)
     running.check(asked)
+    asked = running.resolved(asked, where)
     opened = open_tracker(
         tracker, tracking_uri, where, check=not offline, share_real=log_real_images
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from bench.sweep.deciding.stagewise import ORIGIN, best_of
+from bench.sweep.deciding.stagewise import ORIGIN, ROUND, best_of
 from bench.sweep.record.history import History
 from bench.sweep.record.trial import Trial
 
@@ -14,13 +14,14 @@ def stage_lines(history: History) -> list[str]:
     plan = history.plan
     trials = [t for t in history.trials.values() if t.suggestion.origin == ORIGIN]
     lines, ended = [], 0
-    for axis, group in groupby(trials, key=lambda trial: trial.suggestion.stage):
-        stage = list(group)
+    for name, group in groupby(trials, key=lambda trial: trial.suggestion.stage):
+        stage, axis = list(group), name.partition(ROUND)[0]
         ended += len(stage)
         best = best_of(plan, trials[:ended])
         kept = "nothing completed" if best is None else f"{_value(best, axis)} is kept"
+        kept = "not ended" if any(trial.open for trial in stage) else kept
         tried = ", ".join(f"{_value(t, axis)} {_score(t, plan.last_rung)}" for t in stage)
-        lines.append(f"stage {axis}: {tried}; {kept}")
+        lines.append(f"stage {name}: {tried}; {kept}")
     if lines:
         lines.insert(0, f"stages, by {plan.score.title} on select, {plan.score.better_text}:")
     return lines

@@ -41,7 +41,7 @@ def drawn(
         whole = values.round() if data.images.dtype.kind == "u" else values
         return np.asarray(whole.cpu().numpy().astype(data.images.dtype))
 
-    return trained.drawn(count, keep, purpose, sample=sample, networks=networks)
+    return trained.drawn(count, purpose, sample=sample, networks=networks, keep=keep)
 
 
 def with_training(

@@ -58,13 +58,15 @@ class Claims(Study):
 
 
 def newest(folder: Path, workload: str) -> list[dict[str, Any]]:
-    """study.json of the newest findings of each study of a workload, by study, scale and data."""
+    """study.json of the newest findings that say something of a claim, of each study of a workload,
+    by study, scale, data and network."""
     by_study: dict[tuple[str, ...], tuple[float, dict[str, Any]]] = {}
     for path in sorted(folder.glob("*/study.json")):
         body = json.loads(path.read_text())
         at = path.stat().st_mtime
-        key = body["study"], body["scale"], body["data"]["digest"]
-        if body["workload"] == workload and at >= by_study.get(key, (0.0, {}))[0]:
+        key = body["study"], body["scale"], body["data"]["digest"], str(body.get("of"))
+        claims = body["workload"] == workload and body["study"] != Claims.name and body["claims"]
+        if claims and at >= by_study.get(key, (0.0, {}))[0]:
             by_study[key] = (at, body)
     return [body for _, (_, body) in sorted(by_study.items())]
 
@@ -73,8 +75,10 @@ def _where(study: dict[str, Any]) -> str:
     data = study["data"]
     simulated = ", SIMULATED" if data["simulated"] else ""
     name = data.get("name", data["digest"])
-    budget = f", {study['budget']} each" if study.get("trials") else ""
-    return f"{study['scale']} scale{budget}, {name}{simulated}"
+    trained = study.get("trials") or study.get("of")
+    budget = f", {study['budget']} each" if trained else ""
+    of = f", {study['of']}" if study.get("of") else ""
+    return f"{study['scale']} scale{budget}, {name}{simulated}{of}"
 
 
 def _page(path: Path, *, source: Any, rows: Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 
 from bench.conditions import Condition
 from bench.errors import BenchError
@@ -37,7 +38,7 @@ from bench.studies.study import (
 )
 from bench.studies.trained import Trained
 from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
-from bench.tasks.generate import GenerateTask, to_pictures
+from bench.tasks.generate import GenerateTask
 
 VALUE = "ef"
 GROUPS = {  # per cent
@@ -151,7 +152,7 @@ def _draw_for(setting: Setting, trained: Trained, rows: NDArray[np.int64]) -> ND
         key=("study",),
         purpose="study/downstream",
         count=len(rows),
-        keep=to_pictures,
+        keep=trained.task.cases("report").keep,
         condition=condition,
     )
     return np.asarray(trained.predictor().predict(cases).values)
@@ -178,7 +179,8 @@ def _claims(errors: dict[str, SubjectErrors]) -> tuple[Claim, ...]:
     change = apart[0] - apart[1]
     if len(change) < 3 or not change.std():
         return ()
-    half = 1.96 * float(change.std(ddof=1)) / len(change) ** 0.5
+    reach = float(stats.t.ppf(0.975, len(change) - 1))
+    half = reach * float(change.std(ddof=1)) / len(change) ** 0.5
     mean = float(change.mean())
     verdict = OPEN if abs(mean) <= half else HOLDS if mean > 0 else FAILS
     return (
@@ -186,7 +188,7 @@ def _claims(errors: dict[str, SubjectErrors]) -> tuple[Claim, ...]:
             text="training on generated pictures yields downgraded performance on real ones",
             verdict=verdict,
             evidence=f"the error of EF rises by {mean:+.2g} +- {half:.2g} % against as many real "
-            f"pictures ({len(change)} subjects, in pairs)",
+            f"pictures ({len(change)} subjects, in pairs; one generator, one regressor each)",
         ),
     )
 

@@ -26,6 +26,7 @@ def write_findings(
     body = {
         "study": study.name,
         "trials": trials,
+        "of": setting.of.arm.name if setting.of else None,
         "question": study.title,
         "workload": setting.workload.name,
         "scale": setting.scale.name,

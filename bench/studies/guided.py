@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
 from bench.nonfinite import NonFiniteError
 from bench.studies.discriminator_training import Epoch, train_discriminator
 from bench.studies.study import Setting
 from bench.studies.trained import Networks, Trained
 from bench.studies.trained_discriminator import DiscriminatorSettings, load_discriminator
-from bench.tasks.generate import to_pictures
 
 NAME = "discriminator"
 # First order, second order, boost: DG's own; more of each; and the two readings of the echo
@@ -73,6 +73,13 @@ class Guided:
     """One generator's discriminators, of one study."""
 
     def __init__(self, setting: Setting, trained: Trained) -> None:
+        config = trained.config
+        standard = config.task.args.get("standardise", "none")
+        if config.method.kind != "diffusion" or standard != "none":
+            raise BenchError(
+                "a discriminator sees pictures as they are, and this generator draws "
+                f"{'standardised ones' if standard != 'none' else 'by ' + config.method.kind}"
+            )
         self.setting, self.trained = setting, trained
         self.size = SIZES[setting.scale.name if setting.scale.name in SIZES else "laptop"]
 
@@ -81,7 +88,7 @@ class Guided:
 
         def draw() -> NDArray[Any]:
             self.setting.say(f"drawing {self.size.pictures} pictures for the discriminator")
-            return self.trained.drawn(self.size.pictures, to_pictures, "study/teach")
+            return self.trained.drawn(self.size.pictures, "study/teach")
 
         return self.setting.kept.array("generated", draw)
 

@@ -4,7 +4,7 @@ One network, drawn from by every sampler, grid and process there is, in more and
 paper reports NFE 59 (30 steps of Heun) and says that FID falls until 35 evaluations and is flat
 afterwards. All points draw from common noise, so each is compared with its curve's last one by the
 jackknife of their difference; nothing is chosen here, the ways are only shown. A curve is flat from
-the first count on from which no point is surely more than ALIKE above the last. The floor is what
+the first count on from which all points surely are within ALIKE of the last. The floor is what
 other subjects' real pictures score.
 """
 
@@ -107,7 +107,12 @@ class NfeCurve(Study):
                 f"{samples} pictures a point, common noise"
                 + ("" if floor is None else f"; {score.title} of the floor {floor:.3g}"),
                 *(
-                    f"{way.text}: flat (within {ALIKE:.0%}) from {count} evaluations on"
+                    f"{way.text}: "
+                    + (
+                        "not shown to be flat"
+                        if count is None
+                        else f"flat (within {ALIKE:.0%}) from {count} evaluations on"
+                    )
                     for way, count in flat.items()
                 ),
                 "the paper: falls until 35 evaluations, flat afterwards; it reports 59",
@@ -187,7 +192,7 @@ def _measured(setting: Setting, trained: Trained, way: Way, count: int) -> Point
     if not steps:
         return None
     sample = trained.sampled(
-        sampler=way.sampler, grid=way.grid, process=way.process, steps=steps, S_churn=0.0
+        sampler=way.sampler, grid=way.grid, process=way.process, steps=steps, S_churn=0.0, eta=0.0
     )
     key = f"nfe-{way.sampler}-{way.grid}-{way.process}-{steps}"
 
@@ -195,7 +200,7 @@ def _measured(setting: Setting, trained: Trained, way: Way, count: int) -> Point
         setting.say(f"{way.text}: {steps} steps")
         try:
             judged = trained.judged("report", sample)
-        except (BenchError, NonFiniteError) as error:
+        except NonFiniteError as error:
             setting.say(f"note: {way.text} in {steps} steps: {error}")
             return None
         score = trained.task.score
@@ -216,15 +221,12 @@ def _measured(setting: Setting, trained: Trained, way: Way, count: int) -> Point
 
 
 def flattens(curve: Sequence[Point]) -> int | None:
-    """The evaluations from which on no score is surely more than ALIKE above the last; None where
-    that cannot be told, for want of samples."""
+    """The evaluations from which on every score surely is within ALIKE of the last; None where that
+    is shown of none before it."""
     last = curve[-1]
-    apart = [point.above(last) for point in curve]
-    if any(math.isnan(error) for _, error in apart):
-        return None
-    within = [change - SURE * error <= ALIKE * last.score for change, error in apart]
-    first = next(k for k in range(len(curve)) if all(within[k:]))
-    return curve[first].nfe
+    apart = [point.above(last) for point in curve[:-1]]
+    within = [abs(change) + SURE * error < ALIKE * last.score for change, error in apart]
+    return next((p.nfe for k, p in enumerate(curve[:-1]) if all(within[k:])), None)
 
 
 def _claims(curves: dict[Way, list[Point]]) -> tuple[Claim, ...]:

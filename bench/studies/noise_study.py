@@ -36,7 +36,6 @@ from bench.studies.study import (
 )
 from bench.studies.table1_study import arm, cell_of
 from bench.studies.trained import Trained
-from bench.tasks.generate import to_pictures
 
 DRAWS = 10  # of real subsets and of sample sets, as in the paper
 SEEDS = 5
@@ -100,7 +99,7 @@ class Noise(Study):
         def features(trained: Trained, key: str, draw: int) -> Any:
             def make() -> Any:
                 setting.say(f"drawing {count} pictures: {key}")
-                pictures = trained.drawn(count, to_pictures, "study/noise", setting.seed + draw)
+                pictures = trained.drawn(count, "study/noise", setting.seed + draw)
                 return extract(extractor_named(name), pictures, device=real.device)
 
             return setting.kept.array(f"features-{key}", make)

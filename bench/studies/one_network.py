@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from bench.config import SOLVER_SETTINGS, SampleConfig
 from bench.errors import BenchError
 from bench.studies.study import Arm, Ran, Setting
 from bench.studies.table1_study import arm, cell_of
@@ -43,9 +44,15 @@ def ran_before(study: Study, home: Home, sweep: str, number: int | None) -> Ran:
                 f"trial {trial.number} of {sweep} was trained without {key}={value}, which study "
                 f"{study.name} needs; leave out --of and it trains one"
             )
+    usual = SampleConfig()
     sampling = {key: value for key, value in needed.items() if key in SAMPLE_KEYS}
-    config = dataclasses.replace(config, sample=dataclasses.replace(config.sample, **sampling))
+    if "sampler" in sampling:  # what the trial's own sampler alone read
+        sampling |= {key: getattr(usual, key) for key in SOLVER_SETTINGS}
     named = f"trial {trial.number} of {sweep}, {trial.label}"
+    if config.sample.guidance != usual.guidance:
+        sampling |= {"guidance": usual.guidance, "guidance_args": {}}
+        named += ", without its guidance"
+    config = dataclasses.replace(config, sample=dataclasses.replace(config.sample, **sampling))
     return Ran(
         arm=Arm(name=named, why="trained before", params={}, seed=config.seed),
         config=config,

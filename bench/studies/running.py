@@ -28,7 +28,7 @@ from bench.studies.study import Answer, Arm, Findings, Ran, Setting, Study
 from bench.studies.study_sweep import new_sweep, of_sweep, wish_of
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
-from bench.sweep.record import journal
+from bench.sweep.record import finished, journal
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
 from bench.sweep.record.publishing import FINDINGS
@@ -79,6 +79,17 @@ def check(asked: Asked) -> tuple[Workload, Study]:
     wish = wish_of(asked, study)
     planning.choose_scale(workload, wish, session.find_machine(wish))
     return workload, study
+
+
+def resolved(asked: Asked, home: Home) -> Asked:
+    """With the number of the trial that it is about, so that it stays about that one.
+
+    Raises:
+        BenchError: the sweep has no such trial, or not its weights or data.
+    """
+    if asked.of is None:
+        return asked
+    return dataclasses.replace(asked, trial=finished.find(home, asked.of, asked.trial).number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,6 @@ from bench.studies.study import (
     Table,
     need_subjects,
 )
-from bench.tasks.generate import to_pictures
 
 EPOCHS = {"smoke": 3}  # of a classifier; the paper's 50 at every other scale
 PAPER = {
@@ -71,7 +70,7 @@ class Shift(Study):
             networks = guided.networks(guided.epochs(best.width), best.epoch) if after else None
             sample = guided.sampling(best) if after else None
             return trained.drawn(
-                guided.size.pictures, to_pictures, "study/shift", sample=sample, networks=networks
+                guided.size.pictures, "study/shift", sample=sample, networks=networks
             )
 
         before = setting.kept.array("shift-before", lambda: draw(False))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 from bench.data.cache import load_cache
 from bench.errors import BenchError
@@ -12,6 +11,7 @@ from bench.studies.asked import Asked
 from bench.studies.study import Study
 from bench.sweep.planning import plan_making as planning
 from bench.sweep.planning.wish import Wish
+from bench.sweep.record.finished import data_place
 from bench.sweep.record.home import Home
 from bench.sweep.record.plan import SweepBudget
 from bench.sweep.running import session
@@ -53,7 +53,7 @@ def of_sweep(
         raise BenchError(
             f"--of {asked.of}: it is a sweep of {plan.workload}, and not of {workload.name}"
         )
-    cache = Path(plan.frame.data.cache)
+    cache = data_place(plan, home)
     _, frame = planning.reopen(plan, cache)
     plan = dataclasses.replace(
         plan,
@@ -66,6 +66,7 @@ def of_sweep(
         given_up=(),
         race=None,
         storage=None,
+        address=asked.address,
     )
     space = planning.load_space(plan.space)
     data = load_cache(cache)

@@ -61,7 +61,7 @@ class TableOne(Study):
             for k in range(setting.seeds or SEEDS)
             for cell in cells
         )
-        return findings(setting, ran, self.title, PAPER)
+        return findings(setting, cells, ran, self.title, PAPER)
 
 
 def arm(setting: Setting, cell: tuple[str, str], seed: int) -> Arm:
@@ -82,15 +82,21 @@ def cell_of(setting: Setting) -> tuple[str, str]:
 
 
 def findings(
-    setting: Setting, ran: Sequence[Ran], title: str, paper: dict[tuple[str, str], str]
+    setting: Setting,
+    cells: Sequence[tuple[str, str]],
+    ran: Sequence[Ran],
+    title: str,
+    paper: dict[tuple[str, str], str],
 ) -> Findings:
-    """Rows as the paper lays them out: a cell each, then who can be told from the best."""
+    """Rows as the paper lays them out: a cell each, then who can be told from the best. cells: all
+    that were asked for, of which some may have come to nothing before."""
     by_cell: dict[tuple[str, str], list[Ran]] = {}
     for trial in ran:
         params = trial.arm.params
         by_cell.setdefault((params["architecture"], params["preconditioning"]), []).append(trial)
     score = build_task(ran[0].config).score
-    means = {cell: mean_of(trials, score) for cell, trials in by_cell.items()}
+    means: Means = dict.fromkeys(cells)
+    means |= {cell: mean_of(trials, score) for cell, trials in by_cell.items()}
     rows = [
         (
             *cell,

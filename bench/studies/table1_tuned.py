@@ -50,7 +50,7 @@ class TableOneTuned(TableOne):
             for seed in range(setting.seed + 1, setting.seed + 1 + (setting.seeds or SEEDS))
             for cell, found in best.items()
         )
-        told = findings(setting, ran, self.title, {})
+        told = findings(setting, cells, ran, self.title, {})
         return Findings(
             lines=(
                 *told.lines,

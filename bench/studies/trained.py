@@ -19,7 +19,7 @@ from bench.methods import build_method
 from bench.methods.diffusion import Sampling
 from bench.methods.method import Method
 from bench.metrics.throughput import Stopwatch
-from bench.predictions import Cases, Keep, Predictor
+from bench.predictions import Keep, Predictor
 from bench.studies.study import Ran
 from bench.tasks import build_task
 from bench.tasks.task import Evaluation, Task
@@ -118,13 +118,17 @@ class Trained:
     def drawn(
         self,
         count: int,
-        keep: Keep,
         purpose: str,
         seed: int | None = None,
         *,
         sample: SampleConfig | None = None,
         networks: Networks | None = None,
+        keep: Keep | None = None,
     ) -> NDArray[Any]:
-        """`count` pictures [count, C, *spatial] as `keep` makes them of the network's range."""
-        cases = Cases(key=("study",), purpose=purpose, count=count, keep=keep)
+        """`count` pictures uint8 [count, C, *spatial], conditioned as those that the trial is
+        judged by; or what `keep` makes of the network's range."""
+        cases = self.task.cases("report")
+        cases = dataclasses.replace(
+            cases, key=("study",), purpose=purpose, count=count, keep=keep or cases.keep
+        )
         return np.asarray(self.predictor(sample, seed, networks).predict(cases).values)

@@ -22,14 +22,18 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from bench.streams import stream
+from bench.sweep.deciding.parameters import SAMPLE_KEYS
+from bench.sweep.deciding.resolve import default_params
 from bench.sweep.deciding.suggest import Offer
 from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
 from bench.sweep.record.trial import ABSENT, Trial
+from bench.workloads.workload import Scale
 from leaderboards.barred import failures
 
 ORIGIN = "stage"
 VALUES = 5  # of a range, in each round
+ROUND = ", round "  # in a stage's name, from the second on
 
 Params = Mapping[str, Any]
 
@@ -45,6 +49,10 @@ class Stage:
     given: tuple[Params, ...]
 
     @property
+    def name(self) -> str:
+        return f"{self.axis}{ROUND}{self.round + 1}" if self.round else self.axis
+
+    @property
     def end(self) -> int:
         return self.first + len(self.given)
 
@@ -52,13 +60,13 @@ class Stage:
 class Stagewise:
     """The stages of one sweep, worked out as far as its trials have come."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
+    def __init__(self, offer: Offer, scale: Scale) -> None:
+        self.offer, self.scale = offer, scale
         self.stages: list[Stage] = []
 
     def next(self, plan: Plan, history: History) -> tuple[str, Params] | None:
-        """The axis and the given parameters of the next trial; None: the stage has to end first.
-        A function of plan and history.
+        """The stage and the given parameters of the next trial; None: the stage before has to end
+        first. A function of plan and history.
 
         Raises:
             BenchError: the space fails.
@@ -70,7 +78,7 @@ class Stagewise:
                 return None
             self.stages.append(self._stage(plan, before))
         stage = next(s for s in self.stages if len(trials) < s.end)
-        return stage.axis, stage.given[len(trials) - stage.first]
+        return stage.name, stage.given[len(trials) - stage.first]
 
     def _stage(self, plan: Plan, before: Sequence[Trial]) -> Stage:
         """The next stage that has anything new to try."""
@@ -93,9 +101,12 @@ class Stagewise:
         return Stage(axis="seed", round=turn, first=len(before), given=(dict(base),))
 
     def _axes(self, plan: Plan, base: Params) -> list[str]:
-        """Those that are not given for all trials: of the cell, then what `base` has beside."""
+        """Those that training tells and that are not given for all trials: of the cell, then what
+        `base` has beside. How a network is sampled changes nothing that trials are compared by."""
         cell = [axis for axis in plan.cell_axes if axis not in plan.fixed]
-        return [*cell, *(axis for axis in self._distributions(base) if axis not in cell)]
+        others = [axis for axis in self._distributions(base) if axis not in cell]
+        guided = tuple(f"{key}_" for key in SAMPLE_KEYS)  # a guidance's own: guidance_weight
+        return [*cell, *(a for a in others if a not in SAMPLE_KEYS and not a.startswith(guided))]
 
     def _values(
         self, plan: Plan, base: Params, axis: str, around: int, first: bool
@@ -103,15 +114,21 @@ class Stagewise:
         """`base` with each other value of an axis; the very first stage has `base` itself too."""
         if first:
             yield base
-        if axis in plan.cell_axes and around == 0:
-            yield from _other_cells(plan, base, axis)
+        if axis in plan.cell_axes:
+            for default in _other_cells(plan, base, axis):
+                others = {k: v for k, v in base.items() if k not in plan.cell_axes and around}
+                yield self.offer.offered({**default, **others})
             return
         spread = self._distributions(base).get(axis)
-        if spread is None:  # of a cell's axis that other cells have alone
-            return
-        for value in _spread(plan, spread, axis, around):
+        for value in [] if spread is None else _spread(plan, spread, axis, around):
             if value != base.get(axis):
-                yield self.offer.offered({**base, axis: value})
+                yield self._with_defaults(plan, {**base, axis: value})
+
+    def _with_defaults(self, plan: Plan, params: Params) -> Params:
+        """With the preset's values of what the space has for these alone (adamw's weight_decay)."""
+        cell = {axis: str(params[axis]) for axis in plan.cell_axes if axis in params}
+        usual = default_params(self.scale, cell, params.get("optimizer"))
+        return self.offer.offered({**usual, **params})
 
     def _distributions(self, base: Params) -> Mapping[str, BaseDistribution]:
         """What the space suggests beside `base`, in its order."""

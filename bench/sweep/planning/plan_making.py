@@ -180,7 +180,7 @@ def make_plan(
             *notes_of_methods(methods_drawn(offer), task),
             *notes_of_metrics(workload, frame.metrics),
             *([] if energy.counter_of(machine.device) else [energy.ABSENT]),
-            *_notes_of_tuning(workload.even_axes),
+            *_notes_of_tuning(workload.even_axes if wish.search == "tpe" else ()),
             *([STAGEWISE] if wish.search == "stagewise" else []),
         ),
         memory_gb=machine.memory_gb,

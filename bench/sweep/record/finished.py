@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.config import TrialConfig
@@ -12,6 +12,7 @@ from bench.storage import layout
 from bench.sweep.record import barring
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
+from bench.sweep.record.plan import Plan
 from bench.sweep.record.trial import Trial
 from bench.train import snapshots
 from bench.train.judged_weights import WEIGHTS
@@ -59,6 +60,14 @@ def finalists(home: Home, name: str) -> list[Trial]:
     return found
 
 
+def data_place(plan: Plan, home: Home) -> Path:
+    """Where a sweep's decoded data lie: where its plan says, or brought here from its storage."""
+    planned = Path(plan.frame.data.cache)
+    if planned.is_dir() or plan.storage is None:
+        return planned
+    return layout.fetch_cache(plan.storage, planned.name, home.path / "cache")
+
+
 def _complete(home: Home, name: str) -> History:
     history = home.history(name)
     if history.ended is None:
@@ -69,6 +78,13 @@ def _complete(home: Home, name: str) -> History:
 def _of_trial(home: Home, history: History, trial: Trial) -> FinishedTrial:
     """A completed trial with what it left, fetched from the sweep's storage where it lies there."""
     config = TrialConfig.from_dict(trial.suggestion.config)
+    if config.entry_id != trial.suggestion.entry_id:
+        raise BenchError(
+            f"a file of your own has changed since trial {trial.number} of "
+            f"{history.plan.sweep} was suggested; put it back"
+        )
+    cache = data_place(history.plan, home)
+    config = replace(config, data=replace(config.data, cache=str(cache)))
     found = FinishedTrial(
         config=config,
         folder=home.folder(history.plan.sweep) / "trials" / f"{trial.number:04d}",
@@ -88,7 +104,7 @@ def _of_trial(home: Home, history: History, trial: Trial) -> FinishedTrial:
             f"the weights of trial {trial.number} of {found.sweep} are gone: no {WEIGHTS} in its "
             "folder; restore it from a copy, or take another --trial"
         )
-    data = load_cache(Path(config.data.cache))
+    data = load_cache(cache)
     if data.digest != config.data.digest:
         raise BenchError(
             f"the decoded data of sweep {found.sweep} are no more those it was run on "

@@ -82,7 +82,7 @@ class Suggestion:
     slot: float | None = None  # share of a GPU
     unfit: str | None = None  # why it cannot be launched
     apart: dict[str, Any] = field(default_factory=dict)  # in what its protocol is not the plan's
-    stage: str = ""  # of a stagewise search: the axis it varies
+    stage: str = ""  # of a stagewise search: the axis it varies, and the round
 
     def __post_init__(self) -> None:
         if self.origin not in ORIGINS:

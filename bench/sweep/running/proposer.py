@@ -87,7 +87,7 @@ class Proposer:
             offered_by = suggest.Offer(
                 space=self.space, choices=self.choices, name=plan.space, fixed=plan.fixed
             )
-            self._stagewise = Stagewise(offered_by)
+            self._stagewise = Stagewise(offered_by, self.frame.scale)
         return self._stagewise
 
 

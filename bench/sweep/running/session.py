@@ -35,6 +35,7 @@ from bench.sweep.planning.forecast import UNTIMED, Forecast, known_forecast
 from bench.sweep.planning.preparing import with_prepared
 from bench.sweep.planning.wish import Wish
 from bench.sweep.record import barring
+from bench.sweep.record.finished import data_place
 from bench.sweep.record.history import History, Record
 from bench.sweep.record.home import Home
 from bench.sweep.record.journal import Journal
@@ -260,7 +261,7 @@ def reopen(name: str, home: Home, listeners: tuple[Listener, ...]) -> Engine:
     """
     history = home.history(name)
     _check_own_files(history)
-    _, frame = planning.reopen(history.plan, _cache(history.plan, home))
+    _, frame = planning.reopen(history.plan, data_place(history.plan, home))
     space = planning.load_space(history.plan.space)
     journal = Journal(home.journal(name))
     tidy = tidier(home.folder(name))
@@ -284,14 +285,6 @@ def _check_own_files(history: History) -> None:
                 f"a file of your own has changed since trial {suggested.trial} of sweep "
                 f"{history.plan.sweep} was suggested; put it back, or start anew"
             )
-
-
-def _cache(plan: Plan, home: Home) -> Path:
-    """Where a sweep's decoded data lie: where its plan says, or brought here from its storage."""
-    planned = Path(plan.frame.data.cache)
-    if planned.is_dir() or plan.storage is None:
-        return planned
-    return layout.fetch_cache(plan.storage, planned.name, home.path / "cache")
 
 
 def bring_back(name: str, url: str, home: Home) -> int:

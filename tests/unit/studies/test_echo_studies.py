@@ -58,11 +58,12 @@ def curve(*scores: float, noise: float = 0.1, evaluations: tuple[int, ...] = ())
 
 def test_a_curve_is_flat_once_no_later_point_is_above_the_last() -> None:
     """What all points share, 5, says nothing of their differences."""
-    assert flattens(curve(9.0, 4.0, 2.1, 2.0, 2.1)) == 7
-    assert flattens(curve(2.0, 9.0, 2.1, 2.0, 2.1)) == 7  # a lucky first point
-    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0)) == 11
-    assert flattens(curve(9.0, 4.0, 3.0, 2.5, 2.0, noise=20.0)) == 3
-    assert flattens([replace(curve(9.0)[0], without=()), *curve(2.0)]) is None
+    assert flattens(curve(90.0, 40.0, 20.1, 20.0, 20.1)) == 7
+    assert flattens(curve(20.0, 90.0, 20.1, 20.0, 20.1)) == 7  # a lucky first point
+    assert flattens(curve(90.0, 40.0, 30.0, 25.0, 20.0)) is None
+    assert flattens(curve(10.0, 10.0, 12.0, 20.0)) is None  # rises
+    assert flattens(curve(20.1, 20.0, 20.1, 20.0, noise=20.0)) is None  # for want of samples
+    assert flattens([replace(curve(20.0)[0], without=()), *curve(20.0)]) is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from bench.config import TrialConfig
 from bench.console.stage_lines import stage_lines
+from bench.sweep.deciding.resolve import default_params
 from bench.sweep.deciding.stagewise import VALUES
 from bench.sweep.running.engine import Engine
 from bench.workloads.echo import SMOKE
@@ -48,11 +49,15 @@ def test_an_axis_is_varied_alone_from_the_best_so_far(tmp_path: Path) -> None:
     done = len(defaults)
     while done < len(trials) - VALUES:  # whole stages
         base = min(trials[:done], key=lambda t: t.rungs[1]).suggestion.params
-        axis = trials[done].suggestion.stage
-        stage = list(takewhile(lambda t, axis=axis: t.suggestion.stage == axis, trials[done:]))
+        name = trials[done].suggestion.stage
+        axis = name.partition(",")[0]
+        stage = list(takewhile(lambda t, name=name: t.suggestion.stage == name, trials[done:]))
+        usual = {**SMOKE.defaults, **default_params(SMOKE, trials[done].cell)}
         for trial in stage:
             mine = trial.suggestion.params
-            assert {k for k in base if mine.get(k) != base[k]} == {axis}
+            assert {k for k in base if k in mine and mine[k] != base[k]} == {axis}
+            brought = {k: v for k, v in mine.items() if k not in base}
+            assert brought.items() <= usual.items()
         done += len(stage)
     learned = [t.suggestion.params["lr"] for t in trials if t.suggestion.stage == "lr"]
     assert len(learned) >= VALUES
