@@ -11,6 +11,7 @@ from bench.config import TrialConfig
 from bench.run import run_trial
 from bench.sweep.planning.measuring import measures_of
 from bench.sweep.record.home import Home
+from bench.sweep.record.plan import SharedFrame
 from tests.fakes.trials import tiny, write_cache
 from tests.unit.sweep import fakes, written
 
@@ -41,9 +42,14 @@ def finished_home(trained: tuple[Path, TrialConfig], tmp_path: Path) -> Home:
         "seconds": {"train": 2.0},
         "metrics": {"eval/fd_fake": 7.0},
     }
+    shared = SharedFrame(
+        data=config.data, task=config.task, device="cpu", precision="float32", threads=1
+    )
+    measures = measures_of([fakes.SCORE], own=False)
+    identity = {"trial_id": config.trial_id, "entry_id": config.entry_id}
     records = [
-        written.plan_record(sweep=SWEEP, measures=measures_of([fakes.SCORE], own=False)),
-        {**written.suggest(0), "config": config.to_dict(), "trial_id": config.trial_id},
+        written.plan_record(sweep=SWEEP, measures=measures, frame=shared),
+        {**written.suggest(0), "config": config.to_dict(), **identity},
         written.report(0, 16, 0),
         written.report(0, 64, 1),
         written.report(0, **ended),
