@@ -32,6 +32,8 @@ def killed_when(home: Path, reached: Callable[[], bool], how: signal.Signals) ->
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # started in the background a suite ignores interrupts, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 180
     while not reached():

@@ -361,20 +361,20 @@ def leaves(trial: Any, choices: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("body", "seconds", "message"),
     [
-        (endless, r"search space mine\.py does not come to an end: stopped after 0\.2 s"),
-        (too_many, r"search space mine\.py failed: .*more than 1000 parameters a trial"),
-        (leaves, r"search space mine\.py failed: SystemExit: 0"),
+        (endless, 0.2, r"search space mine\.py does not come to an end: stopped after 0\.2 s"),
+        (too_many, 30.0, r"search space mine\.py failed: .*more than 1000 parameters a trial"),
+        (leaves, 30.0, r"search space mine\.py failed: SystemExit: 0"),
     ],
 )
 @pytest.mark.timeout(120)  # an endless space would wait for ever
 def test_a_space_that_does_not_return_is_to_blame(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: Any, message: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: Any, seconds: float, message: str
 ) -> None:
     """When it is looked at, and when it ends so only later, in the middle of a sweep whose driver
     has its own handlers of signals."""
-    monkeypatch.setattr(suggesting, "SPACE_SEC", 0.2)
+    monkeypatch.setattr(suggesting, "SPACE_SEC", seconds)
     before = signal.getsignal(signal.SIGALRM)
     limited = signal.getitimer(signal.ITIMER_REAL)[0] > 0  # by the test runner
     with pytest.raises(BenchError, match=message):

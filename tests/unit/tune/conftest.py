@@ -33,13 +33,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrialConfig
 
 @pytest.fixture
 def finished_home(trained: tuple[Path, TrialConfig], tmp_path: Path) -> Home:
-    """Trial 0 completed, trial 1 was pruned; training is said to have taken two seconds."""
+    """Trial 0 completed, trial 1 was pruned; training is said to have taken a minute, so
+    that no tuning is short of time."""
     folder, config = trained
     home = Home(tmp_path / "home")
     ended = {
         "nimg": 64,
         "phase": "end",
-        "seconds": {"train": 2.0},
+        "seconds": {"train": 60.0},
         "metrics": {"eval/fd_fake": 7.0},
     }
     shared = SharedFrame(
