@@ -10,6 +10,7 @@ other subjects' real pictures score.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ class NfeCurve(Study):
             for count in EVALUATIONS
             if (point := _measured(setting, trained, way, count)) is not None
         ]
-        floor = next((r.score(score) for r in trained.task.references() if r.key == FLOOR), None)
+        kept_as = dataclasses.replace(score, key=f"eval/{score.key}")  # as a board's rows have it
+        floor = next((r.score(kept_as) for r in trained.task.references() if r.key == FLOOR), None)
         curves = {
             way: [p for p in points if p.way == way] for way in dict.fromkeys(p.way for p in points)
         }

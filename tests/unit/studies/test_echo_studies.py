@@ -238,6 +238,7 @@ def test_noise_and_the_curve_draw_from_finished_networks(
     folder, tables = study(tmp_path, "nfe-curve", "--of", "echo-noise-1", "--trial", "0")
     facts = json.loads((folder / "study.json").read_text())["facts"]
     assert facts["trial"].startswith("trial 0 of echo-noise-1, adm-edm, seed 0")
+    assert facts["floor"] > 0
     points = tables["nfe_curve"]
     assert {row["NFE"] for row in points} == {"5", "9"}
     assert {row["sampler"] for row in points} == {"ddim", "ddpm", "dpmpp_2m", "euler", "heun"}
