@@ -36,6 +36,8 @@ from bench.studies.study import (
 )
 from leaderboards.measures import Measure
 
+ALIKE = 0.01  # of the score: a change that surely is smaller matters to nobody
+
 
 class DiscriminatorGuidance(Study):
     name: ClassVar[str] = "discriminator-guidance"
@@ -131,7 +133,9 @@ def _verdict(
     if math.isnan(error):
         return OPEN, f"{told}{change:+.3g}: too few samples for an error"
     reach = float(stats.t.ppf(0.975, groups - 1)) * error
-    told += f"{change:+.3g} +- {reach:.2g}: "
+    told += f"{change:+.3g} +- {reach:.2g} ({change / one:+.1%}): "
+    if abs(change) + reach < ALIKE * one:
+        return FAILS, told + f"no difference that matters, surely within {ALIKE:.0%}"
     if abs(change) <= reach:
         return OPEN, told + "no difference that its error would allow to claim"
     if change < 0:
