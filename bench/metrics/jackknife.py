@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Float64 = NDArray[np.float64]
 BLOCKS = 20
@@ -46,3 +47,8 @@ def paired_error(one: Sequence[float], other: Sequence[float]) -> float:
     if len(one) != len(other) or len(one) < 2:
         return math.nan
     return math.sqrt((len(one) - 1) * float(np.subtract(one, other).var()))
+
+
+def paired_reach(one: Sequence[float], other: Sequence[float], level: float = 0.95) -> float:
+    """Half the width of the interval of that difference, by Student's t; nan where unknown."""
+    return paired_error(one, other) * float(stats.t.ppf((1 + level) / 2, max(1, len(one) - 1)))

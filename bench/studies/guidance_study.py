@@ -16,9 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from scipy import stats
-
-from bench.metrics.jackknife import paired_error
+from bench.metrics.jackknife import paired_reach
 from bench.nonfinite import NonFiniteError
 from bench.studies.guided import Choice, Guided, Tried
 from bench.studies.one_network import one_network
@@ -127,12 +125,10 @@ def _verdict(
         return OPEN, f"{score.title} on report is not finite, guided or unguided"
     one, other = (float(judged["metrics"][score.key]) for judged in (before, after))
     change = other - one
-    groups = len(before["without"])
-    error = paired_error(after["without"], before["without"])
+    reach = paired_reach(after["without"], before["without"])
     told = f"{score.title} on report: {one:.3g} before, {other:.3g} after guidance, "
-    if math.isnan(error):
+    if math.isnan(reach):
         return OPEN, f"{told}{change:+.3g}: too few samples for an error"
-    reach = float(stats.t.ppf(0.975, groups - 1)) * error
     told += f"{change:+.3g} +- {reach:.2g} ({change / one:+.1%}): "
     if abs(change) + reach < ALIKE * one:
         return FAILS, told + f"no difference that matters, surely within {ALIKE:.0%}"

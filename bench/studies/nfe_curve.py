@@ -10,7 +10,6 @@ other subjects' real pictures score.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from bench.diffusion.grids import GRID_KINDS, sigma_grid
 from bench.diffusion.process import PROCESS_KINDS
 from bench.diffusion.samplers import SAMPLERS, nfe
 from bench.errors import BenchError
-from bench.metrics.jackknife import paired_error
+from bench.metrics.jackknife import paired_reach
 from bench.nonfinite import NonFiniteError
 from bench.studies.one_network import one_network
 from bench.studies.study import (
@@ -45,7 +44,6 @@ from leaderboards.references import FLOOR
 
 EVALUATIONS = (5, 9, 15, 25, 35, 59, 79)
 PAPERS_NFE = 35
-SURE = 1.96  # standard errors of a difference
 ALIKE = 0.05  # of the score: a curve that moves by less is flat
 
 
@@ -75,10 +73,9 @@ class Point:
     without: tuple[float, ...] = ()
 
     def above(self, other: Point) -> tuple[float, float]:
-        """The difference to another point, and its standard error: paired, nan where unknown."""
-        if self is other:
-            return 0.0, 0.0
-        return self.score - other.score, paired_error(self.without, other.without)
+        """The difference to another point, and how far its 95 % interval reaches to either side:
+        paired, nan where unknown."""
+        return self.score - other.score, paired_reach(self.without, other.without)
 
 
 class NfeCurve(Study):
@@ -96,8 +93,8 @@ class NfeCurve(Study):
             for count in EVALUATIONS
             if (point := _measured(setting, trained, way, count)) is not None
         ]
-        kept_as = dataclasses.replace(score, key=f"eval/{score.key}")  # as a board's rows have it
-        floor = next((r.score(kept_as) for r in trained.task.references() if r.key == FLOOR), None)
+        floors = (r.values for r in trained.task.references() if r.key == FLOOR)
+        floor = next((values.get(f"eval/{score.key}") for values in floors), None)
         curves = {
             way: [p for p in points if p.way == way] for way in dict.fromkeys(p.way for p in points)
         }
@@ -205,9 +202,12 @@ def _measured(setting: Setting, trained: Trained, way: Way, count: int) -> Point
         except NonFiniteError as error:
             setting.say(f"note: {way.text} in {steps} steps: {error}")
             return None
-        score = trained.task.score
-        value, se = (judged["metrics"].get(key) for key in (score.key, score.se_key))
-        return {"score": value, "se": se, "without": judged["without"]}
+        score, metrics = trained.task.score, judged["metrics"]
+        return {
+            "score": metrics[score.key],
+            "se": metrics.get(score.se_key),
+            "without": judged["without"],
+        }
 
     measured = setting.kept.numbers(key, measure)
     if measured is None:
@@ -227,7 +227,7 @@ def flattens(curve: Sequence[Point]) -> int | None:
     is shown of none before it."""
     last = curve[-1]
     apart = [point.above(last) for point in curve[:-1]]
-    within = [abs(change) + SURE * error < ALIKE * last.score for change, error in apart]
+    within = [abs(change) + reach < ALIKE * last.score for change, reach in apart]
     return next((p.nfe for k, p in enumerate(curve[:-1]) if all(within[k:])), None)
 
 
@@ -239,12 +239,12 @@ def _claims(curves: dict[Way, list[Point]]) -> tuple[Claim, ...]:
     if not early or len(late) < 2:
         return ()
     last, alike = late[-1], ALIKE * late[-1].score
-    before, error = early[-1].above(last)
+    before, reach = early[-1].above(last)
     after = [p.above(last) for p in late[:-1]]
-    falls = before - SURE * error > 0
-    flat = all(abs(change) + SURE * e < alike for change, e in after)
-    flat_before = abs(before) + SURE * error < alike
-    moves = any(abs(change) - SURE * e > alike for change, e in after)
+    falls = before - reach > 0
+    flat = all(abs(change) + far < alike for change, far in after)
+    flat_before = abs(before) + reach < alike
+    moves = any(abs(change) - far > alike for change, far in after)
     verdict = FAILS if flat_before or moves else HOLDS if falls and flat else OPEN
     told = ", ".join(f"{p.nfe}: {p.score:.3g}" for p in curve)
     return (
@@ -252,7 +252,7 @@ def _claims(curves: dict[Way, list[Point]]) -> tuple[Claim, ...]:
             text="the distance falls until 35 evaluations of Heun's sampler and is flat afterwards",
             verdict=verdict,
             evidence=f"by evaluations {told}; {early[-1].nfe} is {before:+.2g} +- "
-            f"{SURE * error:.2g} above {last.nfe} (flat: within {ALIKE:.0%})",
+            f"{reach:.2g} above {last.nfe} (flat: within {ALIKE:.0%})",
         ),
     )
 
