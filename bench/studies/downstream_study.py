@@ -22,7 +22,6 @@ from scipy import stats
 from bench.conditions import Condition
 from bench.errors import BenchError
 from bench.metrics.real import RealData
-from bench.predictions import Cases
 from bench.studies.one_network import one_network
 from bench.studies.study import (
     FAILS,
@@ -148,14 +147,7 @@ def _draw_for(setting: Setting, trained: Trained, rows: NDArray[np.int64]) -> ND
     def condition(places: Sequence[int]) -> Condition:
         return task.condition_of(rows[np.asarray(places, np.int64)])
 
-    cases = Cases(
-        key=("study",),
-        purpose="study/downstream",
-        count=len(rows),
-        keep=trained.task.cases("report").keep,
-        condition=condition,
-    )
-    return np.asarray(trained.predictor().predict(cases).values)
+    return trained.drawn(len(rows), "study/downstream", condition=condition)
 
 
 def _kept(
@@ -179,10 +171,9 @@ def _claims(errors: dict[str, SubjectErrors]) -> tuple[Claim, ...]:
     change = apart[0] - apart[1]
     if len(change) < 3 or not change.std():
         return ()
-    reach = float(stats.t.ppf(0.975, len(change) - 1))
-    half = reach * float(change.std(ddof=1)) / len(change) ** 0.5
-    mean = float(change.mean())
-    verdict = OPEN if abs(mean) <= half else HOLDS if mean > 0 else FAILS
+    low, high = stats.ttest_rel(*apart).confidence_interval(0.95)
+    mean, half = float(change.mean()), float(high - low) / 2
+    verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
     return (
         Claim(
             text="training on generated pictures yields downgraded performance on real ones",

@@ -19,7 +19,7 @@ from bench.methods import build_method
 from bench.methods.diffusion import Sampling
 from bench.methods.method import Method
 from bench.metrics.throughput import Stopwatch
-from bench.predictions import Keep, Predictor
+from bench.predictions import Predictor
 from bench.studies.study import Ran
 from bench.tasks import build_task
 from bench.tasks.task import Evaluation, Task
@@ -123,12 +123,10 @@ class Trained:
         *,
         sample: SampleConfig | None = None,
         networks: Networks | None = None,
-        keep: Keep | None = None,
+        **changes: Any,
     ) -> NDArray[Any]:
-        """`count` pictures uint8 [count, C, *spatial], conditioned as those that the trial is
-        judged by; or what `keep` makes of the network's range."""
-        cases = self.task.cases("report")
-        cases = dataclasses.replace(
-            cases, key=("study",), purpose=purpose, count=count, keep=keep or cases.keep
-        )
+        """`count` pictures uint8 [count, C, *spatial], kept and conditioned as those that the trial
+        is judged by. changes: other fields of Cases (keep, condition)."""
+        named: dict[str, Any] = {"key": ("study",), "purpose": purpose, "count": count}
+        cases = dataclasses.replace(self.task.cases("report"), **named, **changes)
         return np.asarray(self.predictor(sample, seed, networks).predict(cases).values)
