@@ -28,6 +28,7 @@ from bench.studies.study import Answer, Arm, Findings, Ran, Setting, Study
 from bench.studies.study_sweep import new_sweep, of_sweep, wish_of
 from bench.sweep.deciding.resolve import Frame, resolve
 from bench.sweep.planning import plan_making as planning
+from bench.sweep.planning.forecast import UNTIMED
 from bench.sweep.record import finished, journal
 from bench.sweep.record.history import History
 from bench.sweep.record.home import Home
@@ -227,9 +228,13 @@ def begin(asked: Asked, home: Home, listeners: tuple[Listener, ...], say: Say) -
         study=asked.record,
         arms=tuple(arms),
         forecast={},  # which is one of the search's trials
+        notes=tuple(note for note in prepared.plan.notes if note != UNTIMED),
     )
     for note in plan.notes:
         say(f"note: {note}")
+    if first:
+        whys = ", ".join(dict.fromkeys(arm.why for arm in first))
+        say(f"{len(first)} trials to begin with: {whys}, whatever a sweep's defaults are")
     engine = session.begin(dataclasses.replace(prepared, plan=plan), home, listeners)
     return StudyRun(engine=engine, study=study, setting=setting, home=home)
 

@@ -122,7 +122,7 @@ class Plan:
     seed: int
     space: str
     space_digest: str
-    search: str  # tpe | random
+    search: str  # tpe | random | stagewise
     startup_trials: int
     prune: bool
     rungs: tuple[float, ...]
