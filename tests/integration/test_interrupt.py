@@ -22,15 +22,18 @@ from tests.integration.test_sweep import COMMAND, bench, environment
 pytestmark = pytest.mark.slow
 
 
-def begin(home: Path, workload: SmokeWorkload = ECHO) -> subprocess.Popen[str]:
+def begin(home: Path, *asked: str) -> subprocess.Popen[str]:
+    """`bench` in a process group of its own. Started in the background a suite ignores interrupts,
+    and its children would inherit that."""
     return subprocess.Popen(
-        [*COMMAND, *workload.command],
+        [*COMMAND, *(asked or ECHO.command)],
         cwd=home.parent,
         env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -134,7 +137,7 @@ def test_a_killed_driver_leaves_nothing_and_its_sweep_goes_on(
     tmp_path: Path, workload: SmokeWorkload
 ) -> None:
     home = tmp_path / "home"
-    process = begin(home, workload)
+    process = begin(home, *workload.command)
     wait_for(home, "outcome", 2, process, workload.sweep)
     children = family(process)
     # Ray's idle agents wait a minute for the store that died with the driver, then go, too.

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bench.sweep.record import journal
-from tests.integration.test_sweep import bench, environment
+from tests.integration.test_interrupt import begin
+from tests.integration.test_sweep import bench
 
 pytestmark = pytest.mark.slow
 
@@ -24,20 +24,10 @@ NAME = "echo-nfe-curve-1"
 
 def killed_when(home: Path, reached: Callable[[], bool], how: signal.Signals) -> int:
     """Ask, and end the driver once `reached`; its exit status."""
-    process = subprocess.Popen(
-        ["python", "-m", "bench", *ASKED],
-        cwd=home.parent,
-        env=environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        # started in the background a suite ignores interrupts, and its children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = begin(home, *ASKED)
     deadline = time.monotonic() + 180
     while not reached():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     if how == signal.SIGKILL:
