@@ -25,6 +25,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.fakes.ray_niceness import EVEN
+
 # `ray start` takes 127.0.0.1 for the address that others reach this machine by: not here
 LAUNCH = """
 import sys
@@ -94,6 +96,7 @@ class Cluster:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TUNE_"))}
         return {
             **kept,
+            **EVEN,
             **HEALTH,
             "BENCH_SCRATCH": str(folder / "scratch"),
             "RAY_AUTH_MODE": "token",

@@ -20,7 +20,7 @@ from bench.run import Report, steps
 from bench.sweep.ray_adapter.driver import ray_up
 from tests.fakes.trials import net_of, timeless, tiny, write_cache
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DOOR = "bench.sweep.ray_adapter.workers:steps"
 FREE_SEC = 10.0  # to be free again; a second or two where nothing else runs
@@ -77,7 +77,7 @@ def actor(config: TrialConfig, folder: Path) -> Any:
 def heard(trial: Any) -> Report:
     import ray
 
-    return Report(**json.loads(ray.get(trial.train.remote(), timeout=120)["report"]))
+    return Report(**json.loads(ray.get(trial.train.remote(), timeout=300)["report"]))
 
 
 def free(folder: Path) -> float:

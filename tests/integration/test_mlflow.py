@@ -156,17 +156,21 @@ def test_a_sweep_of_so_many_seconds_is_recorded_on_a_server(
 ) -> None:
     """As many trials as fit, all of them on the server; nothing in a store of the home's own."""
     home, where = tmp_path / "home", ("--tracking-uri", server.url)
-    budget = ("--wall-clock", "120s")
-    said = bench(home, "sweep", workload.name, "--scale", "smoke", *budget, *where)
-    assert (said.returncode, said.stderr) == (0, "")
-    history = History(journal_file.read(home / f"sweeps/{workload.sweep}/journal.jsonl"))
-    assert history.ended is not None
-    opened, closed = history.sessions
-    assert closed.t - opened.t <= 120  # the budget, from the session's opening to its close
-    completed = history.counts()["completed"]
+    # the least budget in which this machine, busy as it may be, trains a trial to its end
+    for number, seconds in enumerate((60, 120, 240), start=1):
+        name, budget = f"{workload.name}-{number}", ("--wall-clock", f"{seconds}s")
+        said = bench(home, "sweep", workload.name, "--scale", "smoke", *budget, *where)
+        assert (said.returncode, said.stderr) == (0, "")
+        history = History(journal_file.read(home / f"sweeps/{name}/journal.jsonl"))
+        assert history.ended is not None
+        opened, closed = history.sessions
+        assert closed.t - opened.t <= seconds  # from the session's opening to its close
+        completed = history.counts().get("completed", 0)
+        if completed:
+            break
     assert completed >= 1
     store = resolve(server.url, home)
-    sweep = read.sweeps(store, workload.name)[0]
+    sweep = read.sweeps(store, workload.name, name)[0]
     assert len(sweep.rows) == len(history.trials)
     boards = [
         bench(home, "leaderboard", workload.name, "--format", "json", *source)

@@ -18,6 +18,7 @@ from bench.sweep.record import journal
 from bench.sweep.record.history import History
 from bench.sweep.running import session
 from leaderboards.scrubbing import base_name
+from tests.fakes.ray_niceness import EVEN
 from tests.fakes.smoke_workloads import CASES, EVERY, SmokeWorkload, by_turns
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,7 @@ COMMAND = [sys.executable, "-m", "bench"]
 def environment(home: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_", "TUNE_"))}
     kept.pop("OMP_NUM_THREADS", None)  # as a user has it: libraries' threads are a part of the test
-    return {**kept, "BENCH_HOME": str(home), "COLUMNS": "120"}
+    return {**kept, **EVEN, "BENCH_HOME": str(home), "COLUMNS": "120"}
 
 
 def bench(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
