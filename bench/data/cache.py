@@ -2,7 +2,8 @@
 
     images.bin    N·C·spatial values of one dtype, C order, frames of one source together
     frames.npz    subject int32 [N] (its place in subject_ids), part uint8 [N] (its place in PARTS);
-                  label int64 [N] (-1 unknown) and vector float32 [N, V] where there are some
+                  label int64 [N] (-1 unknown), vector float32 [N, V] and spacing float32 [N, dims]
+                  where there are some
     masks.bin     uint8 N·M·spatial, where every image has masks
     index.json    digest, dtype, range, shape, sigma_data, hashed subject ids, notes, settings
 
@@ -45,7 +46,9 @@ class CachedImages:
     outside. sigma_data: standard deviation of that over all pixels of the train part.
     parts: indices into images, ascending, one array for each of train, select, report.
     labels: int64 [N], places in label_names, -1 unknown. masks: uint8 [N, M, *spatial], classes of
-    the pixels. vector: float32 [N, V], the values called vector_names, NaN unknown. None: no such.
+    the pixels, called mask_names from class 1 on. vector: float32 [N, V], the values called
+    vector_names, NaN unknown. spacing: float32 [N, dims], mm between voxels along each axis, NaN
+    unknown; volumes with it have axes to the patient's right, front and top. None: no such.
     notes: all that is to be said, file names included: for the terminal and local files only.
     """
 
@@ -68,6 +71,8 @@ class CachedImages:
     vector: NDArray[np.float32] | None = None
     vector_names: tuple[str, ...] = ()
     subject_ids: tuple[str, ...] = ()  # hashed
+    mask_names: tuple[str, ...] = ()
+    spacing: NDArray[np.float32] | None = None
 
     def subject_id(self, row: int) -> str:
         """The hashed id of the subject of an image; where a cache has none, its number."""
@@ -90,6 +95,7 @@ class CachedImages:
             "subjects": dict(self.subjects),
             "labels": self.label_counts(),
             "masks": 0 if self.masks is None else self.masks.shape[1],
+            "mask_classes": len(self.mask_names),
             "vector": list(self.vector_names),
             "sigma_data": self.sigma_data,
             "notes": list(self.record_notes),
@@ -158,6 +164,8 @@ def load_cache(path: Path) -> CachedImages:
         vector=columns.get("vector"),
         vector_names=index.vector_names,
         subject_ids=index.subject_ids,
+        mask_names=index.mask_names,
+        spacing=columns.get("spacing"),
     )
 
 
@@ -178,6 +186,8 @@ def _check_columns(columns: Mapping[str, NDArray[Any]], index: CacheIndex) -> No
         expected["label"] = ("int64", (count,))
     if index.vector_names:
         expected["vector"] = ("float32", (count, len(index.vector_names)))
+    if "spacing" in columns:
+        expected["spacing"] = ("float32", (count, len(index.shape) - 2))
     actual = {name: (column.dtype.name, column.shape) for name, column in columns.items()}
     if actual != expected:
         raise ValueError(f"{FRAMES} holds {actual}, not {expected}")

@@ -16,6 +16,7 @@ from typing import Any
 from bench.data.value_range import DTYPES, ValueRange
 
 FORMAT = 2
+_ADDED = frozenset({"mask_names"})  # since caches of this format were first written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class CacheIndex:
     label_names: tuple[str, ...] = ()
     mask_count: int = 0
     vector_names: tuple[str, ...] = ()
+    mask_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     record_notes: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +57,8 @@ def read_index(path: Path) -> CacheIndex:
         raise ValueError(f"{path.name} does not have its checksum")
     body.pop("format")
     wanted = {f.name for f in dataclasses.fields(CacheIndex)}
-    if set(body) != wanted or not all(_CHECKS[name](body[name]) for name in _CHECKS):
+    complete = wanted - _ADDED <= set(body) <= wanted
+    if not complete or not all(_CHECKS[name](value) for name, value in body.items()):
         raise ValueError(f"{path.name} has fields that are missing or of a wrong type")
     lists = {name: tuple(value) for name, value in body.items() if isinstance(value, list)}
     return CacheIndex(**{**body, **lists})
@@ -94,6 +97,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "label_names": _is_texts,
     "mask_count": lambda v: v == 0 or _is_count(v),
     "vector_names": _is_texts,
+    "mask_names": _is_texts,
     "notes": _is_texts,
     "record_notes": _is_texts,
     "meta": lambda v: isinstance(v, dict),

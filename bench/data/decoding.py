@@ -7,6 +7,7 @@ are written at their own depth; `bench.data.unifying` makes one depth of several
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.boxes import cut_to_box
-from bench.data.fitting import fitted, fitted_masks, is_coloured
+from bench.data.fitting import fitted, fitted_masks, fitted_spacing, is_coloured
 from bench.data.folder_scan import Note
 from bench.data.readers.reader import Frame, Mode, Part, Reader, Source, UnreadableError
 from bench.data.reading import Reading
@@ -36,6 +37,7 @@ class Plan:
     subjects: list[str | None]
     labels: list[str | None]  # of whole sources; arrays have one for each frame
     vector_names: tuple[str, ...]
+    mask_names: tuple[str, ...]
     skipped: list[tuple[str, str]]
     notes: list[Note]
     subjects_stated: bool
@@ -46,7 +48,12 @@ class Plan:
 
 
 def colour_mode(plan: Plan, reader: Reader) -> tuple[Mode, str]:
-    """Grey or colour, from three frames each of up to PROBED evenly spaced sources."""
+    """Grey or colour, from three frames each of up to PROBED evenly spaced sources.
+
+    Volumes, whose channels are stated, are not looked at.
+    """
+    if plan.sources[0].channels is not None:
+        return "L", "stated by the arrays"
     step = max(1, len(plan.sources) // PROBED)
     looked = coloured = 0
     for source in plan.sources[::step][:PROBED]:
@@ -75,6 +82,11 @@ class FrameRecord:
     mask_count: int
     label: str | None
     vector: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None  # mm, at the size that was written
+    highest_class: int  # of its masks
+    labelled: int  # voxels of a class other than 0 in its file,
+    labels_cut: int  # and how many of them a cut about the centre left out
+    clipped: float
 
 
 @dataclass(kw_only=True)
@@ -96,6 +108,7 @@ class Decoded:
 
     frames: list[FrameRecord] = field(default_factory=list)
     depths: dict[str, Depth] = field(default_factory=dict)
+    is_marked: bool = False  # NaN stands where the range's lowest value is to go
 
 
 def decode(
@@ -125,13 +138,19 @@ def decode(
                         frame, is_clipped = cut.frame, cut.is_clipped
                         if is_clipped and source.key not in plan.clipped_boxes[-1:]:
                             plan.clipped_boxes.append(source.key)
-                    record = _record(plan, done, index, frame, len(reading.size))
+                    record = _record(plan, done, index, frame, reading)
                     if kept is not None and record.subject not in kept:
                         continue
                     fill = _fill(frame, reading)
+                    decoded.is_marked |= reading.fit != "crop" and math.isnan(fill)
                     images.write(fitted(frame.pixels, reading.size, reading.fit, fill).tobytes())
                     if frame.masks is not None:
-                        masks.write(fitted_masks(frame.masks, reading.size, reading.fit).tobytes())
+                        small = fitted_masks(frame.masks, reading.size, reading.fit)
+                        masks.write(small.tobytes())
+                        record.highest_class = int(frame.masks.max())
+                        record.labelled = int(np.count_nonzero(frame.masks))
+                        if reading.fit == "centre":
+                            record.labels_cut = record.labelled - int(np.count_nonzero(small))
                     _note_depth(decoded, frame)
                     decoded.frames.append(record)
                     given += 1
@@ -147,21 +166,29 @@ def decode(
     return decoded
 
 
-def _record(plan: Plan, place: int, index: int, frame: Frame, dims: int) -> FrameRecord:
+def _record(plan: Plan, place: int, index: int, frame: Frame, reading: Reading) -> FrameRecord:
     source, dtype = plan.sources[place], frame.pixels.dtype.name
     assert dtype in DTYPES, f"a reader gave {dtype} pixels"
     if dtype == "float32" and not np.isfinite(frame.pixels).all():
         raise UnreadableError("pixels that are not finite")
     name = plan.subjects[place]
     labels = source.frame_labels
+    size, spacing = frame.pixels.shape[: len(reading.size)], frame.spacing
+    if spacing is not None:
+        spacing = fitted_spacing(spacing, size, reading.size, reading.fit)
     return FrameRecord(
         subject=name if name is not None else (source.frame_subjects or ())[index],
         official=source.part,
-        size=frame.pixels.shape[:dims],
+        size=size,
         dtype=dtype,
         mask_count=0 if frame.masks is None else len(frame.masks),
         label=plan.labels[place] if labels is None else labels[index],
         vector=source.vector,
+        spacing=spacing,
+        highest_class=0,
+        labelled=0,
+        labels_cut=0,
+        clipped=frame.clipped,
     )
 
 
@@ -169,13 +196,17 @@ def _note_depth(decoded: Decoded, frame: Frame) -> None:
     low, high = float(frame.pixels.min()), float(frame.pixels.max())
     depth = decoded.depths.setdefault(frame.pixels.dtype.name, Depth(seen=(low, high)))
     depth.include(low, high, frame.stated_range)
+    if frame.background is not None:
+        depth.include(frame.background, frame.background, None)
 
 
 def _fill(frame: Frame, reading: Reading) -> float:
     """What goes around a padded image: the range's low value, where it is known by now.
 
-    Floating-point pixels are marked with NaN, which `unifying` replaces.
+    Floating-point pixels without a background are marked with NaN, which `unifying` replaces.
     """
+    if frame.background is not None:
+        return frame.background
     if frame.pixels.dtype.kind == "f":
         return float("nan")
     return 0.0 if reading.value_range is None else max(0.0, round(reading.value_range[0]))

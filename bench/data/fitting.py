@@ -3,6 +3,8 @@
 The resizer is part of the data's identity: RESIZER names it and goes into the cache's digest.
 "crop" cuts out the largest centre of the wanted aspect: padding would add borders that a model
 learns at once and that flatter every distance. "pad" keeps all of the image, where its rim matters.
+"centre" cuts what is too long and pads what is too short, about the centre and without resampling:
+for volumes, whose voxels mean something in mm.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ Interval = tuple[float, float]
 
 
 def fitted(pixels: Pixels, size: tuple[int, ...], fit: Fit, fill: float) -> Pixels:
-    """[*spatial] or [*spatial, C] -> [C, *size], of the same dtype; `fill` goes around with "pad".
+    """[*spatial] or [*spatial, C] -> [C, *size], of the same dtype; `fill` goes where none was.
 
     At its rim the filter reads pixels beyond a cut, where the image has some. Values beyond those
     of the image itself, which bicubic filtering makes at edges, are clipped away (uint8: 0..255).
     """
     inner, intervals = _plan(pixels.shape[: len(size)], size, fit)
-    if pixels.shape[: len(size)] == size:
+    if fit == "centre":
+        resized = pixels[_whole(intervals)]
+    elif pixels.shape[: len(size)] == size:
         resized = pixels
     elif pixels.dtype == np.uint8 and len(size) == 2:
         (top, bottom), (left, right) = intervals
@@ -51,8 +55,10 @@ def fitted(pixels: Pixels, size: tuple[int, ...], fit: Fit, fill: float) -> Pixe
 
 
 def fitted_masks(masks: NDArray[np.uint8], size: tuple[int, ...], fit: Fit) -> NDArray[np.uint8]:
-    """uint8 [M, *spatial] -> [M, *size], the class of the nearest pixel; 0 around with "pad"."""
+    """uint8 [M, *spatial] -> [M, *size], the class of the nearest pixel; 0 where none was."""
     inner, intervals = _plan(masks.shape[1:], size, fit)
+    if fit == "centre":
+        return _padded(np.ascontiguousarray(masks[(slice(None), *_whole(intervals))]), size, 0)
     for axis, (length, (start, stop)) in enumerate(zip(inner, intervals, strict=True), start=1):
         centres = start + (np.arange(length) + 0.5) * (stop - start) / length
         nearest = np.clip(np.floor(centres).astype(int), 0, masks.shape[axis] - 1)
@@ -60,10 +66,29 @@ def fitted_masks(masks: NDArray[np.uint8], size: tuple[int, ...], fit: Fit) -> N
     return _padded(masks, size, 0)
 
 
+def fitted_spacing(
+    spacing: tuple[float, ...], source: tuple[int, ...], size: tuple[int, ...], fit: Fit
+) -> tuple[float, ...]:
+    """The spacing of an image's pixels after `fitted`, in the unit of `spacing`."""
+    inner, intervals = _plan(source, size, fit)
+    return tuple(
+        space * (stop - start) / length
+        for space, length, (start, stop) in zip(spacing, inner, intervals, strict=True)
+    )
+
+
+def _whole(intervals: list[Interval]) -> tuple[slice, ...]:
+    return tuple(slice(int(start), int(stop)) for start, stop in intervals)
+
+
 def _plan(
     source: tuple[int, ...], size: tuple[int, ...], fit: Fit
 ) -> tuple[tuple[int, ...], list[Interval]]:
     """The size that an image is resampled to, and the interval of each source axis that is used."""
+    if fit == "centre":
+        inner = tuple(min(length, side) for length, side in zip(source, size, strict=True))
+        cut = [(length - keep) // 2 for length, keep in zip(source, inner, strict=True)]
+        return inner, [(float(at), float(at + keep)) for at, keep in zip(cut, inner, strict=True)]
     if fit == "crop":
         tight = min(range(len(size)), key=lambda axis: source[axis] / size[axis])
         used = [side * source[tight] / size[tight] for side in size]

@@ -31,6 +31,7 @@ from bench.data.labels import numbered, source_labels
 from bench.data.parts import assign
 from bench.data.readers.reader import Listing, Part, Reader, Source
 from bench.data.reading import BOX_PADDING, Reading
+from bench.data.size_notes import check_shapes, size_notes, size_summary, voxel_notes
 from bench.data.subjects import group, hash_order
 from bench.data.unifying import unify
 from bench.data.value_range import pixel_statistics
@@ -135,7 +136,7 @@ def _plan(
             f"nothing readable in {folder.root}; looked for {reader.LOOKS_FOR}"
             + "".join(f"; {note.local}" for note in skipped)
         )
-    _check_shapes(listing.sources, reading)
+    check_shapes(listing.sources, reading)
     files = [source.path for source in listing.sources]
     digests = content_digests([*files, *listing.listing_files], root / "digests.json")
     content = {s.key: digests.get(s.path, "unreadable " + s.key) for s in listing.sources}
@@ -149,6 +150,7 @@ def _plan(
         subjects=list(grouping.subjects),
         labels=labels,
         vector_names=listing.vector_names,
+        mask_names=listing.mask_names,
         skipped=list(listing.skipped),
         notes=[
             *folder.notes,
@@ -165,20 +167,6 @@ def _plan(
     )
     _keep_some_subjects(plan, reading.max_subjects)
     return plan
-
-
-def _check_shapes(sources: Sequence[Source], reading: Reading) -> None:
-    """All sources are images, or volumes of as many channels, and the size is one for them."""
-    kinds = {(source.dims, source.channels) for source in sources}
-    if len(kinds) > 1:
-        raise BenchError(
-            "images and volumes, or volumes of several channel counts, in one data set; choose "
-            "files of one kind with --include GLOB"
-        )
-    ((dims, _),) = kinds
-    if dims != len(reading.size):
-        wanted = "volumes: give the size as DxHxW" if dims == 3 else "images: give the size as HxW"
-        raise BenchError(f"size {reading.size_text} is not for these data, {wanted} (--size)")
 
 
 def _fingerprint(listing: Listing, content: dict[str, str], digests: dict[Path, str]) -> str:
@@ -261,6 +249,9 @@ def _build(
         columns["label"] = labels
     if plan.vector_names:
         columns["vector"] = np.array([frame.vector for frame in frames], np.float32)
+    if any(frame.spacing is not None for frame in frames):
+        unknown = (np.nan,) * len(reading.size)
+        columns["spacing"] = np.array([frame.spacing or unknown for frame in frames], np.float32)
     np.savez(draft / cache.FRAMES, **columns)
     notes = [
         *([SIMULATED] if about is not None else []),
@@ -269,7 +260,8 @@ def _build(
         *(Note(text=text) for text in joined.notes),
         *(Note(text="near copies", files=(text,), private=True) for text in joined.examples),
         *(Note(text=text) for text in part_notes),
-        *_size_notes(frames, reading),
+        *size_notes(frames, reading),
+        *voxel_notes(frames),
         *_losses("skipped", plan.skipped),
         *_losses("read in part", plan.partial),
         *_box_notes(plan, reading),
@@ -286,6 +278,7 @@ def _build(
         label_names=label_names,
         mask_count=unified.mask_count,
         vector_names=plan.vector_names,
+        mask_names=_mask_names(plan, frames) if unified.mask_count else (),
         notes=tuple(note.local for note in notes),
         record_notes=tuple(note.text for note in notes if not note.private),
         meta={
@@ -298,17 +291,29 @@ def _build(
                 "box_padding": reading.box_padding if _boxed(plan) else None,
             },
             "simulation": about,
-            "channels_because": how if stated_channels is None else "stated by the arrays",
+            "channels_because": how,
             "subjects_stated": plan.subjects_stated,
             "sources": len(plan.sources),
             "skipped": len(plan.skipped),
             "read_in_part": len(plan.partial),
-            "source_size": _size_summary(decoded.frames),
+            "source_size": size_summary(decoded.frames),
             "channel_mean": stats.mean,
             "channel_std": stats.std,
         },
     )
     write_index(draft / cache.INDEX, index)
+
+
+def _mask_names(plan: Plan, frames: Sequence[FrameRecord]) -> tuple[str, ...]:
+    """The names of the masks' classes from 1 on: the layout's, then "class 7" up to the highest.
+
+    A box that is kept as a mask is no class.
+    """
+    if _boxed(plan):
+        return ()
+    highest = max(frame.highest_class for frame in frames)
+    more = range(len(plan.mask_names) + 1, highest + 1)
+    return (*plan.mask_names, *(f"class {number}" for number in more))
 
 
 def _is_still(source: Source) -> bool:
@@ -319,25 +324,6 @@ def _is_still(source: Source) -> bool:
 def _places(subjects: Sequence[str], names: Sequence[str]) -> Any:
     place = {name: index for index, name in enumerate(names)}
     return np.array([place[name] for name in subjects], np.int32)
-
-
-def _size_notes(frames: Sequence[FrameRecord], reading: Reading) -> list[Note]:
-    """How many frames were enlarged, cut or padded to come to the size."""
-    notes = []
-    small = sum(any(a < b for a, b in zip(f.size, reading.size, strict=True)) for f in frames)
-    if small:
-        text = f"{small} frames are smaller than {reading.size_text}: enlarged"
-        notes.append(Note(text=text))
-    other = sum(not _has_aspect(f.size, reading.size) for f in frames)
-    if other:
-        done = {
-            "crop": "their centre was cut out (--fit pad keeps all of it)",
-            "pad": "padded with the range's lowest value (--fit crop cuts out the centre)",
-        }[reading.fit]
-        notes.append(
-            Note(text=f"{other} frames have another aspect than {reading.size_text}: {done}")
-        )
-    return notes
 
 
 def _boxed(plan: Plan) -> int:
@@ -360,17 +346,6 @@ def _box_notes(plan: Plan, reading: Reading) -> list[Note]:
         text = f"{len(plan.clipped_boxes)} boxes reach beyond their picture: clipped"
         notes.append(Note(text=text, files=tuple(plan.clipped_boxes)))
     return notes
-
-
-def _has_aspect(source: tuple[int, ...], size: tuple[int, ...]) -> bool:
-    """Whether one scale brings every axis to within a pixel of the size."""
-    scale = min(side / length for side, length in zip(size, source, strict=True))
-    return all(side - scale * length < 1 for side, length in zip(size, source, strict=True))
-
-
-def _size_summary(frames: Sequence[FrameRecord]) -> dict[str, tuple[int, ...]]:
-    sizes = sorted((frame.size for frame in frames), key=lambda size: (int(np.prod(size)), size))
-    return {"min": sizes[0], "median": sizes[len(sizes) // 2], "max": sizes[-1]}
 
 
 def _hashed_id(subject: str, fingerprint: str) -> str:

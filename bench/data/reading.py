@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from bench.errors import BenchError, unknown
 
-Fit = Literal["crop", "pad"]
+Fit = Literal["crop", "pad", "centre"]
 FITS: tuple[Fit, ...] = get_args(Fit)
 PartsFrom = Literal["official", "dealt"]
 PARTS_FROM: tuple[PartsFrom, ...] = get_args(PartsFrom)
@@ -23,8 +23,9 @@ class Reading:
     """What is read of a folder, and how. Raises BenchError for values that cannot be.
 
     size: of every image in the cache, (H, W), or (D, H, W) of volumes.
-    fit: how another aspect comes to it: "crop" cuts out the centre, "pad" puts the range's lowest
-    value around the whole image.
+    fit: how another size comes to it: "crop" cuts out the centre of the wanted aspect and resizes
+    it, "pad" resizes all of the image and puts the range's lowest value around it, "centre" cuts
+    and pads about the centre and resizes nothing, so that a voxel stays as large as it is.
     every: one frame in so many of videos; a simulated set states its own. Still images: all.
     reader: a name in the readers' table; None: what most of the folder is.
     include, exclude: globs on the path below the folder, or on the file name alone.

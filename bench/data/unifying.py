@@ -21,6 +21,8 @@ from bench.data.reading import Reading
 from bench.data.value_range import BYTE_RANGE, DTYPES, ValueRange, decide
 from bench.errors import BenchError
 
+_AT_ONCE = 1 << 22  # values in memory while a file is rewritten
+
 
 @dataclass(kw_only=True)
 class Unified:
@@ -67,8 +69,7 @@ def unify(
     # bicubic filtering takes 8-bit pixels beyond those of their files
     is_narrowed = dtype == "uint8" and ranges[dtype] != BYTE_RANGE
     is_outside = seen[0] < low or seen[1] > high or is_narrowed
-    is_padded = dtype == "float32" and reading.fit == "pad"
-    if len(counts) > 1 or is_outside or is_padded or not keep.all():
+    if len(counts) > 1 or is_outside or decoded.is_marked or not keep.all():
         outside = _rewrite_images(decoded.frames, keep, frame_shape, images, dtype, ranges)
         if outside:
             text = f"{outside:.2g} of all pixel values lie outside {low:g}..{high:g}: clipped"
@@ -101,19 +102,22 @@ def _rewrite_images(
     draft = path.with_suffix(".unified")
     with path.open("rb") as source, draft.open("wb") as target:
         for frame, kept in zip(frames, keep, strict=True):
-            raw = source.read(pixels * np.dtype(frame.dtype).itemsize)
+            itemsize = np.dtype(frame.dtype).itemsize
             if not kept:
+                source.seek(pixels * itemsize, 1)
                 continue
-            values = np.frombuffer(raw, frame.dtype).astype(np.float64)
-            if frame.dtype != dtype:
-                from_low, from_high = ranges[frame.dtype]
-                share = np.clip((values - from_low) / (from_high - from_low), 0, 1)
-                values = share * (high - low) + low
-            values = np.where(np.isnan(values), low, values)
-            outside += int(np.count_nonzero((values < low) | (values > high)))
-            if dtype != "float32":
-                values = np.clip(np.rint(values), math.ceil(low), math.floor(high))
-            target.write(np.clip(values, low, high).astype(dtype).tobytes())
+            for start in range(0, pixels, _AT_ONCE):  # a volume may have 70 million of them
+                raw = source.read(min(_AT_ONCE, pixels - start) * itemsize)
+                values = np.frombuffer(raw, frame.dtype).astype(np.float64)
+                if frame.dtype != dtype:
+                    from_low, from_high = ranges[frame.dtype]
+                    share = np.clip((values - from_low) / (from_high - from_low), 0, 1)
+                    values = share * (high - low) + low
+                values = np.where(np.isnan(values), low, values)
+                outside += int(np.count_nonzero((values < low) | (values > high)))
+                if dtype != "float32":
+                    values = np.clip(np.rint(values), math.ceil(low), math.floor(high))
+                target.write(np.clip(values, low, high).astype(dtype).tobytes())
     draft.replace(path)
     return outside / (pixels * int(keep.sum()))
 

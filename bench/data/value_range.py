@@ -18,6 +18,7 @@ ValueRange = tuple[float, float]
 DTYPES = ("uint8", "uint16", "float32")  # from the narrowest to the widest
 BYTE_RANGE: ValueRange = (0.0, 255.0)
 FULL_16_BITS: ValueRange = (0.0, 65535.0)
+_READ_VALUES = 1 << 24  # of volumes in memory at a time
 
 
 def as_float(images: NDArray[Any], value_range: ValueRange) -> NDArray[np.float32]:
@@ -162,5 +163,7 @@ def _two_passes(
 
 
 def _blocks(images: NDArray[Any], indices: NDArray[np.int64], batch: int) -> Any:
+    if images.ndim == 5:  # one volume can be as large as a thousand pictures
+        batch = max(1, min(batch, _READ_VALUES // int(np.prod(images.shape[1:]))))
     for start in range(0, len(indices), batch):
         yield np.asarray(images[indices[start : start + batch]])

@@ -40,11 +40,18 @@ class Frame:
     channels of their own, whatever the mode: [D, H, W] or [D, H, W, C].
     stated_range: the values for black and white, where the file names them.
     masks: uint8 [M, *spatial], class labels of the pixels.
+    spacing: mm from one voxel to the next along each spatial axis; None unknown.
+    background: the value of what surrounds the object, which goes around it where a volume is
+    padded; None: the range's lowest.
+    clipped: the share of the object's values that the reader cut off at the ends of its range.
     """
 
     pixels: Pixels
     stated_range: ValueRange | None = None
     masks: NDArray[np.uint8] | None = None
+    spacing: tuple[float, ...] | None = None
+    background: float | None = None
+    clipped: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +89,8 @@ class Source:
     mask_path: Path | None = None  # a file whose pixels are the frames' mask
     box: Box | None = None  # around the object: all frames are cut to it
     nth: int | None = None  # which object of its picture, where that has several
+    channel_paths: tuple[Path, ...] = ()  # one file a channel, in order; `path` is one of them
+    size: tuple[int, ...] | None = None  # of its frames, where the layout or a header states it
 
     @property
     def file_key(self) -> str:
@@ -95,6 +104,7 @@ class Listing:
 
     columns: classes that --label-by can name in place of the sources' own: by the column's name,
     one class a source, None unknown.
+    mask_names: what the classes of masks are called, from class 1 on; class 0 is what is none.
     """
 
     sources: tuple[Source, ...]
@@ -103,6 +113,7 @@ class Listing:
     notes: tuple[Note, ...] = ()
     vector_names: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    mask_names: tuple[str, ...] = ()
 
 
 class Reader(Protocol):
