@@ -18,7 +18,15 @@ _WORD = re.compile(
     r"[-_. ](?:masks?|seg(?:mentation)?|gt|ground[-_ ]?truth|labels?|annotation)(?:[-_ ]?\d+)?$",
     re.IGNORECASE,
 )
-_LOSSLESS = (".bmp", ".pgm", ".png", ".tif", ".tiff")  # JPEG would blur the classes
+_LOSSLESS = (
+    ".bmp",
+    ".nii",
+    ".nii.gz",
+    ".pgm",
+    ".png",
+    ".tif",
+    ".tiff",
+)  # JPEG would blur the classes
 
 File = tuple[str, Path]
 
@@ -51,4 +59,4 @@ def split_off(files: Sequence[File]) -> tuple[list[File], Mapping[str, Path], tu
 
 
 def _stem(key: str) -> str:
-    return PurePosixPath(key).with_suffix("").as_posix()
+    return PurePosixPath(key.removesuffix(".gz")).with_suffix("").as_posix()

@@ -85,7 +85,7 @@ def guess_all(keys: Sequence[str]) -> tuple[list[str], int]:
     common = {name for name, n in files.items() if n > 1 and (n > most or n == len(keys))}
     alone = [by_counter and name in common for name, by_counter in names]
     subjects = [
-        PurePosixPath(key).with_suffix("").as_posix() if is_alone else name
+        PurePosixPath(key.removesuffix(".gz")).with_suffix("").as_posix() if is_alone else name
         for key, (name, _), is_alone in zip(keys, names, alone, strict=True)
     ]
     return subjects, sum(alone)
@@ -93,7 +93,7 @@ def guess_all(keys: Sequence[str]) -> tuple[list[str], int]:
 
 def _read_name(key: str) -> tuple[str, bool]:
     """The guessed subject, and whether it rests on taking away a counter that names no moment."""
-    path = PurePosixPath(key)
+    path = PurePosixPath(key.removesuffix(".gz"))
     for part in (path.stem, *reversed(path.parent.parts)):
         if person := _PERSON.search(part):
             return f"person {person.group(1)}", False

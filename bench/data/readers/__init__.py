@@ -16,20 +16,15 @@ TABLE: dict[str, str] = {
     "chexpert": "bench.data.readers.chexpert_layout",
     "cub": "bench.data.readers.cub",
     "voc": "bench.data.readers.voc",
+    "brats": "bench.data.readers.brats",
     "npz": "bench.data.readers.npz",
     "dicom": "bench.data.readers.dicom",
+    "nifti": "bench.data.readers.nifti",
     "videos": "bench.data.readers.videos",
     "images": "bench.data.readers.images",
 }
 READERS = Family(kind="reader", table=TABLE)
 
-# What is recognised only to say that it is there and not read, until a reader takes its suffix.
-_NOT_READ: dict[str, frozenset[str]] = {
-    "NIfTI": frozenset({".nii", ".nii.gz"}),
-}
-_ADVICE = {
-    "NIfTI": "convert them to an .npz of 'volumes' [N, D, H, W], with 'masks' beside it",
-}
 # Kinds that are known by their content too: DICOM files are often named by numbers with dots.
 _BY_CONTENT: dict[str, Callable[[Path], bool]] = {"dicom": is_dicom}
 MOST = 0.9  # of the files: what so many are decides what the folder is
@@ -85,17 +80,11 @@ def _most(folder: DataFolder, kinds: dict[str, list[str]], prefer: str) -> str:
         looked = "; ".join(f"{name}: {load(name).LOOKS_FOR}" for name in names)
         raise BenchError(f"nothing readable in {folder.root}; looked for {looked}")
     kind = max(kinds, key=lambda name: len(kinds[name]))
-    if kind in TABLE and len(kinds[kind]) >= MOST * total:
+    if len(kinds[kind]) >= MOST * total:
         return kind
-    readable = [name for name in kinds if name in TABLE]
-    if not readable:
-        raise BenchError(
-            f"nothing readable in {folder.root}{_there_is(kinds)}: these are not read yet; "
-            f"{_ADVICE[kind]}"
-        )
     raise BenchError(
         f"several kinds of data in {folder.root}{_there_is(kinds)}; choose with "
-        f"--reader {' or --reader '.join(readable)}, or with --include GLOB"
+        f"--reader {' or --reader '.join(kinds)}, or with --include GLOB"
     )
 
 
@@ -107,14 +96,11 @@ def _there_is(kinds: dict[str, list[str]]) -> str:
 
 
 def _kinds(folder: DataFolder) -> dict[str, list[str]]:
-    """The keys of the files of each kind that there is: readers' names, NIfTI."""
-    endings = {name: load(name).SUFFIXES for name in TABLE}
-    read = frozenset[str]().union(*endings.values())
-    endings |= {kind: suffixes - read for kind, suffixes in _NOT_READ.items()}
+    """The keys of the files of each kind that there is, by the names of its reader."""
     kinds = {
         name: [key for key, _ in folder.ending_in(suffixes)]
-        for name, suffixes in endings.items()
-        if suffixes
+        for name in TABLE
+        if (suffixes := load(name).SUFFIXES)
     }
     known = {key for keys in kinds.values() for key in keys}
     for kind, is_one in _BY_CONTENT.items():
