@@ -12,6 +12,7 @@ from PIL import Image
 from bench.data.cache import CachedImages
 from bench.data.folder_scan import printable
 from bench.data.value_range import to_uint8
+from bench.data.volume_patches import patch_bytes
 from bench.errors import BenchError
 
 _GAP = 2  # pixels between thumbnails
@@ -45,8 +46,34 @@ def describe(cached: CachedImages) -> dict[str, Any]:
         "cache_mb": round(cached.images.nbytes / 1e6, 1),
         "range": f"{cached.images.dtype.name} {low:g}..{high:g} becomes -1..1",
     }
-    del body["depth"], body["value_range"]
+    del body["depth"], body["value_range"], body["mask_classes"]
+    if cached.mask_names:
+        names = (f"{number} {name}" for number, name in enumerate(cached.mask_names, start=1))
+        body["mask_classes"] = ", ".join(names)
+    if cached.spacing is not None:
+        body["spacing_mm"] = _spacing(cached.spacing)
+    if cached.images.ndim == 5:
+        body["patch"] = _patch(cached)
     return body
+
+
+def _spacing(spacing: NDArray[np.float32]) -> str:
+    """'1x1x1.2', or the smallest and the largest where there are several."""
+    known = spacing[np.isfinite(spacing).all(axis=1)]
+    low, high = ("x".join(f"{s:.4g}" for s in f(known, axis=0)) for f in (np.min, np.max))
+    return low if low == high else f"{low} to {high}"
+
+
+def _patch(cached: CachedImages) -> str:
+    """What a patch of half the volume's sides reads, from the middle."""
+    sides = cached.images.shape[2:]
+    size = [max(1, side // 2) for side in sides]
+    start = [(side - part) // 2 for side, part in zip(sides, size, strict=True)]
+    read = patch_bytes(cached, 0, start, size)
+    return (
+        f"{'x'.join(map(str, size))} of a volume reads {read.needed:,} of {read.volume:,} bytes, "
+        f"in {read.runs:,} runs on pages of {read.paged:,}"
+    )
 
 
 def _named(cached: CachedImages, counts: list[int]) -> str:
@@ -77,7 +104,8 @@ def thumbnails(cached: CachedImages, path_png: Path, *, columns: int = 12, rows:
     """Writes one PNG of real frames: `rows` rows of each part, train, select, report downwards.
 
     Each row's frames come from as many subjects as there are, in the range that training sees; of
-    a volume the middle slice is shown. The picture shows the data itself: it is written where it is
+    a volume the middle slice is shown, seen from above with the front upwards where its axes are
+    known (that is, its spacing). The picture shows the data itself: it is written where it is
     told to and nowhere else. BenchError when it cannot be.
     """
     bands = []
@@ -113,7 +141,9 @@ def _varied(cached: CachedImages, indices: NDArray[np.int64], n: int) -> list[in
 def _tile(cached: CachedImages, index: int) -> NDArray[np.uint8]:
     """[H, W], or [H, W, 3] of three channels; of any other number of channels the first."""
     image = cached.images[index]
-    if image.ndim == 4:
+    if image.ndim == 4 and cached.spacing is not None:
+        image = image[..., image.shape[3] // 2].transpose(0, 2, 1)[:, ::-1]
+    elif image.ndim == 4:
         image = image[:, image.shape[1] // 2]
     tile = to_uint8(image, cached.value_range)
     return np.asarray(tile.transpose(1, 2, 0) if len(tile) == 3 else tile[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from bench.data.simulate_echo import SimulationSize
 from bench.errors import BenchError
 
 READERS = sorted(TABLE)
+VOLUMES = {"brats": 4, "nifti": 1}  # channels; a clip is one volume, its values normalised
 FRAMES, SIZE = 7, (48, 64)
 
 
@@ -86,12 +88,27 @@ def test_streams_the_pixels_that_were_written(name: str, root: Path) -> None:
         assert inspect.isgenerator(frames), "frames must stream"
         grey += [frame.pixels for frame in frames]
         colour += _pixels(reader, source, mode="RGB")
+    if name in VOLUMES:
+        _check_volumes(grey, colour, VOLUMES[name])
+        return
     written = np.concatenate(list(_clips().values()))
     assert all(f.dtype == np.uint8 and f.shape == SIZE for f in grey)
     assert all(f.dtype == np.uint8 and f.shape == (*SIZE, 3) for f in colour)
     # 2 grey levels: MJPEG at quantiser 3 on smooth pictures; exact for the lossless layouts.
     assert np.abs(np.stack(grey).astype(float) - written).mean() < 2
     assert np.abs(np.stack(colour).astype(float) - written[..., None]).mean() < 2
+
+
+def _check_volumes(grey: list[NDArray[Any]], colour: list[NDArray[Any]], channels: int) -> None:
+    for found, again, clip in zip(grey, colour, _clips().values(), strict=True):
+        assert np.array_equal(found, again), "volumes have channels of their own, whatever the mode"
+        assert found.dtype == np.float32
+        assert found.shape == (*clip.shape, channels)
+        assert found.min() >= -1
+        assert found.max() <= 1
+        for channel in np.moveaxis(found, -1, 0):
+            # normalising is linear: float32, and values beyond 4 standard deviations there are none
+            assert np.corrcoef(channel.ravel(), clip.ravel())[0, 1] > 1 - 1e-6
 
 
 def test_every_thins_moving_pictures_only(name: str, root: Path) -> None:
@@ -114,11 +131,13 @@ def test_broken_files_are_unreadable_with_a_reason(name: str, root: Path, conten
 
 
 def test_becomes_a_cache_of_all_frames_by_subject(name: str, root: Path, tmp_path: Path) -> None:
+    size = (8, 16, 16) if name in VOLUMES else (16, 16)
     cached = open_data(
-        root, Reading(size=(16, 16), every=1), workload_reader="echonet", home=tmp_path,
+        root, Reading(size=size, every=1), workload_reader="echonet", home=tmp_path,
         simulated=SimulationSize(),
     )  # fmt: skip
-    assert cached.images.shape == (4 * FRAMES, 1, 16, 16)
+    count = 4 if name in VOLUMES else 4 * FRAMES
+    assert cached.images.shape == (count, VOLUMES.get(name, 1), *size)
     # of photographs, each is a subject of its own
     subjects = 4 * FRAMES if name == "cub" else 4
     assert len(np.unique(cached.subject)) == subjects
@@ -130,8 +149,9 @@ def test_becomes_a_cache_of_all_frames_by_subject(name: str, root: Path, tmp_pat
 def test_nothing_but_broken_files_is_one_line(name: str, root: Path, tmp_path: Path) -> None:
     for source in load(name).list_sources(scan(root)).sources:
         source.path.write_bytes(b"broken")
+    size = (8, 16, 16) if name in VOLUMES else (16, 16)
     with pytest.raises(BenchError) as error:
-        open_data(root, Reading(size=(16, 16)), workload_reader=name, home=tmp_path,
+        open_data(root, Reading(size=size), workload_reader=name, home=tmp_path,
                   simulated=SimulationSize())  # fmt: skip
     assert "\n" not in str(error.value)
     assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()], "something was left"

@@ -20,6 +20,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,8 @@ def write_patient(
 ) -> None:
     """Writes one patient's folder: int16 voxels by modality, and labels of STORED, [i, j, k]."""
     (root / case).mkdir(parents=True)
-    for kind, voxels in (*modalities.items(), ("seg", seg)):
+    files: dict[str, NDArray[Any]] = {**modalities, "seg": seg}
+    for kind, voxels in files.items():
         nifti_file.write_volume(root / case / f"{case}_{kind}.nii.gz", voxels, affine)
 
 

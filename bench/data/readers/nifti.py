@@ -14,6 +14,8 @@ guessed from names, or stated by --group-by.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -62,16 +64,13 @@ def list_sources(folder: DataFolder) -> Listing:
     sources = []
     unoriented = 0
     for key, path in sorted(pairing.images):
-        try:
-            header = nifti_file.read_header(path)
-        except UnreadableError as error:
-            pairing.skipped.append((key, str(error)))
-            continue
-        unoriented += not header.is_oriented
         label = pairing.labels.get(key)
-        sources.append(
-            Source(key=key, path=path, mask_path=label, channels=1, dims=3, size=header.shape)
-        )
+        source = Source(key=key, path=path, mask_path=label, channels=1, dims=3)
+        with contextlib.suppress(UnreadableError):  # decoding gives the reason
+            header = nifti_file.read_header(path)
+            unoriented += not header.is_oriented
+            source = dataclasses.replace(source, size=header.shape)
+        sources.append(source)
     if unoriented:
         text = f"{unoriented} files state no orientation: their first axis is taken to run left"
         pairing.notes.append(Note(text=text))

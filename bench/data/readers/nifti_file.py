@@ -28,6 +28,7 @@ LARGEST_CLASS = 254  # of a label file: kept in a byte, and 255 is no class in m
 AFFINE_TOLERANCE = 1e-3  # mm, between two files that should lie on each other
 _MM = {"mm": 1.0, "meter": 1e3, "micron": 1e-3, "unknown": 1.0}
 _GZIP_FACTOR = 1032  # no gzip file holds more than so many times its own bytes
+_PORTION = 1 << 20
 _REASON = 160  # characters of nibabel's complaint
 _LEVEL = 1  # of gzip: noise hardly becomes smaller with more
 
@@ -87,6 +88,7 @@ def read_volume(path: Path) -> NiftiVolume:
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
     with _quietly(path):
+        _check_packing(path)
         image = nibabel.load(path)
         header = _header(image, path)
         _check_bytes(image, path)
@@ -173,6 +175,15 @@ def _unchecked(kind: Any, path: Path) -> Any:
 
     with ImageOpener(path) as stream:
         return kind.header_class.from_fileobj(stream, check=False)
+
+
+def _check_packing(path: Path) -> None:
+    """Unpacks a .gz to its end, where its checksum is: nibabel stops at the last voxel, and would
+    read damaged ones."""
+    if path.name.lower().endswith(".gz"):
+        with gzip.open(path) as stream:
+            while stream.read(_PORTION):
+                pass
 
 
 def _check_bytes(image: Any, path: Path) -> None:

@@ -46,7 +46,7 @@ def draw_brain_patient(rng: np.random.Generator) -> BrainPatient:
     """Draws an adult: age first, then what goes with it; gliomas of high and of low grade."""
     age = float(np.clip(rng.normal(58, 13), 20, 88))
     old = float(np.clip((age - 40) / 45, 0, 1))
-    large = rng.normal(1.0, 0.04)
+    large = rng.normal(1.0, 0.045)
     is_enhancing = bool(rng.random() < 0.8)
     lesions = [_draw_lesion(rng, is_enhancing)]
     if rng.random() < 0.12:
@@ -56,9 +56,9 @@ def draw_brain_patient(rng: np.random.Generator) -> BrainPatient:
         inside = beside / max(1.0, float(np.linalg.norm(beside / (50, 62, 44))))
         lesions.append(_draw_lesion(rng, is_enhancing, inside, 0.6))
     return BrainPatient(
-        scale=_triple(large * rng.normal(1, 0.025, 3)),
-        tilt=_triple(rng.normal(0, (0.06, 0.03, 0.04))),
-        shift=_triple(rng.normal(0, 2.0, 3)),
+        scale=_triple(large * rng.normal(1, 0.035, 3)),
+        tilt=_triple(rng.normal(0, (0.09, 0.05, 0.06))),
+        shift=_triple(rng.normal(0, 3.0, 3)),
         cortex=float(rng.normal(3.3 - 0.3 * old, 0.15)),
         sulcus=float(np.clip(rng.normal(0.75 + 0.7 * old, 0.15), 0.5, 1.8)),
         ventricle=float(np.clip(rng.normal(0.85 + 0.5 * old, 0.18), 0.55, 1.8)),

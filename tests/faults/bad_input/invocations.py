@@ -157,7 +157,7 @@ class Drawing:
     def reading_options(self) -> dict[str, tuple[str, ...]]:
         return {
             "--size": ("8x8", "0x0", "99999x99999", "8", "8x8x8", "-1x2"),
-            "--fit": ("crop", "pad", "stretch", "nope"),
+            "--fit": ("crop", "pad", "centre", "stretch", "nope"),
             "--every": NUMBERS,
             "--reader": (*READERS, "nope", self.file()),
             "--include": ("*.png", "", "[", "**/*"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -130,3 +131,18 @@ def test_a_damaged_memory_of_digests_is_forgotten(opened: Open, tmp_path: Path) 
     for content in ("[]", "{", json.dumps({key: [1] for key in json.loads(memory.read_text())})):
         memory.write_text(content)
         assert opened(root).digest == digest
+
+
+def test_a_cache_from_before_classes_had_names_still_loads(opened: Open, tmp_path: Path) -> None:
+    """mask_names and spacing came later, within the same format."""
+    cached = opened(write_images(tmp_path / "data", grey_pictures(6)))
+    index = cached.path / "index.json"
+    body = json.loads(index.read_text())
+    del body["checksum"], body["mask_names"]
+    text = json.dumps(body, sort_keys=True)
+    checksum = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    index.write_text(json.dumps({"checksum": checksum, **body}))
+    again = load_cache(cached.path)
+    assert again.mask_names == ()
+    assert again.spacing is None
+    assert again.digest == cached.digest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.fitting import fitted, fitted_masks, is_coloured
+from bench.data.fitting import fitted, fitted_masks, fitted_spacing, is_coloured
 from bench.data.reading import Fit
 
 
@@ -136,3 +136,30 @@ def test_colour_of_deep_pixels_is_judged_in_their_own_range() -> None:
     assert not is_coloured(grey.astype(np.float32))
     grey[:10, :10, 0] += 4
     assert is_coloured(grey.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("source", "size"), [((5, 8, 7), (8, 5, 7)), ((4, 4, 4), (7, 9, 6)), ((9, 7, 6), (4, 4, 4))]
+)
+def test_centre_cuts_and_pads_without_touching_a_value(
+    source: tuple[int, ...], size: tuple[int, ...]
+) -> None:
+    volume = np.random.default_rng(0).uniform(1, 2, (*source, 2)).astype(np.float32)
+    fit = fitted(volume, size, "centre", -1)
+    masks = fitted_masks((volume[..., 0] > 1.5).astype(np.uint8)[None], size, "centre")
+    expected = np.full((2, *size), -1, np.float32)
+    kept = [min(a, b) for a, b in zip(source, size, strict=True)]
+    there = tuple(slice((b - k) // 2, (b - k) // 2 + k) for b, k in zip(size, kept, strict=True))
+    here = tuple(slice((a - k) // 2, (a - k) // 2 + k) for a, k in zip(source, kept, strict=True))
+    expected[(slice(None), *there)] = np.moveaxis(volume[here], -1, 0)
+    assert np.array_equal(fit, expected)
+    assert np.array_equal(masks[0], expected[0] > 1.5)
+
+
+def test_spacing_follows_what_is_resampled() -> None:
+    spacing, source = (1.0, 2.0, 0.5), (20, 40, 10)
+    assert fitted_spacing(spacing, source, (24, 30, 4), "centre") == spacing
+    # cropped: 10x20x10 of the source become 5x10x5
+    assert fitted_spacing(spacing, source, (5, 10, 5), "crop") == (2.0, 4.0, 1.0)
+    # padded: 20x40x10 become 10x20x5
+    assert fitted_spacing(spacing, source, (10, 20, 20), "pad") == (2.0, 4.0, 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,9 +62,27 @@ def test_images_are_grey_or_colour(tmp_path: Path, name: str, channels: int) -> 
     assert _open(name, tmp_path).images.shape[1] == channels
 
 
-def test_a_folder_of_nifti_is_refused_with_its_count(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"200 NIfTI .* these are not read yet"):
+def test_hippocampus_is_read_with_its_labels_and_spacing(tmp_path: Path) -> None:
+    """100 crops of 32x40x26 to 43x56x45 voxels, labels 0 to 2."""
+    with pytest.raises(BenchError, match=r"they are 32x40x26 to 43x56x45.*--size 48x56x48"):
         _open("hippocampus", tmp_path)
+    cached = open_data(
+        REAL / "hippocampus", Reading(size=(48, 56, 48), fit="centre"), workload_reader="echonet",
+        home=tmp_path, simulated=None,
+    )  # fmt: skip
+    assert cached.images.shape == (100, 1, 48, 56, 48)
+    assert cached.value_range == (-1, 1)
+    assert cached.masks is not None
+    assert cached.mask_names == ("class 1", "class 2")
+    assert cached.spacing is not None
+    assert (cached.spacing == 1).all()
+    assert cached.meta["skipped"] == 0
+    assert not any("outside the cut" in note for note in cached.notes)
+    # every label of the files is there
+    path = REAL / "hippocampus" / "labels" / "hippocampus_001.nii.gz"
+    stored = np.asanyarray(nibabel.load(path).dataobj)
+    counts = np.bincount(np.asarray(cached.masks[0]).ravel())
+    assert counts[1:].tolist() == np.bincount(stored.ravel())[1:].tolist()
 
 
 @pytest.mark.slow
