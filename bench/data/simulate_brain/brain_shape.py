@@ -71,7 +71,7 @@ def outer(points: F) -> tuple[F, F, F, F]:
     halves = ellipsoid(narrowed, (0, 0, 4), tuple(_CEREBRUM))
     mirrored = np.stack([np.abs(x), y, z], axis=1)
     temporal = ellipsoid(mirrored, (43, 8, -28), (19, 36, 18))
-    frontal_base = ellipsoid(mirrored, (18, 48, -18), (18, 28, 14))
+    frontal_base = ellipsoid(mirrored, (15, 42, -15), (18, 29, 13))
     cerebrum = joined(joined(halves, temporal, 8), frontal_base, 8)
     lobes = ellipsoid(mirrored, (22, -50, -35), (29, 29, 21))
     cerebellum = joined(lobes, ellipsoid(points, (0, -48, -33), (14, 26, 20)), 8)
