@@ -38,6 +38,7 @@ class Evidence:
     denoise: D of a diffusion method. reconstruct: images through what a method codes them in, and
         back. Not every method has these (FROM_METHOD).
     subjects: the subject of each prediction by number, where it was made from somebody's image.
+    spacing: float32 [n, dims], mm from voxel to voxel of each prediction along its spatial axes.
     real_condition: the conditions of real images, by their rows in the data.
     shared: what metrics make for each other; ask through `once`.
     """
@@ -49,6 +50,7 @@ class Evidence:
     denoise: Denoise | None = None
     reconstruct: Reconstruct | None = None
     subjects: NDArray[np.int64] | None = None
+    spacing: NDArray[np.float32] | None = None
     real_condition: Callable[[NDArray[np.int64]], Condition] | None = None
     shared: dict[str, Any] = field(default_factory=dict)
 
