@@ -1,0 +1,88 @@
+"""The band along patch borders by a slow loop, and Dice in it where errors are on seams alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import BenchError
+from bench.metrics.border_band import band_dice, border_band, patch_starts
+from bench.metrics.segmentation import dice
+
+
+@given(st.integers(1, 60).flatmap(lambda s: st.tuples(st.just(s), st.integers(1, s))), st.data())
+def test_patches_cover_the_side_and_stay_inside(
+    sizes: tuple[int, int], data: st.DataObject
+) -> None:
+    side, patch = sizes
+    stride = data.draw(st.integers(1, patch))
+    starts = patch_starts(side, patch, stride)
+    covered = {place for start in starts for place in range(start, start + patch)}
+    assert covered == set(range(side))
+    assert starts == sorted(set(starts))
+    assert all(start % stride == 0 for start in starts[:-1])
+
+
+@pytest.mark.parametrize(
+    ("spatial", "patch", "stride", "width"),
+    [
+        ((12, 16), 4, None, 1),
+        ((12, 16), (6, 5), (3, 4), 1),
+        ((10, 9, 12), (4, 9, 8), (3, 9, 3), 1),
+        ((9, 9, 9), 8, 8, 1),
+    ],
+)
+def test_the_band_by_a_slow_loop(spatial, patch, stride, width: int) -> None:
+    patches = (patch,) * len(spatial) if isinstance(patch, int) else patch
+    steps = patches if stride is None else (stride,) * 3 if isinstance(stride, int) else stride
+    slow = np.zeros(spatial, bool)
+    for place in np.ndindex(*spatial):
+        for axis, at in enumerate(place):
+            starts = patch_starts(spatial[axis], patches[axis], steps[axis])
+            planes = {edge for start in starts for edge in (start, start + patches[axis])}
+            # the voxel's middle is at + 1/2; a plane lies between edge - 1 and edge
+            inner = [edge for edge in planes if 0 < edge < spatial[axis]]
+            slow[place] |= any(abs(at + 0.5 - edge) < width for edge in inner)
+    found = border_band(spatial, patch, width, stride)
+    np.testing.assert_array_equal(found, slow)
+    assert 0 < found.mean() < 1
+
+
+def test_errors_on_seams_are_worse_in_the_band_and_others_better() -> None:
+    """A block that is right but for a line at a border, and one that is wrong in the middle."""
+    target = np.zeros((2, 16, 16), np.uint8)
+    target[:, 2:14, 2:14] = 1
+    predicted = target.copy()
+    predicted[0, 7:9] = 0
+    predicted[1, 4, 4] = 0
+    whole = dice(predicted, target, 1)[:, 0]
+    band = band_dice(predicted, target, 1, patch=8, width=1)[:, 0]
+    # the band is rows and columns 7 and 8: 2 * 24 - 4 voxels are true, 24 of them missed
+    assert band[0] == pytest.approx(2 * 20 / (44 + 20))
+    assert band[0] < whole[0] < 1
+    assert whole[1] < band[1] == 1
+
+
+def test_a_band_that_is_wide_enough_is_the_volume() -> None:
+    rng = np.random.default_rng(0)
+    predicted, target = rng.integers(0, 3, (2, 3, 8, 8, 8), np.uint8)
+    found = band_dice(predicted, target, 2, patch=4, width=4)
+    np.testing.assert_array_equal(found, dice(predicted, target, 2))
+
+
+@pytest.mark.parametrize(
+    ("patch", "stride", "width", "said"),
+    [
+        (17, None, 1, "a patch must have 1 to 16 voxels, as many as the volume; got 17"),
+        (4, 5, 1, "patches of 4 voxels need a stride of 1 to 4 to leave none out; got 5"),
+        (4, 0, 1, "stride of 1 to 4"),
+        (16, None, 1, r"as large as the volume, \[16, 16\], has no border"),
+        (4, None, 0, "at least 1 voxel, got 0"),
+        ((4, 4, 4), None, 1, r"patch must have 2 sides, got \[4, 4, 4\]"),
+    ],
+)
+def test_grids_that_cannot_be_are_refused(patch, stride, width: int, said: str) -> None:
+    with pytest.raises(BenchError, match=said):
+        border_band((16, 16), patch, width, stride)
