@@ -1,7 +1,8 @@
 """The classical method: an estimator without a network and without training.
 
 An estimator is a function `(image [C, *spatial] float64, **settings) -> [C_out, *spatial]` of one
-case's condition images in the task's range; its keyword arguments are its settings.
+case's condition images in the task's range; its keyword arguments are its settings. One that names
+OUT_CHANNELS among them is told C_out of the task; that is no setting.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ ESTIMATORS = Family(
         "wavelet": "bench.methods.denoisers:wavelet",
         "total_variation": "bench.methods.denoisers:total_variation",
         "block_matching": "bench.methods.block_matching:block_matching",
+        "background": "bench.methods.thresholding:background",
+        "otsu": "bench.methods.thresholding:otsu",
+        "threshold": "bench.methods.thresholding:threshold",
     },
 )
+OUT_CHANNELS = "out_channels"
 
 
 class Classical(Method):
@@ -81,7 +86,9 @@ class Estimating:
     def __init__(self, config: TrialConfig, sample: SampleConfig) -> None:
         self.config, self.sample = config, sample
         method = config.method
-        self.estimate = partial(ESTIMATORS.load(method.backbone), **method.backbone_args)
+        estimator = ESTIMATORS.load(method.backbone)
+        told = {OUT_CHANNELS: config.task.inputs.out_channels} if _is_told(estimator) else {}
+        self.estimate = partial(estimator, **method.backbone_args, **told)
 
     def predict(self, cases: Cases) -> Predictions:
         return self.predict_some(cases, range(cases.count))
@@ -113,13 +120,24 @@ class Estimating:
 
 
 def _settings(estimator: Estimator) -> dict[str, Any]:
-    """Its keyword arguments with their defaults.
+    """Its keyword arguments with their defaults, but for what it is told.
 
     Raises:
         BenchError: one has no default.
     """
-    settings = dict(list(inspect.signature(estimator).parameters.items())[1:])
+    settings = _arguments(estimator)
+    settings.pop(OUT_CHANNELS, None)
     lacking = [name for name, p in settings.items() if p.default is inspect.Parameter.empty]
     if lacking:
         raise BenchError(f"an estimator's settings need defaults; {', '.join(lacking)} has none")
     return {name: p.default for name, p in settings.items()}
+
+
+def _is_told(estimator: Estimator) -> bool:
+    """Whether it asks how many channels its answer has."""
+    return OUT_CHANNELS in _arguments(estimator)
+
+
+def _arguments(estimator: Estimator) -> dict[str, inspect.Parameter]:
+    """Its arguments behind the image."""
+    return dict(list(inspect.signature(estimator).parameters.items())[1:])
