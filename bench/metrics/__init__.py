@@ -22,6 +22,9 @@ METRICS = Family(
         "psnr": "bench.metrics.psnr_metric:PSNRMetric",
         "band_psnr": "bench.metrics.band_psnr_metric:BandPSNRMetric",
         "ssim": "bench.metrics.ssim_metric:SSIMMetric",
+        "dice": "bench.metrics.dice_metric:DiceMetric",
+        "hd95": "bench.metrics.hd95_metric:HD95Metric",
+        "calibration": "bench.metrics.calibration_metric:CalibrationMetric",
     },
     suite="bench.metrics.metric_conformance:check",
 )

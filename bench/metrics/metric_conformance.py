@@ -3,7 +3,8 @@
 A metric is given the evidence of a small evaluation: 8x8 pictures, what they should have been, and
 a linear denoiser, over a cache of drawn data in a folder that is thrown away. Of these it is given
 what it says it needs and nothing else. Predictions are uint8 pictures for a metric that needs
-"pictures"; for others float images or, where it cannot use these, masks.
+"pictures"; for others the first that they can use of float images, masks, and shares of a class
+with label maps as targets.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +38,13 @@ NEEDS = {"pictures", "targets", "denoise", "reconstruct", "real_condition", MASK
 PARTS = ("select", "report")
 # float32 features of one picture may be summed in another order elsewhere in a batch
 ORDER_TOLERANCE = 1e-4
-Form = Callable[[NDArray[np.uint8]], NDArray[Any]]
+
+
+class Form(NamedTuple):
+    """What predictions and targets are made of uint8 pictures [n, 1, *spatial]."""
+
+    values: Callable[[NDArray[np.uint8]], NDArray[Any]]
+    targets: Callable[[NDArray[np.uint8]], NDArray[Any]]
 
 
 def check(part: Any, name: str) -> int:
@@ -48,7 +55,8 @@ def check(part: Any, name: str) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="bench-metric-") as folder, torch.device("cpu"):
         real = RealData(str(write_practice_data(Path(folder) / "cache", (SIDE, SIDE)).path))
-        forms = (_pictures,) if "pictures" in getattr(part, "needs", ()) else (_images, _masks)
+        pictured = "pictures" in getattr(part, "needs", ())
+        forms = (PICTURES,) if pictured else (IMAGES, MASKED, SHARES)
         usable = [form for form in forms if _can_use(part, real, form)]
         return run("metric", name, Practice(part, real, (usable or forms)[0]), CHECKS)
 
@@ -76,8 +84,10 @@ class Practice:
         return Evidence(
             part=part,
             real=self.real,
-            predictions=Predictions(values=self.form(smoothed), passes=3, outside_share=0.125),
-            targets=self.form(real) if "targets" in needs else None,
+            predictions=Predictions(
+                values=self.form.values(smoothed), passes=3, outside_share=0.125
+            ),
+            targets=self.form.targets(real) if "targets" in needs else None,
             denoise=_linear if "denoise" in needs else None,
             reconstruct=_coarse if "reconstruct" in needs else None,
             real_condition=_classless if "real_condition" in needs else None,
@@ -183,6 +193,14 @@ def _images(pictures: NDArray[np.uint8]) -> NDArray[Any]:
 
 def _masks(pictures: NDArray[np.uint8]) -> NDArray[Any]:
     return (pictures > 127).astype(np.uint8)
+
+
+def _labels(pictures: NDArray[np.uint8]) -> NDArray[Any]:
+    return _masks(pictures)[:, 0]
+
+
+PICTURES, IMAGES = Form(_pictures, _pictures), Form(_images, _images)
+MASKED, SHARES = Form(_masks, _masks), Form(_pictures, _labels)
 
 
 def _can_use(part: Any, real: RealData, form: Form) -> bool:

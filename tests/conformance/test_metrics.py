@@ -174,7 +174,7 @@ def test_each_rule_catches_a_metric_that_breaks_it(
     real: RealData, rule: str, broken: Any, verdict: str
 ) -> None:
     with pytest.raises(Exception, match=verdict):
-        suite.CHECKS[rule](Practice(broken, real, suite._images))
+        suite.CHECKS[rule](Practice(broken, real, suite.IMAGES))
     with pytest.raises(BenchError, match=f"breaks its contract.*{verdict}") as caught:
         suite.check(broken, "broken")
     assert "\n" not in str(caught.value)
