@@ -171,21 +171,31 @@ def _draw(path: Path, *, choice: Choice, unguided: float, title: str, label: str
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for width, epochs in choice.epochs.items():
-        last: Any = epochs[-1]
-        share = [level.accuracy for level in last.levels]
-        left.plot([level.sigma for level in last.levels], share, "o-", label=f"width {width}")
+        for epoch in sorted({_best_epoch(width, choice), len(epochs)}):
+            levels = epochs[epoch - 1].levels
+            share = [level.accuracy for level in levels]
+            name = f"width {width}, epoch {epoch}"
+            left.plot([level.sigma for level in levels], share, "o-", label=name)
     left.axhline(0.5, color="grey", linestyle=":")
     left.set(xscale="log", xlabel="sigma", ylabel="told rightly", title="discriminator, held out")
     left.legend()
     names = [_named(way, choice.tried) for way in choice.tried]
-    right.barh(names, [way.score or 0.0 for way in choice.tried])
-    right.axvline(unguided, color="k", linestyle="--", label="unguided")
+    changes = [math.nan if way.score is None else way.score - unguided for way in choice.tried]
+    right.barh(names, changes)
+    right.axvline(0.0, color="k", linestyle="--")
     right.invert_yaxis()
-    right.set(xlabel=f"{title} on select", title="ways to guide")
+    right.set(
+        xlabel=f"{title} on select, minus {unguided:.4g} unguided", title="ways to guide (weights)"
+    )
     right.tick_params(axis="y", labelsize="small")
-    right.legend()
     figure.suptitle(label)
     figure.savefig(path, dpi=110, format="png")
+
+
+def _best_epoch(width: int, choice: Choice) -> int:
+    """The epoch of a width that guides best."""
+    own = [way for way in choice.tried if way.width == width and way.score is not None]
+    return min(own, key=lambda way: way.score or 0.0).epoch if own else 1
 
 
 def _named(way: Tried, tried: Sequence[Tried]) -> str:
