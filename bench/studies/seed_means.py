@@ -7,8 +7,9 @@ seed; several comparisons of one claim are corrected by Holm (1979).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -44,6 +45,24 @@ class SeedMean:
         if len(set(apart)) == 1:
             return 0.0 if apart[0] > 0 else 1.0
         return float(stats.ttest_1samp(apart, 0.0, alternative="greater").pvalue)
+
+
+def told_from(best: Hashable, values: Mapping[Any, Sequence[float]]) -> set[Any]:
+    """Which of the others differ from `best`, chosen by the same values, at 5 % for all pairs
+    together: Games and Howell's test (1976; scipy), where each has a spread of its own.
+
+    values: of each, on the scale on which they are compared; two or more, else nobody is told.
+    """
+    names = list(values)
+    if len(names) < 2 or any(len(v) < 2 for v in values.values()):
+        return set()
+    with np.errstate(invalid="ignore", divide="ignore"):  # values without any spread
+        p_values = stats.tukey_hsd(*values.values(), equal_var=False).pvalue[names.index(best)]
+    return {
+        name
+        for name, p in zip(names, p_values, strict=True)
+        if name != best and (p <= 1 - LEVEL or (math.isnan(p) and values[name] != values[best]))
+    }
 
 
 def surely(p_values: Sequence[float]) -> list[bool]:

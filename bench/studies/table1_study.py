@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.studies.seed_means import SeedMean, mean_of, surely
+from bench.studies.seed_means import SeedMean, mean_of, surely, told_from
 from bench.studies.study import (
     FAILS,
     HOLDS,
@@ -146,14 +146,10 @@ def _verdict(means: Means, title: str) -> str:
             f"lowest {title}: {'-'.join(best)}, {known[best].text}; nothing is told of cells that "
             "were trained from one seed: give more --seeds"
         )
-    # the best was chosen by the same values, so every pair is compared
-    pairs = [(one, other) for one in known for other in known if one != other]
-    stands = surely([known[one].above_p(known[other]) for one, other in pairs])
-    apart = {
-        one for (one, other), sure in zip(pairs, stands, strict=True) if sure and other == best
-    }
+    logs = {cell: np.log(list(mean.by_seed.values())).tolist() for cell, mean in known.items()}
+    apart = told_from(best, logs)
     named = ", ".join("-".join(cell) for cell in known if cell != best and cell not in apart)
-    told = f"{len(apart)} of the other {len(known) - 1} cells are told from it, seed by seed"
+    told = f"{len(apart)} of the other {len(known) - 1} cells are told from it"
     more = f"; not {named}" if named else ""
     return f"lowest {title}: {'-'.join(best)}, {known[best].text}; {told}{more}"
 

@@ -27,7 +27,7 @@ from bench.studies import (
     value_regressors,
 )
 from bench.studies.nfe_curve import Point, Way, flattens
-from bench.studies.seed_means import mean_of_values, surely
+from bench.studies.seed_means import mean_of_values, surely, told_from
 from bench.studies.study import FAILS, HOLDS, OPEN, Setting
 from bench.studies.trained import Trained
 from bench.studies.value_regressors import Measured, SubjectErrors, trained_on
@@ -109,6 +109,22 @@ def test_comparisons_of_one_claim_stand_together_by_holm() -> None:
     assert surely([0.02, 0.001, 0.02]) == [False, True, False]
     assert surely([0.009, 0.009, 0.009]) == [False, False, False]
     assert surely([]) == []
+
+
+def test_cells_are_told_from_the_best_by_their_own_spreads() -> None:
+    values = {
+        "a": [1.0, 1.1, 1.2],
+        "b": [1.1, 1.2, 1.3],
+        "c": [3.0, 3.1, 3.2],
+        "d": [0.9, 4.0, 6.0],
+    }
+    assert told_from("a", values) == {"c"}
+    assert told_from("a", {**values, "e": [9.0]}) == set()  # of one seed nothing is known
+    assert told_from("a", {"a": [1.0, 1.0], "b": [2.0, 2.0]}) == {"b"}
+    draw = np.random.default_rng(0)
+    alike = [{k: draw.normal(0, 1 + k, 3).tolist() for k in range(6)} for _ in range(300)]
+    wrong = sum(bool(told_from(min(v, key=lambda k: np.mean(v[k])), v)) for v in alike)
+    assert wrong < 0.08 * 300
 
 
 def cells(**changes: float) -> table1_study.Means:
