@@ -1,4 +1,4 @@
-"""Raw image networks F(x, c_noise, cond, vector): four U-Nets, a small one and a DiT.
+"""Raw networks F(x, c_noise, cond, vector): four U-Nets, a small one, one of volumes and a DiT.
 
 One architecture is one module and its line in TABLE. The module has a frozen dataclass `Args` (its
 settings, the authors' defaults), `build(inputs, args) -> Backbone`, and `SIZES`, its arguments at
@@ -18,4 +18,5 @@ TABLE: dict[str, str] = {
     "dit": "backbones.dit",
     "ncsnpp": "backbones.ncsnpp",
     "small_unet": "backbones.small_unet",
+    "volume_unet": "backbones.volume_unet",
 }

@@ -7,7 +7,7 @@ multiply-add counts as two FLOPs; elementwise work, norms and resampling count a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -78,20 +78,28 @@ def forward_flops(net: Backbone) -> int:
 
 
 def training_flops(net: Backbone) -> int:
-    """FLOPs of forward and backward for one case: gradients of all weights, not of the image."""
+    """FLOPs of forward and backward for one case: gradients of all weights, not of the image.
+
+    What gradient checkpointing runs a second time is counted a second time.
+    """
     with FlopCounterMode(display=False) as counter:
-        _trace(net).sum().backward()
+        _trace(net, then=_backward)
     return int(counter.get_total_flops())
 
 
 def flops(net: Backbone) -> tuple[int, int]:
     """`forward_flops` and `training_flops` of a network whose pass is the same with gradients, in
     one pass."""
+    forward = 0
     with FlopCounterMode(display=False) as counter:
-        answer = _trace(net)
-        forward = counter.get_total_flops()
-        answer.sum().backward()
-    return int(forward), int(counter.get_total_flops())
+
+        def then(answer: Tensor) -> None:
+            nonlocal forward
+            forward = int(counter.get_total_flops())
+            _backward(answer)
+
+        _trace(net, then)
+    return forward, int(counter.get_total_flops())
 
 
 def blocks(net: Backbone) -> list[Block]:
@@ -153,11 +161,27 @@ def _children(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]
             yield f"{prefix}{name}", child
 
 
-def _trace(net: Backbone) -> Tensor:
+class _Pass(nn.Module):
+    """A network's pass and what follows it, so that stand-ins for its weights last for both."""
+
+    def __init__(self, net: Backbone, then: Callable[[Tensor], None]) -> None:
+        super().__init__()
+        self.net, self.then = net, then
+
+    def forward(self, *example: Tensor | None) -> None:
+        self.then(self.net(*example))
+
+
+def _backward(answer: Tensor) -> None:
+    answer.sum().backward()
+
+
+def _trace(net: Backbone, then: Callable[[Tensor], None] = lambda answer: None) -> None:
+    """A pass for one case on the meta device, and what follows it."""
     state = {
-        name: torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
+        f"net.{name}": torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
         for name, tensor in [*net.named_parameters(), *net.named_buffers()]
     }
     dtype = next(net.parameters()).dtype
     x, c_noise, cond, vector = example(net.inputs, 1, "meta")
-    return functional_call(net, state, (x.to(dtype), c_noise, cond, vector))
+    functional_call(_Pass(net, then), state, (x.to(dtype), c_noise, cond, vector))

@@ -26,19 +26,23 @@ def _waves(angles: Tensor) -> Tensor:
 
 
 class Positional(nn.Module):
-    """[N] -> [N, channels]: angular frequencies falling geometrically from 1 to 1/10000."""
+    """[N] -> [N, channels]: angular frequencies falling geometrically from 1 to 1/10000.
+
+    Of an odd number of channels the last is zero, as the authors of ADM pad it.
+    """
 
     def __init__(self, channels: int, *, endpoint: bool) -> None:
         """`endpoint`: the last frequency is 1/10000 itself (DDPM++), else one step short (ADM)."""
         super().__init__()
-        self.waves = channels // 2
+        self.waves, self.padding = divmod(channels, 2)
         self.last = self.waves - 1 if endpoint else self.waves
 
     def forward(self, c_noise: Tensor) -> Tensor:
         """Features in float32."""
         steps = torch.arange(self.waves, dtype=torch.float32, device=c_noise.device)
         frequencies = torch.exp(steps * (-math.log(10000.0) / max(self.last, 1)))
-        return _waves(c_noise.float()[:, None] * frequencies)
+        waves = _waves(c_noise.float()[:, None] * frequencies)
+        return F.pad(waves, (0, self.padding)) if self.padding else waves
 
 
 class Fourier(nn.Module):

@@ -2,7 +2,8 @@
 
 The network runs once on the meta device, where tensors have shapes and no memory: what autograd
 keeps for the backward pass, and what is alive at once in a pass without gradients, are counted
-exactly for one image and grow linearly with the batch. In bfloat16 the casts of autocast are made
+exactly for one image and grow linearly with the batch; where gradient checkpointing runs blocks
+again, so is what is alive at once in both passes. In bfloat16 the casts of autocast are made
 there as it makes them, a GPU keeping its normalisations in float32. Parameters, gradients, moments
 and averages are counted from the configuration. What a library needs beside (a process with its
 imports, a kernel's workspace) is measured: `python -m tests.measure.memory` compares predictions
@@ -138,7 +139,7 @@ def _alive_bytes(net: torch.nn.Module, shape: tuple[int, ...]) -> int:
 @dataclass(frozen=True)
 class _Network:
     parameters: int
-    saved_bytes: int  # for the backward pass of one image, of weights none
+    saved_bytes: int  # for the backward pass of one image and what runs again in it; no weights
     forward_bytes: int  # alive at once in a pass without gradients, one image
 
 
@@ -162,6 +163,23 @@ def _counted(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
     with torch.device("meta"):
         net = networks.build(name, inputs, **given)
         example = counting.example(inputs, 1, device="meta")
+    net.train()
+    saved = _saved_bytes(net, example, half_on)
+    held = _bytes_running_again(net, example)
+    if held:  # in float32; in bfloat16 both shrink alike
+        saved = round(saved * held / _saved_bytes(net, example, ""))
+    net.eval()
+    with torch.no_grad(), _Alive() as alive:
+        net(*example)
+    return _Network(
+        parameters=sum(p.numel() for p in net.parameters()),
+        saved_bytes=saved,
+        forward_bytes=alive.most,
+    )
+
+
+def _saved_bytes(net: torch.nn.Module, example: Any, half_on: str) -> int:
+    """What autograd keeps of a pass, weights apart."""
     weight_places = {_place(p) for p in net.parameters()}
     casts = _Autocast(half_on, weight_places) if half_on else nullcontext()
     saved: dict[int, Tensor] = {}  # by storage; the tensor keeps its storage from being reused
@@ -171,17 +189,32 @@ def _counted(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
             saved[_place(tensor)] = tensor
         return tensor
 
-    net.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), casts:
         net(*example)
-    net.eval()
-    with torch.no_grad(), _Alive() as alive:
-        net(*example)
-    return _Network(
-        parameters=sum(p.numel() for p in net.parameters()),
-        saved_bytes=sum(t.untyped_storage().nbytes() for t in saved.values()),
-        forward_bytes=alive.most,
-    )
+    return sum(t.untyped_storage().nbytes() for t in saved.values())
+
+
+def _bytes_running_again(net: torch.nn.Module, example: Any) -> int:
+    """What is alive at once in a pass and its backward pass where that runs modules once more
+    (gradient checkpointing), weights and their gradients apart; 0 where it runs none."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    hooks = [module.register_forward_pre_hook(count) for module in net.modules()]
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)  # a weight's new gradient is gone once it is added
+    with _Alive() as alive:
+        answer = net(*example)
+        first = calls
+        answer.sum().backward()
+    for hook in hooks:
+        hook.remove()
+    for p in net.parameters():
+        p.grad = None
+    return alive.most if calls > first else 0
 
 
 def _place(tensor: Tensor) -> int:
@@ -241,38 +274,32 @@ def _seen_moments(optimizer: str) -> float:
 
 
 class _Alive(TorchDispatchMode):
-    """Counts the bytes of results that are alive at once."""
+    """Counts the bytes of results that are alive at once, whoever holds them."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own
         self.now = self.most = 0
-        self._holders: dict[int, int] = {}  # storage -> tensors on it that are alive
+        self._places: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         given = {_place(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         for tensor in tree_leaves(result):
             # a view of a weight or of the input is no result of this pass
-            if isinstance(tensor, Tensor) and (
-                _place(tensor) in self._holders or _place(tensor) not in given
-            ):
-                self._add(tensor)
+            if isinstance(tensor, Tensor) and _place(tensor) not in given | self._places:
+                self._add(tensor.untyped_storage())
         return result
 
-    def _add(self, tensor: Tensor) -> None:
-        place, size = _place(tensor), tensor.untyped_storage().nbytes()
-        if place not in self._holders:
-            self._holders[place] = 0
-            self.now += size
-            self.most = max(self.most, self.now)
-        self._holders[place] += 1
-        weakref.finalize(tensor, self._drop, place, size)
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        place, size = int(storage._cdata), storage.nbytes()
+        self._places.add(place)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._drop, place, size)
 
     def _drop(self, place: int, size: int) -> None:
-        self._holders[place] -= 1
-        if not self._holders[place]:
-            del self._holders[place]
-            self.now -= size
+        self._places.remove(place)
+        self.now -= size
 
 
 def share_gb(total_gb: float, together: int) -> float:

@@ -36,12 +36,12 @@ def _text(description: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", backbones.TABLE)
 def test_every_network_is_shown_at_an_oblong_size(name: str) -> None:
-    description = network_table.describe(name, (32, 64), 2, 3, {})
-    assert json.loads(network_table.to_json(description))["inputs"]["spatial"] == [32, 64]
+    description = network_table.describe(name, (64, 128), 2, 3, {})
+    assert json.loads(network_table.to_json(description))["inputs"]["spatial"] == [64, 128]
     assert sum(block["parameters"] for block in description["blocks"]) == description["parameters"]
     text = _text(description)
-    assert f"{name} at 32x64, 2 in, 3 classes" in text
-    assert "32x64 " in text.split("parameters", 1)[1]  # the sides of a block
+    assert f"{name} at 64x128, 2 in, 3 classes" in text
+    assert "64x128 " in text.split("parameters", 1)[1]  # the sides of a block
     assert f"{description['parameters']:,}" in text
 
 
