@@ -29,12 +29,8 @@ from bench.diffusion.process import Process
 from bench.errors import BenchError
 
 SCHEMES = sorted(preconditioning.PRECONDITIONINGS.table)
-SMALL = {
-    "width": 32,
-    "multipliers": (1, 1),
-    "blocks": 1,
-    "groups": 8,
-}  # of those an architecture knows
+# of those an architecture knows
+SMALL = {"width": 32, "multipliers": (1, 1), "blocks": 1, "groups": 8}
 
 
 @pytest.mark.parametrize("rule", sorted(suite.CHECKS))

@@ -110,3 +110,11 @@ def test_augmentation_labels_reach_the_output() -> None:
             plain, augmented = net(x, t), net(x, t, None, torch.ones(1, 9))
             assert torch.equal(plain, net(x, t, None, torch.zeros(1, 9)))
         assert not torch.allclose(plain, augmented)
+
+
+def test_of_an_odd_number_of_channels_the_last_is_zero() -> None:
+    c_noise = torch.tensor([3.0, 700.0])
+    odd, even = (Positional(n, endpoint=False)(c_noise) for n in (29, 28))
+    assert odd.shape == (2, 29)
+    assert torch.equal(odd[:, :28], even)
+    assert not odd[:, 28].any()
