@@ -49,7 +49,8 @@ class DataConfig:
 class TaskConfig:
     """What is asked: the kind of task, and what a network gets and gives for it.
 
-    `args` are the task's own settings, checked by the task.
+    `args` are the task's own settings, checked by the task. `whole` are the sides of what is
+    predicted, where networks are trained on patches of it; none: the sides of `inputs`.
     """
 
     kind: str  # a name in the table of tasks, or "file.py:Class"
@@ -57,6 +58,17 @@ class TaskConfig:
     data_range: tuple[float, float] = (-1.0, 1.0)
     sigma_data: float = 0.5
     args: Args = field(default_factory=dict)
+    whole: tuple[int, ...] = field(default=(), metadata=LATE)
+
+    @property
+    def answered(self) -> Inputs:
+        """`inputs` with the sides of what is predicted."""
+        return dataclasses.replace(self.inputs, spatial=self.whole) if self.whole else self.inputs
+
+    @property
+    def answer_patches(self) -> float:
+        """How many training patches what is predicted is the size of; 1 without patches."""
+        return self.answered.pixels / self.inputs.pixels
 
     def __post_init__(self) -> None:
         _need(self.sigma_data > 0, f"task.sigma_data must be positive, got {self.sigma_data}")
@@ -158,7 +170,8 @@ class SampleConfig:
 
     `ema` is the relative width of the power-function average that is judged at the end; 0 is the
     network itself, without an average. `clip`: every estimate of the image is brought into the
-    data's range before the next step is taken from it, as DDPM's authors sample.
+    data's range before the next step is taken from it, as DDPM's authors sample. `tile`: sides of the
+    overlapping tiles in which a network passes over what is predicted; none: all of it at once.
     """
 
     sampler: str = "heun"
@@ -172,6 +185,7 @@ class SampleConfig:
     S_noise: float = 1.0
     eta: float = field(default=0.0, metadata=LATE)  # a sampler's own: noise in each step, 0..1
     clip: bool = field(default=False, metadata=LATE)
+    tile: tuple[int, ...] = field(default=(), metadata=LATE)
     guidance: str = "none"
     guidance_args: Args = field(default_factory=dict)
     ema: float = 0.1
@@ -185,6 +199,7 @@ class SampleConfig:
             raise unknown("grid", self.grid, ("edm", "own"))
         if self.process not in ("sigma", "own"):
             raise unknown("process", self.process, ("sigma", "own"))
+        _need(not self.tile or min(self.tile) > 0, f"sample.tile must be positive, {self.tile}")
         _need(0 <= self.eta <= 1, f"sample.eta must be in 0..1, got {self.eta}")
 
     @property

@@ -14,6 +14,7 @@ TABLE = {
     "birds": "search_spaces.birds_space:space",
     "denoise": "search_spaces.denoise_space:space",
     "echo": "search_spaces.echo_space:space",
+    "segment": "search_spaces.denoise_space:space",
     "xray_generation": "search_spaces.xray_generation_space:space",
 }
 

@@ -1,7 +1,8 @@
-"""The space of denoising: by diffusion, by a network directly, or by a classical estimator.
+"""The space of denoising and of segmentation: by diffusion, by a network directly, or classically.
 
 Every method has what is its own: a diffusion method its preconditioning, a direct one its
-augmentation, an estimator its settings; networks share how they are optimised.
+augmentation, a network its patches and skips, an estimator its settings; networks share how they
+are optimised.
 """
 
 from __future__ import annotations

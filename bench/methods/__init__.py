@@ -19,6 +19,7 @@ METHODS = Family(
         "diffusion": "bench.methods.diffusion:Diffusion",
         "latent": "bench.methods.latent:Latent",
         "direct": "bench.methods.direct:Direct",
+        "direct_segmentation": "bench.methods.direct_segmentation:DirectSegmentation",
         "classical": "bench.methods.classical:Classical",
     },
     suite="bench.methods.method_conformance:check",

@@ -109,7 +109,7 @@ class Estimating:
 
     def _checked(self, answer: Any) -> np.ndarray[Any, Any]:
         """An estimator's answer as an array; BenchError where its shape is not the task's."""
-        inputs = self.config.task.inputs
+        inputs = self.config.task.answered
         array, shape = np.asarray(answer), (inputs.out_channels, *inputs.spatial)
         if array.shape != shape:
             raise BenchError(

@@ -26,6 +26,7 @@ from bench.diffusion.ensemble import Ensemble
 from bench.diffusion.grids import sigma_grid
 from bench.diffusion.preconditioning.scheme import Preconditioning, process_of
 from bench.methods.method import Method, build_network
+from bench.methods.tiling import tiled
 from bench.predictions import Cases, Denoise, Predictions, conditions_of, in_batches
 from bench.streams import mirrored, normal, spread_out, uniform
 from bench.train.objective import Batch, Terms
@@ -116,7 +117,7 @@ class Sampling:
         self.nets = tuple(nets)
         self.networks: Mapping[str, Callable[..., Tensor]] = {}
         self.device = torch.device(config.train.device)
-        each = [Denoiser(net, precond) for net in self.nets]
+        each = [Denoiser(net, precond) for net in tiled(self.nets, sample.tile)]
         self.denoiser: Callable[..., Tensor] = each[0] if len(each) == 1 else Ensemble(each)
         self.denoise: Denoise | None = self._denoise
         self.data_range = config.task.data_range  # of the answers
@@ -133,7 +134,7 @@ class Sampling:
 
     @torch.no_grad()
     def predict_some(self, cases: Cases, places: range) -> Predictions:
-        sample, inputs = self.sample, self.config.task.inputs
+        sample, inputs = self.sample, self.config.task.answered
         shape = (inputs.channels, *inputs.spatial)
         sigmas = _sigmas(self.precond, sample)
         guiding = guidance.build(sample.guidance, **sample.guidance_args)

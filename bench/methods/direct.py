@@ -18,6 +18,7 @@ from bench.conditions import Condition
 from bench.config import SampleConfig, TaskConfig, TrialConfig
 from bench.errors import BenchError
 from bench.methods.method import Method, build_network
+from bench.methods.tiling import tiled
 from bench.predictions import Cases, Denoise, Predictions, conditions_of, in_batches
 from bench.train.objective import Batch, Terms
 
@@ -65,14 +66,21 @@ class Regression:
 
     @torch.no_grad()
     def predict_some(self, cases: Cases, places: range) -> Predictions:
+        nets = tiled(self.nets, self.sample.tile)
+
         def answer(numbers: Sequence[int]) -> Tensor:
             condition = conditions_of(cases, numbers).to(self.device)
-            return torch.stack([evaluate(net, condition) for net in self.nets]).mean(0).cpu()
+            answers = [self.answered(evaluate(net, condition)) for net in nets]
+            return torch.stack(answers).mean(0).cpu()
 
         data_range = self.config.task.data_range
         return in_batches(
             cases, places, self.sample.batch_size, answer, data_range, lambda: len(self.nets)
         )
+
+    def answered(self, raw: Tensor) -> Tensor:
+        """The answers, of what a network gives."""
+        return raw
 
 
 def evaluate(net: nn.Module, condition: Condition) -> Tensor:

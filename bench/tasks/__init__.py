@@ -15,6 +15,7 @@ TASKS = Family(
     table={
         "generate": "bench.tasks.generate:GenerateTask",
         "restore": "bench.tasks.restore:RestoreTask",
+        "segment": "bench.tasks.segment:SegmentTask",
     },
     suite="bench.tasks.task_conformance:check",
 )

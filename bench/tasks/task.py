@@ -248,7 +248,7 @@ class Task(ABC):
             **self.metrics[0].protocol(),
             "n_samples": self.measure.n_report,
             "reference": {"part": "report", "digest": self.config.data.digest},
-            "spatial": list(self.config.task.inputs.spatial),
+            "spatial": list(self.config.task.answered.spatial),
         }
 
     def notes(self) -> tuple[str, ...]:
@@ -271,7 +271,7 @@ class Task(ABC):
     @cached_property
     def measuring_sec(self) -> float:
         """Seconds that measuring takes for each prediction beside network passes, timed here."""
-        inputs = self.config.task.inputs
+        inputs = self.config.task.answered
         return sum(
             metric.seconds((inputs.out_channels, *inputs.spatial)) for metric in self.metrics
         )

@@ -25,6 +25,7 @@ WORKLOADS = Family(
     kind="workload",
     table={
         "birds": "bench.workloads.birds:WORKLOAD",
+        "brats": "bench.workloads.brats:WORKLOAD",
         "chexpert": "bench.workloads.chexpert:WORKLOAD",
         "chexpert_generate": "bench.workloads.chexpert_generate:WORKLOAD",
         "echo": "bench.workloads.echo:WORKLOAD",

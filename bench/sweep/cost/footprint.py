@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import weakref
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -92,8 +93,10 @@ def predict(config: TrialConfig) -> Footprint:
     own = {id(p): p.numel() for part in parts for p in part.net.parameters()}
     drawn = -(-max(config.measure.n_select, config.measure.n_report) // train.workers)
     drawn = min(sample.batch_size, drawn)
-    states = drawn * method_class.state_bytes(inputs)
-    pass_bytes = max(net.forward_bytes, frozen["prediction"])  # one after the other
+    patches = config.task.answer_patches  # of a method on latents there is one
+    states = drawn * method_class.state_bytes(inputs) * patches
+    at_once = min(patches, math.prod(sample.tile) / inputs.pixels) if sample.tile else patches
+    pass_bytes = max(net.forward_bytes * at_once, frozen["prediction"])  # one after the other
     sampling = weights + states + drawn * pass_bytes * (1 + WORKSPACE)
     training = max(training, train.micro_batch * frozen["training"] * (1 + WORKSPACE))
     return Footprint(

@@ -177,7 +177,8 @@ def _stages(config: TrialConfig, timings: Timings, plan: Plan) -> tuple[float, .
     slow = _crowding(plan, train)
     image = slow * pace.train.sec_per_image(price.training_flops, share) / train.workers
     drawn = min(config.sample.batch_size, measure.n_select)
-    one = slow * pace.forward.sec_per_image(price.forward_flops, drawn)
+    forward_flops = round(price.forward_flops * config.task.answer_patches)
+    one = slow * pace.forward.sec_per_image(forward_flops, drawn)
     beside = slow * pace.forward.flop * price.prediction_flops
     passes = method.passes(config)
     samples: int = TASKS.load(config.task.kind).samples_of(config)

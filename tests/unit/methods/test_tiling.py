@@ -1,0 +1,65 @@
+"""Passes in overlapping tiles: what they cover, and that they agree with the whole."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.methods.tiling import Tiled, blending_weight, tile_starts, tiled
+
+
+class Local(nn.Module):
+    """A network that sees one voxel around each: whole and tiles differ at tiles' rims alone."""
+
+    inputs, c_noise_range = None, (0.0, 1.0)
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = {2: nn.Conv2d, 3: nn.Conv3d}[dims](2, 1, 3, padding=1)
+        self.sizes: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
+        self.sizes.append(tuple(x.shape[2:]))
+        result: Tensor = self.conv(x) * c_noise[0]
+        return result
+
+
+@pytest.mark.parametrize(("sides", "tile"), [((24, 17), (8, 8)), ((12, 16, 9), (6, 8, 16))])
+def test_tiles_blend_into_the_whole(sides: tuple[int, ...], tile: tuple[int, ...]) -> None:
+    net, x = Local(len(sides)), torch.randn(2, 2, *sides)
+    level = torch.full((2,), 0.5)
+    with torch.no_grad():
+        whole, answer = net(x, level), Tiled(net, tile)(x, level)
+    assert max(net.sizes[1:]) <= tuple(min(pair) for pair in zip(tile, sides, strict=True))
+    gap = (answer - whole).abs()
+    # a voxel is taken from the tile in whose middle it is, so that rims count little
+    assert float(gap.mean()) < 0.1 * float(whole.abs().mean())
+    inner = tuple(slice(0, t // 2 - 1) for t in (min(p) for p in zip(tile, sides, strict=True)))
+    torch.testing.assert_close(answer[(..., *inner)], whole[(..., *inner)])
+
+
+def test_pointwise_networks_are_answered_to_rounding() -> None:
+    class Point(Local):
+        def forward(self, x: Tensor, c_noise: Tensor, cond: Tensor | None = None) -> Tensor:
+            return x[:, :1].sin()
+
+    x = torch.randn(1, 2, 20, 14, 10)
+    answer = Tiled(Point(3), (8, 8, 8))(x, torch.zeros(1))
+    torch.testing.assert_close(answer, x[:, :1].sin())
+
+
+def test_starts_reach_both_borders() -> None:
+    assert tile_starts(16, 16) == [0]
+    assert tile_starts(17, 8) == [0, 4, 8, 9]
+    weight = blending_weight((4, 6))
+    assert weight.shape == (4, 6)
+    assert float(weight.min()) > 0
+    assert torch.equal(weight, weight.flip(0, 1))
+
+
+def test_without_a_tile_networks_stay_as_they_are() -> None:
+    net = Local(2)
+    assert tiled([net], ()) == [net]
+    assert isinstance(tiled([net], (4, 4))[0], Tiled)
