@@ -170,8 +170,8 @@ class SampleConfig:
 
     `ema` is the relative width of the power-function average that is judged at the end; 0 is the
     network itself, without an average. `clip`: every estimate of the image is brought into the
-    data's range before the next step is taken from it, as DDPM's authors sample. `tile`: sides of the
-    overlapping tiles in which a network passes over what is predicted; none: all of it at once.
+    data's range before the next step is taken from it, as DDPM's authors sample. `tile`: sides of
+    the overlapping tiles in which a network passes over what is predicted; none: all at once.
     """
 
     sampler: str = "heun"

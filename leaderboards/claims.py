@@ -13,7 +13,11 @@ from leaderboards.measures import Measure
 from leaderboards.rank import Ranked, Ranking
 from leaderboards.rows import Row
 
-UNITS = {"nimg": "kimg of training", "gpu-seconds": "device-seconds of training"}
+UNITS = {
+    "nimg": "kimg of training",
+    "gpu-seconds": "device-seconds of training",
+    "memory": "GB of training memory",
+}
 SPENT = ("budget_tflop", "equal", "budget", "device")  # of a protocol: what each trial has to spend
 SCORED = ("metric", "direction", "scale", "unit")  # of a protocol: what the score is
 ARGUMENTS = "_args"  # ends the name of a part's own settings: guidance_args

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_WORKLOAD = "echo"  # where a command is not told
 PIPE_WIDTH = 120  # columns where there is no terminal to ask; COLUMNS says otherwise
 
+MEMORY = "memory"  # of --equal
+
 Command = Callable[..., Any]
 
 
@@ -35,6 +37,26 @@ class LocalPath(click.Path):
         if "\0" in os.fsdecode(value):
             self.fail(f"{os.fsdecode(value)[:80]!r} has a zero byte; no path has one", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Amount(click.ParamType):
+    """What each trial may spend: a number, or gigabytes with their unit (4GB, 500MB)."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        text = str(value).strip()
+        for unit, gigabytes in (("GB", 1.0), ("MB", 1e-3), ("", 1.0)):
+            if not text.upper().endswith(unit):
+                continue
+            try:
+                amount = float(text[: len(text) - len(unit)])
+            except ValueError:
+                break
+            if unit and ctx is not None and ctx.params.get("equal", MEMORY) != MEMORY:
+                self.fail(f"{text} is memory; it goes with --equal memory", param, ctx)
+            return amount * gigabytes
+        return self.fail(f"{text!r} is no number, and no memory such as 4GB", param, ctx)
 
 
 def home_option(command: Command) -> Command:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.options import (
+    Amount,
     LocalPath,
     choice_options,
     home_option,
@@ -48,13 +49,15 @@ from bench.commands.tune_command import tune_finalists
 @click.option(
     "--equal",
     default="flops",
+    is_eager=True,  # the unit of --budget depends on it
     show_default=True,
-    help="What each trial may spend alike: flops, nimg or gpu-seconds.",
+    help="What each trial may spend alike: flops, nimg, gpu-seconds or memory.",
 )
 @click.option(
     "--budget",
-    type=float,
-    help="Of each trial, in training TFLOP, kimg or device-seconds.  [default: by the scale]",
+    type=Amount(),
+    help="Of each trial, in training TFLOP, kimg, device-seconds or GB (4GB).  [default: by the "
+    "scale]",
 )
 @click.option("--no-prune", is_flag=True, help="Run every trial to its end.")
 @click.option(

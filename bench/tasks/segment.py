@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from backbones.coordinates import coordinates
 from numpy.typing import NDArray
 from torch import Tensor
 
-from backbones.coordinates import coordinates
 from backbones.inputs import Inputs
 from bench.conditions import Condition
 from bench.config import TaskConfig, TrialConfig, like
@@ -172,7 +172,9 @@ class SegmentTask(Task):
         """uint8 [n, 3, H, W]: the first cases, with what was found in colour."""
         labels = labels_of(self.averaged(predictions).values[:SHOWN])
         rows = self.rows("report")[: len(labels)]
-        return np.stack([overlay(self._image(int(r)), m) for r, m in zip(rows, labels, strict=True)])
+        return np.stack(
+            [overlay(self._image(int(r)), m) for r, m in zip(rows, labels, strict=True)]
+        )
 
     def files(self, predictions: Predictions) -> tuple[ResultFile, ...]:
         """The best, the median and the worst case in three planes, with the uncertainty."""
@@ -236,9 +238,7 @@ class SegmentTask(Task):
             return image
         return torch.cat([image, coordinates(self._sides, start, size)])
 
-    def _target(
-        self, row: int, start: Sequence[int], size: Sequence[int]
-    ) -> NDArray[np.float32]:
+    def _target(self, row: int, start: Sequence[int], size: Sequence[int]) -> NDArray[np.float32]:
         """The label map of a patch as an image: float32 [K, *size] of -1 and 1."""
         labels = self._merged(self._masks[(row, 0, *self._place(start, size))])
         return self._one_hot(labels).astype(np.float32) * 2 - 1

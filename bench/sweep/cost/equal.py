@@ -1,9 +1,12 @@
-"""What every trial of a sweep has to spend alike: training FLOPs, images or device-seconds.
+"""What every trial of a sweep has alike: training FLOPs, images, device-seconds or memory.
 
 By FLOPs a wider network sees fewer images, by images it costs more, by seconds it depends on the
 device: contract 4 makes the choice explicit. For device-seconds, a few steps of each architecture
 are timed once, when the plan is made, at its widths and another batch size. The speeds fitted to
 them are kept in the plan: how long a trial trains stays a function of the journal.
+
+Memory is not spent: each network is made as wide as the peak of its training may be, and all train
+for the preset's FLOPs. What competes is what else takes room: patch, batch, skips.
 """
 
 from __future__ import annotations
@@ -19,17 +22,20 @@ from bench.errors import BenchError, unknown
 from bench.sweep.cost.speed import Speed, fit
 from bench.sweep.record.plan import Plan
 
-UNITS = {"flops": "TFLOP", "nimg": "kimg", "gpu-seconds": "device-seconds"}
+MEMORY = "memory"
+UNITS = {"flops": "TFLOP", "nimg": "kimg", "gpu-seconds": "device-seconds", MEMORY: "GB"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Equal:
-    """A trial's training budget; `amount` in UNITS of its kind."""
+    """A trial's training budget; `amount` in UNITS of its kind. tflop: what a trial trains for
+    where it is memory that is held equal."""
 
     kind: str = "flops"
     amount: float
     speed: dict[str, Speed] = field(default_factory=dict)  # by architecture
     derived: str = ""  # from what the amount was made, where the user gave none
+    tflop: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in UNITS:
@@ -41,8 +47,9 @@ class Equal:
         """How many images a network of this architecture and cost trains on."""
         if self.kind == "nimg":
             return round(self.amount * 1000, 6)  # 0.57 kimg are 570 images, not 569.99...
-        if self.kind == "flops":
-            return self.amount * 1e12 / training_flops
+        if self.kind in ("flops", MEMORY):
+            tflop = self.tflop if self.kind == MEMORY else self.amount
+            return tflop * 1e12 / training_flops
         if architecture not in self.speed:
             raise BenchError(
                 f"{architecture} was not timed when this plan was made, so device-seconds say "
@@ -60,13 +67,20 @@ class Equal:
         lines = []
         if self.derived:
             lines.append(
-                f"each trial trains for {self.text}: {self.derived}; --budget sets it, and only "
+                f"each trial {'has' if self.kind == MEMORY else 'trains for'} {self.text}: "
+                f"{self.derived}; --budget sets it, and only "
                 "sweeps of one budget are ranked together"
             )
         if self.kind == "gpu-seconds":
             lines.append(
                 "device-seconds (GPU-seconds, or core-seconds where there is no GPU) are predicted "
                 "from steps timed on the machine that made the plan, with nothing beside them"
+            )
+        if self.kind == MEMORY:
+            lines.append(
+                f"each network is as wide as {self.text} of peak training memory allow (predicted: "
+                "weights, gradients, moments, averages and activations, without the process "
+                f"itself; the named widths do not count), and trains for {self.tflop:.3g} TFLOP"
             )
         return lines
 
@@ -90,12 +104,15 @@ def choose(
     variants: Sequence[TrialConfig],
     flops: Callable[[TrialConfig], int],
     seconds: Callable[[TrialConfig], float],
+    memory: Callable[[TrialConfig], float],
+    tflop: float,
 ) -> Equal:
     """The budget asked for, or what the preset's FLOPs are in its unit for the median default.
 
     `defaults` are the cells' default configurations under the preset's FLOPs; `variants` those to
     time beside them: other widths, another batch size. What an image costs in training: `flops`
-    gives its FLOPs, `seconds` its device-seconds, timed here and now.
+    gives its FLOPs, `seconds` its device-seconds, timed here and now. `memory` gives the GB of a
+    trial's training at its peak, `tflop` what it trains for where that is held equal.
 
     Raises:
         BenchError: the device of the trials is not here to be timed.
@@ -106,6 +123,10 @@ def choose(
             return Equal(kind=kind, amount=amount)
         usual = statistics.median(c.train.budget_nimg for c in defaults) / 1000
         return Equal(kind=kind, amount=usual, derived=derived)
+    if kind == MEMORY:
+        usual = float(f"{statistics.median(map(memory, defaults)):.2g}")
+        note = "" if amount is not None else "what the median default configuration needs"
+        return Equal(kind=kind, amount=amount or usual, derived=note, tflop=tflop)
     speed = timed([*defaults, *variants], flops, seconds)
     if amount is not None:
         return Equal(kind=kind, amount=amount, speed=speed)

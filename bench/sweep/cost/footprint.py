@@ -62,6 +62,11 @@ class Footprint:
     sampling_gb: float  # the judged copy, pictures and a pass over them
 
     @property
+    def training_peak_gb(self) -> float:
+        """Of training alone, without the process itself: what a larger network would add to."""
+        return self.state_gb + self.training_gb
+
+    @property
     def peak_gb(self) -> float:
         return self.base_gb + self.state_gb + max(self.training_gb, self.sampling_gb)
 

@@ -29,8 +29,9 @@ from bench.diffusion import guidance, preconditioning, samplers
 from bench.errors import BenchError, unknown
 from bench.methods import load_method
 from bench.methods.method import Method
-from bench.sweep.cost.equal import Equal
+from bench.sweep.cost.equal import MEMORY, Equal
 from bench.sweep.cost.price import cost
+from bench.sweep.cost.widest import widest_within
 from bench.sweep.deciding.parameters import (
     BUILT_OF,
     DIFFUSION,
@@ -126,32 +127,40 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
     cell = {**named, method_class.built_of: architecture, "preconditioning": setup}
     params = {**default_params(frame.scale, cell, params.get("optimizer")), **params}
     sections = _sorted_out(frame, params, method_class, architecture, setup)
-    method = MethodConfig(
-        kind=kind,
-        backbone=architecture,
-        backbone_args=method_class.whole_arguments(architecture, sections.network),
-        preconditioning=setup,
-        preconditioning_args=_whole_noise_args(frame, setup, sections.noise) if setup else {},
-        settings=dict(frame.prepared.get(kind, {})),
-    )
     task = TASKS.load(frame.task.kind).configure(frame.task, sections.task)
     _check_optimizer(frame, sections.train.get("optimizer"))
     sample = frame.sample
     own_sample = _sample_config(_read({**dataclasses.asdict(sample), **sections.sample}))
     for asked in (sample, own_sample) if setup else ():
         guidance.build(asked.guidance, **asked.guidance_args).check(task.inputs)
-    return TrialConfig(
-        workload=frame.workload,
-        scale=frame.scale.name,
-        seed=seed,
-        data=frame.data,
-        task=task,
-        method=method,
-        train=_train(frame, task, method, sections.train, (sample, own_sample)),
-        sample=sample,
-        measure=frame.measure,
-        own_sample=None if own_sample == sample else own_sample,
-    )
+    noise = _whole_noise_args(frame, setup, sections.noise) if setup else {}
+
+    def with_network(arguments: Args) -> TrialConfig:
+        method = MethodConfig(
+            kind=kind,
+            backbone=architecture,
+            backbone_args=arguments,
+            preconditioning=setup,
+            preconditioning_args=noise,
+            settings=dict(frame.prepared.get(kind, {})),
+        )
+        return TrialConfig(
+            workload=frame.workload,
+            scale=frame.scale.name,
+            seed=seed,
+            data=frame.data,
+            task=task,
+            method=method,
+            train=_train(frame, task, method, sections.train, (sample, own_sample)),
+            sample=sample,
+            measure=frame.measure,
+            own_sample=None if own_sample == sample else own_sample,
+        )
+
+    arguments = method_class.whole_arguments(architecture, sections.network)
+    if frame.budget.kind == MEMORY and method_class.trains:
+        return widest_within(frame.budget.amount, arguments, with_network)
+    return with_network(arguments)
 
 
 def _sorted_out(

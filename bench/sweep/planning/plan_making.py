@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.methods import load_method
 from bench.metrics import energy
 from bench.networks import BACKBONES
-from bench.sweep.cost import budget, equal, timing
+from bench.sweep.cost import budget, equal, footprint, timing
 from bench.sweep.cost.machine import Machine, default_scale
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding.parameters import SAMPLE_KEYS
@@ -246,6 +246,8 @@ def with_equal(frame: Frame, wish: Wish, machine: Machine, defaults: list[dict[s
         [resolve(frame, params, wish.seed) for params in variants(frame.scale, defaults)],
         lambda config: cost(config.task, config.method).training_flops,
         partial(timing.sec_per_image, places=machine.concurrency * machine.workers),
+        lambda config: footprint.predict(config).training_peak_gb,
+        frame.scale.budget_tflop,
     )
     return dataclasses.replace(frame, equal=chosen)
 
@@ -269,6 +271,8 @@ def equal_for_all(frame: Frame, machine: Machine) -> dict[str, Any]:
     if frame.equal is None:
         return {"budget_tflop": frame.scale.budget_tflop, **body}
     body |= {"equal": frame.equal.kind, "budget": frame.equal.amount}
+    if frame.equal.kind == equal.MEMORY:
+        body["budget_tflop"] = frame.equal.tflop
     if frame.equal.kind == "gpu-seconds":  # a second of another device buys something else
         body["device"] = machine.device_name
     return body
