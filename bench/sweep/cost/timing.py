@@ -121,7 +121,7 @@ def _drawn_at_once(config: TrialConfig) -> int:
     return min(config.sample.batch_size, config.measure.n_select)
 
 
-class _Blank:
+class Blank:
     """Batches without anything in them: what is read from the data costs little beside a step."""
 
     def __init__(self, config: TrialConfig) -> None:
@@ -222,7 +222,7 @@ def _training(config: TrialConfig, batch: int) -> Training:
         schedule="constant",
         lr=HARMLESS_LR,
     )
-    return Training(train, build_method(config), _Blank(config), config.seed, "timing")
+    return Training(train, build_method(config), Blank(config), config.seed, "timing")
 
 
 def _step(trainings: Sequence[Training]) -> float:

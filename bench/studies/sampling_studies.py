@@ -1,0 +1,234 @@
+"""What drawing a segmentation is worth: how many samples of a case are averaged, and which solver.
+
+Both are about one trained network (`--of` a sweep's) on the report part, with common noise, so that
+differences are paired by case. PatchDDM reports Dice .888 of one sample and .899 of an ensemble,
+drawn by DDIM in 20 steps, and leaves Heun's solver open (its question 2): here Euler (DDIM's steps
+without noise) stands against Heun at equal network evaluations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import stats
+
+from bench.config import SampleConfig
+from bench.diffusion.samplers import nfe
+from bench.metrics.segmentation import dice_in
+from bench.studies.segmentation_arms import WORKLOADS, one_segmenter, with_samples
+from bench.studies.study import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Answer,
+    Claim,
+    Findings,
+    Picture,
+    Setting,
+    Study,
+    Table,
+)
+from bench.studies.trained import Trained
+from bench.tasks.task import Task
+
+SAMPLES = (1, 3, 5, 9)
+EVALUATIONS = (3, 5, 9, 15, 21, 41)
+SOLVERS = ("euler", "heun")
+PAPERS = {1: 0.888, 5: 0.899}
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One way to draw: its metrics, and the Dice of each case."""
+
+    name: str
+    metrics: dict[str, float]
+    dice: tuple[float, ...]
+
+    def above(self, other: Judged) -> tuple[float, float]:
+        """The mean difference to another way, and how far its 95 % interval reaches: paired by
+        case; nan from one case."""
+        gaps = np.subtract(self.dice, other.dice)
+        if len(gaps) < 2:
+            return float(gaps.mean()), math.nan
+        width = float(stats.t.ppf((1 + LEVEL) / 2, len(gaps) - 1))
+        return float(gaps.mean()), width * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+
+
+class EnsembleSize(Study):
+    name: ClassVar[str] = "ensemble"
+    title: ClassVar[str] = "what are several samples of a case worth?"
+    workloads: ClassVar[frozenset[str]] = WORKLOADS
+    of_network: ClassVar[bool] = True
+
+    def answer(self, setting: Setting) -> Answer:
+        trained = yield from one_segmenter(setting)
+        ways = {
+            count: judged(setting, trained, f"{count}", with_samples(trained, count))
+            for count in SAMPLES
+        }
+        single = ways[SAMPLES[0]]
+        most = ways[SAMPLES[-1]]
+        gain, reach = most.above(single)
+        rows = [
+            (count, *_columns(way), *way.above(single), PAPERS.get(count, "-"))
+            for count, way in ways.items()
+        ]
+        five, its_reach = ways[5].above(single)
+        return Findings(
+            lines=(
+                _about(trained),
+                f"Dice of {SAMPLES[-1]} samples minus that of one: {gain:+.4f} +- {reach:.4f} "
+                "(95 %, paired by case)",
+            ),
+            tables=(
+                Table(
+                    name=self.name,
+                    title="quality against samples a case",
+                    columns=("samples", *COLUMNS, "gain", "+-", "paper's, not ranked"),
+                    rows=rows,
+                ),
+            ),
+            pictures=(
+                Picture(
+                    name=self.name,
+                    draw=partial(
+                        draw,
+                        curves={"samples averaged": {c: w.metrics["dice"] for c, w in ways.items()}},
+                        xlabel="samples of a case",
+                        label=setting.label,
+                    ),
+                ),
+            ),
+            claims=(
+                Claim(
+                    text="an ensemble of five samples has a higher Dice than one",
+                    verdict=HOLDS if five > its_reach else FAILS if five < -its_reach else OPEN,
+                    evidence=f"{five:+.4f} +- {its_reach:.4f} over {len(single.dice)} cases",
+                ),
+            ),
+        )
+
+
+class Solver(Study):
+    name: ClassVar[str] = "solver"
+    title: ClassVar[str] = "Euler or Heun, at equal network evaluations?"
+    workloads: ClassVar[frozenset[str]] = WORKLOADS
+    of_network: ClassVar[bool] = True
+
+    def answer(self, setting: Setting) -> Answer:
+        trained = yield from one_segmenter(setting)
+        ways = {
+            (solver, count): judged(
+                setting, trained, f"{solver}-{count}", trained.task, steps_of(trained, solver, count)
+            )
+            for solver in SOLVERS
+            for count in EVALUATIONS
+        }
+        rows = [
+            (
+                solver,
+                count,
+                *_columns(way),
+                *(way.above(ways[SOLVERS[0], count]) if solver != SOLVERS[0] else (None, None)),
+            )
+            for (solver, count), way in ways.items()
+        ]
+        fewest = EVALUATIONS[1]
+        gain, reach = ways["heun", fewest].above(ways["euler", fewest])
+        return Findings(
+            lines=(
+                _about(trained),
+                f"Dice by Heun minus by Euler at {fewest} evaluations: {gain:+.4f} +- {reach:.4f} "
+                "(95 %, paired by case)",
+            ),
+            tables=(
+                Table(
+                    name=self.name,
+                    title="quality against network evaluations",
+                    columns=("solver", "NFE", *COLUMNS, "above Euler", "+-"),
+                    rows=rows,
+                ),
+            ),
+            pictures=(
+                Picture(
+                    name=self.name,
+                    draw=partial(
+                        draw,
+                        curves={
+                            s: {c: ways[s, c].metrics["dice"] for c in EVALUATIONS} for s in SOLVERS
+                        },
+                        xlabel="network evaluations of a sample",
+                        label=setting.label,
+                    ),
+                ),
+            ),
+        )
+
+
+COLUMNS = ("Dice", "se", "HD95 mm", "expected calibration error")
+KEYS = ("dice", "dice_se", "hd95", "calibration_error")
+
+
+def judged(
+    setting: Setting, trained: Trained, key: str, task: Task, sample: SampleConfig | None = None
+) -> Judged:
+    """The network on the report part, drawn and judged so; worked out once."""
+    setting.say(f"drawing: {key}")
+
+    def work() -> dict[str, Any]:
+        predictor = trained.predictor(sample)
+        evidence = task.evidence(predictor, "report", predictor.predict(task.cases("report")))
+        return {
+            "metrics": task.estimates(evidence),
+            "dice": dice_in(evidence).mean(1).tolist(),
+        }
+
+    kept = setting.kept.numbers(f"drawn-{key}", work)
+    return Judged(name=key, metrics=kept["metrics"], dice=tuple(kept["dice"]))
+
+
+def steps_of(trained: Trained, solver: str, evaluations: int) -> SampleConfig:
+    """The trial's sampling by another solver, in as many steps as evaluations allow."""
+    steps = max(n for n in range(2, evaluations + 1) if nfe(solver, n) <= evaluations)
+    return trained.sampled(sampler=solver, steps=steps)
+
+
+def draw(
+    path: Path, *, curves: dict[str, dict[int, float]], xlabel: str, label: str
+) -> None:
+    """Dice against a number, a line each."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name, curve in curves.items():
+        axes.plot(list(curve), list(curve.values()), "o-", label=name)
+    ticks: Sequence[int] = sorted({x for curve in curves.values() for x in curve})
+    axes.set(xscale="log", xlabel=xlabel, ylabel="Dice", title=f"one network ({label})")
+    axes.set_xticks(ticks, [str(x) for x in ticks])
+    axes.minorticks_off()
+    axes.legend()
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _columns(way: Judged) -> tuple[float | None, ...]:
+    return tuple(way.metrics.get(key) for key in KEYS)
+
+
+def _about(trained: Trained) -> str:
+    cases = trained.task.cases("report").count
+    return (
+        f"one network ({trained.name}, {trained.nimg} training patches), {cases} cases of report, "
+        "common noise"
+    )
+
+
+ENSEMBLE, SOLVER = EnsembleSize(), Solver()

@@ -1,0 +1,177 @@
+"""How a U-Net of volumes joins its skips: averaged, added or concatenated.
+
+PatchDDM averages, says that it makes a network 1.61 times as wide in the same memory, and that
+plain addition explodes. Here each way trains at the width of the preset, at as many parameters and
+at as much training memory as concatenation has there; beside it stand the norms of activations and
+gradients at every depth of a new network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+
+from backbones.backbone import Backbone
+from backbones.depth_norms import DepthNorm, depth_norms
+from bench.config import TrialConfig
+from bench.methods import build_method
+from bench.studies import segmentation_arms
+from bench.studies.arm_means import arms, compared
+from bench.studies.segmentation_arms import WORKLOADS
+from bench.studies.study import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Answer,
+    Claim,
+    Findings,
+    Picture,
+    Setting,
+    Study,
+    Table,
+)
+from bench.sweep.cost.footprint import predict
+from bench.sweep.cost.price import cost
+from bench.sweep.cost.widest import WIDTH, widest, width_step
+from bench.sweep.deciding.resolve import resolve
+from bench.tasks import build_task
+
+SKIPS = ("concatenate", "average", "add")
+USUAL = SKIPS[0]  # what the others are made equal to
+PAPERS_RATIO = 1.61
+STEPS, CASES = 8, 2  # before the norms are taken, and of the batch
+EXPLODES = 10.0  # times the averaged network's gradient at the same depth
+Size = Callable[[TrialConfig], float]
+
+
+class Skip(Study):
+    name: ClassVar[str] = "skip"
+    title: ClassVar[str] = "how should skips be joined?"
+    workloads: ClassVar[frozenset[str]] = WORKLOADS
+
+    def answer(self, setting: Setting) -> Answer:
+        base = segmentation_arms.base(setting)
+        sized = {
+            "as wide": None,
+            "as many parameters": lambda c: float(cost(c.task, c.method).parameters),
+            "as much memory": lambda c: predict(c).training_peak_gb,
+        }
+        variants: dict[str, dict[str, Any]] = {}
+        usual = resolve(setting.frame, {**base, "skip": USUAL}, setting.seed)
+        for skip in SKIPS:
+            for how, size in sized.items():
+                if skip == USUAL and size is not None:
+                    continue
+                name = skip if skip == USUAL else f"{skip}, {how}"
+                width = usual.method.backbone_args[WIDTH]
+                if size is not None:
+                    width = width_for(setting, {**base, "skip": skip}, size, size(usual))
+                variants[name] = {**base, "skip": skip, WIDTH: width}
+        ran = yield arms(setting, variants, "skips joined another way")
+        widths = {name: {WIDTH: params[WIDTH]} for name, params in variants.items()}
+        ratio = variants["average, as much memory"][WIDTH] / variants[USUAL][WIDTH]
+        found = compared(
+            setting,
+            list(variants),
+            ran,
+            name=self.name,
+            title=self.title,
+            beside=build_task(ran[0].config).measures[1:],
+            more=widths,
+            lines=(
+                f"averaging is {ratio:.2f} times as wide in the memory of concatenation (predicted); "
+                f"the paper: {PAPERS_RATIO}",
+            ),
+        )
+        return with_depths(found, setting, {s: variants[self._as_wide(s)] for s in SKIPS}, ratio)
+
+    @staticmethod
+    def _as_wide(skip: str) -> str:
+        return skip if skip == USUAL else f"{skip}, as wide"
+
+
+def width_for(setting: Setting, params: dict[str, Any], size: Size, wanted: float) -> int:
+    """The width at which a network is largest without being larger than `wanted`."""
+
+    def at(width: int) -> TrialConfig:
+        return resolve(setting.frame, {**params, WIDTH: width}, setting.seed)
+
+    step = width_step(resolve(setting.frame, params, setting.seed).method.backbone_args)
+    return widest(lambda width: size(at(width)) <= wanted, step) or step
+
+
+def with_depths(
+    found: Findings, setting: Setting, variants: Mapping[str, Mapping[str, Any]], ratio: float
+) -> Findings:
+    """The findings with the norms by depth of each skip's new network, and the document's claims."""
+    rows, gradients = [], {}
+    for skip, params in variants.items():
+        config = resolve(setting.frame, params, setting.seed)
+        norms = norms_of(config)
+        rows += [(skip, n.name, n.activation_rms, n.gradient_rms) for n in norms]
+        gradients[skip] = [n.gradient_rms for n in norms]
+    worst = max(a / b for a, b in zip(gradients["add"], gradients["average"], strict=True) if b > 0)
+    table = Table(
+        name="depth_norms",
+        title=f"root mean squares by depth after {STEPS} steps",
+        columns=("skip", "block", "activation", "gradient"),
+        rows=rows,
+        shown=False,
+    )
+    picture = Picture(
+        name="depth_norms", draw=partial(draw_depths, rows=rows, label=setting.label)
+    )
+    claims = (
+        Claim(
+            text="plain addition makes gradients explode, averaging does not",
+            verdict=HOLDS if worst > EXPLODES else OPEN,
+            evidence=f"after {STEPS} steps at {setting.scale.name} scale, gradients with addition are "
+            f"at most {worst:.2g} times those with averaging at the same depth",
+        ),
+        Claim(
+            text=f"averaging allows {PAPERS_RATIO} times the width in the same memory",
+            verdict=HOLDS if ratio >= 0.9 * PAPERS_RATIO else FAILS,
+            evidence=f"{ratio:.2f} times at this scale, by predicted training memory",
+        ),
+    )
+    return Findings(
+        lines=found.lines,
+        tables=(*found.tables, table),
+        pictures=(*found.pictures, picture),
+        claims=claims,
+        facts=found.facts,
+    )
+
+
+def draw_depths(path: Path, *, rows: list[tuple[Any, ...]], label: str) -> None:
+    """Activations and gradients by depth, a line each skip."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, column, title in zip(
+        figure.subplots(1, 2), (2, 3), ("activation", "gradient"), strict=True
+    ):
+        for skip in dict.fromkeys(row[0] for row in rows):
+            axes.plot([row[column] for row in rows if row[0] == skip], ".-", label=skip)
+        axes.set(yscale="log", xlabel="block, from input to output", title=f"{title}, rms")
+    figure.axes[0].legend()
+    figure.suptitle(f"after {STEPS} steps, by depth ({label})")
+    figure.savefig(path, dpi=110, format="png")
+
+
+def norms_of(config: TrialConfig) -> list[DepthNorm]:
+    """Of a new network after a few steps on unit normal images and targets: before the first one
+    its last layer is zero and passes no gradient back."""
+    inputs, net = config.task.inputs, cast(Backbone, build_method(config).net)
+    torch.manual_seed(config.seed)
+    x = torch.randn(CASES, inputs.in_channels, *inputs.spatial)
+    target = torch.randn(CASES, inputs.out_channels, *inputs.spatial)
+    level = torch.full((CASES,), sum(net.c_noise_range) / 2)
+    return depth_norms(net, x, level, target, steps=STEPS, lr=config.train.lr)
+
+
+STUDY = Skip()
