@@ -1,9 +1,10 @@
 """Segmentation without learning: nothing at all, and thresholds of one modality's brightness.
 
-The image is [modalities, then perhaps 3 coordinates, *spatial] in [-1, 1], where -1 is outside of
-the brain (or body). Thresholds are taken inside alone: the air around it would decide them. Answers
-are -1 or 1: one channel is the foreground; of more, background first, all foreground is class 1, as
-brightness says nothing of which class it is. Milliseconds for a 64^3 volume.
+The image is [modalities, *spatial] in [-1, 1], where -1 is outside of the brain (or body); usually
+its last modality is looked at, which of BraTS is FLAIR. Thresholds are taken inside alone: the air
+around it would decide them. Answers are -1 or 1: one channel is the foreground; of more, background
+first, all foreground is class 1, as brightness says nothing of which class it is. Milliseconds for
+a 64^3 volume.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def background(image: Image, *, out_channels: int = 1) -> Image:
     return _answer(np.zeros(image.shape[1:], bool), out_channels)
 
 
-def otsu(image: Image, modality: int = 0, *, out_channels: int = 1) -> Image:
+def otsu(image: Image, modality: int = -1, *, out_channels: int = 1) -> Image:
     """Brighter than Otsu's threshold (1979; scikit-image) of this modality inside the brain. Where
     all is equally bright, or there is no inside, no foreground."""
     chosen = _chosen(image, modality)
@@ -34,7 +35,7 @@ def otsu(image: Image, modality: int = 0, *, out_channels: int = 1) -> Image:
 
 
 def threshold(
-    image: Image, modality: int = 0, share: float = 0.05, *, out_channels: int = 1
+    image: Image, modality: int = -1, share: float = 0.05, *, out_channels: int = 1
 ) -> Image:
     """The brightest `share` of the voxels inside the brain, of this modality: those above the
     quantile 1 - share, so none where the brightest are all equal."""
@@ -51,12 +52,11 @@ def threshold(
 
 
 def _chosen(image: Image, modality: int) -> Image:
-    """BenchError for a modality that is not there. Coordinates, which stand last, are none, but
-    are not known from one here."""
-    if not 0 <= modality < len(image):
+    """BenchError for a modality that is not there."""
+    if not -len(image) <= modality < len(image):
         raise BenchError(
-            f"modality of a threshold is the place of a channel, 0 to {len(image) - 1}; got "
-            f"{modality}"
+            f"modality of a threshold is the place of a channel, 0 to {len(image) - 1}, or -1 for "
+            f"the last; got {modality}"
         )
     return np.asarray(image[modality], np.float64)
 

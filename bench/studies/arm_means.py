@@ -26,9 +26,7 @@ SEEDS = 3
 COLUMNS = ("low", "high", "seeds", "images", "parameters (k)", "training GB, predicted")
 
 
-def arms(
-    setting: Setting, variants: Mapping[str, Mapping[str, Any]], why: str
-) -> tuple[Arm, ...]:
+def arms(setting: Setting, variants: Mapping[str, Mapping[str, Any]], why: str) -> tuple[Arm, ...]:
     """Each variant (its parameters by its name) from as many seeds as the user wants."""
     return tuple(
         Arm(name=f"{name}, seed {seed}", why=why, params=params, seed=seed)
@@ -165,9 +163,7 @@ def _below_p(
     if len(common) < 2:
         return 1.0
     is_ratio = score.scale == "ratio"
-    gaps = [
-        sign * (math.log(other[s] / one[s]) if is_ratio else other[s] - one[s]) for s in common
-    ]
+    gaps = [sign * (math.log(other[s] / one[s]) if is_ratio else other[s] - one[s]) for s in common]
     if len(set(gaps)) == 1:
         return 0.0 if gaps[0] > 0 else 1.0
     return float(stats.ttest_1samp(gaps, 0.0, alternative="greater").pvalue)

@@ -61,14 +61,10 @@ class Memory(Study):
                     rows=rows,
                 ),
             ),
-            pictures=(
-                Picture(name=self.name, draw=partial(draw, rows=rows, label=setting.label)),
-            ),
+            pictures=(Picture(name=self.name, draw=partial(draw, rows=rows, label=setting.label)),),
         )
 
-    def _row(
-        self, setting: Setting, config: TrialConfig, patch: int, skip: str, kept: bool
-    ) -> Row:
+    def _row(self, setting: Setting, config: TrialConfig, patch: int, skip: str, kept: bool) -> Row:
         predicted = predict(config).training_peak_gb
         key = f"memory-{patch}-{skip}-{int(kept)}"
         measured = None

@@ -101,7 +101,9 @@ class EnsembleSize(Study):
                     name=self.name,
                     draw=partial(
                         draw,
-                        curves={"samples averaged": {c: w.metrics["dice"] for c, w in ways.items()}},
+                        curves={
+                            "samples averaged": {c: w.metrics["dice"] for c, w in ways.items()}
+                        },
                         xlabel="samples of a case",
                         label=setting.label,
                     ),
@@ -127,7 +129,11 @@ class Solver(Study):
         trained = yield from one_segmenter(setting)
         ways = {
             (solver, count): judged(
-                setting, trained, f"{solver}-{count}", trained.task, steps_of(trained, solver, count)
+                setting,
+                trained,
+                f"{solver}-{count}",
+                trained.task,
+                steps_of(trained, solver, count),
             )
             for solver in SOLVERS
             for count in EVALUATIONS
@@ -174,7 +180,7 @@ class Solver(Study):
 
 
 COLUMNS = ("Dice", "se", "HD95 mm", "expected calibration error")
-KEYS = ("dice", "dice_se", "hd95", "calibration_error")
+KEYS = ("dice", "dice_se", "hd95", "ece")
 
 
 def judged(
@@ -201,9 +207,7 @@ def steps_of(trained: Trained, solver: str, evaluations: int) -> SampleConfig:
     return trained.sampled(sampler=solver, steps=steps)
 
 
-def draw(
-    path: Path, *, curves: dict[str, dict[int, float]], xlabel: str, label: str
-) -> None:
+def draw(path: Path, *, curves: dict[str, dict[int, float]], xlabel: str, label: str) -> None:
     """Dice against a number, a line each."""
     from matplotlib.figure import Figure
 

@@ -37,7 +37,9 @@ def one_segmenter(setting: Setting) -> Generator[tuple[Arm, ...], tuple[Ran, ...
     if setting.of is not None:
         yield ()
         return Trained.of(setting.of)
-    one = Arm(name="the network", why="sampled in many ways", params=base(setting), seed=setting.seed)
+    one = Arm(
+        name="the network", why="sampled in many ways", params=base(setting), seed=setting.seed
+    )
     (ran,) = yield (one,)
     return Trained.of(ran)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
+from backbones.depth_norms import DepthNorm, depth_norms
 
 from backbones.backbone import Backbone
-from backbones.depth_norms import DepthNorm, depth_norms
 from bench.config import TrialConfig
 from bench.methods import build_method
 from bench.studies import segmentation_arms
@@ -122,9 +122,7 @@ def with_depths(
         rows=rows,
         shown=False,
     )
-    picture = Picture(
-        name="depth_norms", draw=partial(draw_depths, rows=rows, label=setting.label)
-    )
+    picture = Picture(name="depth_norms", draw=partial(draw_depths, rows=rows, label=setting.label))
     claims = (
         Claim(
             text="plain addition makes gradients explode, averaging does not",

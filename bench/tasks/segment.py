@@ -28,11 +28,14 @@ from backbones.inputs import Inputs
 from bench.conditions import Condition
 from bench.config import TaskConfig, TrialConfig, like
 from bench.data.cache import CachedImages, load_cache
+from bench.data.readers.brats import MASK_NAMES
 from bench.data.value_range import as_float
 from bench.errors import BenchError, unknown
 from bench.files import ResultFile
+from bench.methods import load_method
 from bench.metrics.metric import Evidence
 from bench.metrics.segmentation import FULL, labels_of
+from bench.metrics.surface_distance import UNSPACED
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
 from bench.tasks.patch_placement import patch_start
@@ -62,13 +65,14 @@ class SegmentTask(Task):
 
     @classmethod
     def describe(cls, data: CachedImages) -> TaskConfig:
-        """Of data with tumours' names (BraTS) the classes are merged, as the paper merges them."""
+        """Of BraTS the classes are merged, as the paper merges them."""
         if data.masks is None:
             raise BenchError(
                 "task segment needs label maps, and these data have none: give a folder of labels "
                 "beside the images (labels/ beside images/), or a layout that has them"
             )
-        args = {**cls.parameters, "regions": "merged" if data.mask_names else "classes"}
+        merged = data.mask_names == MASK_NAMES
+        args = {**cls.parameters, "regions": "merged" if merged else "classes"}
         return cls._described(data, args)
 
     @classmethod
@@ -126,6 +130,10 @@ class SegmentTask(Task):
         def condition(places: Sequence[int]) -> Condition:
             start = (0,) * len(whole)
             chosen = [int(row) for row in rows[np.asarray(places)]]
+            if not load_method(self.config.method.kind).trains:  # an estimator looks at images
+                return Condition(
+                    images=_stack([torch.from_numpy(self._image(row)) for row in chosen])
+                )
             return Condition(images=_stack([self._condition(r, start, whole) for r in chosen]))
 
         return Cases(
@@ -200,7 +208,7 @@ class SegmentTask(Task):
             if self._settings["regions"] == "merged"
             else f"classes: {names}"
         )
-        spaced = () if data.spacing is not None else ("voxels have no known size: mm are voxels",)
+        spaced = () if data.spacing is not None else (UNSPACED,)
         return (*super().notes(), how, *spaced)
 
     def rows(self, part: str) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ SAMPLE = {"sampler": "euler", "grid": "own", "steps": 20, "clip": True}
 ONLY = {
     "edm": {"P_mean": (-1.8, 0.4), "P_std": (0.8, 1.6)},
     "adamw": {"weight_decay": (1e-3, 0.3)},
-    "threshold": {"share": (0.6, 0.99)},
+    "threshold": {"share": (0.01, 0.4)},
 }
 DEFAULTS = {
     "optimizer": "adamw",

@@ -77,10 +77,10 @@ def test_where_there_is_nothing_to_divide_all_is_background() -> None:
 
 def test_settings_that_cannot_be_are_refused() -> None:
     image, _ = head()
-    with pytest.raises(BenchError, match="place of a channel, 0 to 4; got 5"):
+    with pytest.raises(BenchError, match="0 to 4, or -1 for the last; got 5"):
         otsu(image, modality=5)
-    with pytest.raises(BenchError, match="0 to 4; got -1"):
-        threshold(image, modality=-1)
+    with pytest.raises(BenchError, match="got -6"):
+        threshold(image, modality=-6)
     for share in (0.0, 1.0):
         with pytest.raises(BenchError, match="above 0 and below 1; got"):
             threshold(image, share=share)
@@ -122,6 +122,6 @@ def test_the_method_tells_them_how_many_channels_are_asked_for(channels: int) ->
 
 def test_how_many_channels_is_no_setting_of_theirs() -> None:
     assert Classical.argument_names("background") == []
-    assert Classical.whole_arguments("threshold", {}) == {"modality": 0, "share": 0.05}
+    assert Classical.whole_arguments("threshold", {}) == {"modality": -1, "share": 0.05}
     with pytest.raises(BenchError, match="setting of estimator otsu 'out_channels'"):
         Classical.whole_arguments("otsu", {"out_channels": 2})
