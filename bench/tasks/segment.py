@@ -36,6 +36,7 @@ from bench.methods import load_method
 from bench.metrics.metric import Evidence
 from bench.metrics.segmentation import FULL, labels_of
 from bench.metrics.surface_distance import UNSPACED
+from bench.pictures import save_grid
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
 from bench.tasks.patch_placement import patch_start
@@ -183,6 +184,12 @@ class SegmentTask(Task):
         return np.stack(
             [overlay(self._image(int(r)), m) for r, m in zip(rows, labels, strict=True)]
         )
+
+    def save_reference(self, path: Path) -> None:
+        """The same cases with their truth in colour."""
+        rows = self.rows("report")[:SHOWN]
+        images = [overlay(self._image(int(row)), self._labels(int(row))) for row in rows]
+        save_grid(np.stack(images), path)
 
     def files(self, predictions: Predictions) -> tuple[ResultFile, ...]:
         """The best, the median and the worst case in three planes, with the uncertainty."""
