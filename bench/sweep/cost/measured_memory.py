@@ -3,23 +3,28 @@
     python -m bench.sweep.cost.measured_memory < CONFIG.json
 
 A few steps on blank batches, without sampling or checkpoints. On a CPU the peak is the system's own
-count of the process (ru_maxrss) less what it had before the network was built; on a GPU that of
-torch's allocator.
+count of resident memory (VmHWM, which Linux lets a process set back) above what the process had
+before, after a first training had loaded all there is to load; on a GPU it is that of torch's
+allocator.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
-import resource
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
 
 STEPS = 2
 GB = 1e9
-RSS_UNIT = 1024  # bytes of ru_maxrss on Linux
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
 
 def measured_gb(config: TrialConfig) -> float:
@@ -42,22 +47,32 @@ def run(config: TrialConfig) -> float:
     """Train a few steps in this process, which did nothing before; GB."""
     import torch
 
+    torch.set_num_threads(config.train.threads)
+    _train(config)  # torch loads its kernels, and Python its modules, on the first training
+    if config.train.device.startswith("cuda"):
+        return torch.cuda.max_memory_reserved() / GB
+    gc.collect()
+    with suppress(AttributeError):  # of the GNU C library: give back what was freed
+        ctypes.CDLL(None).malloc_trim(0)
+    before = _resident("VmRSS")
+    CLEAR.write_text(RESET_PEAK)
+    _train(config)
+    return max(_resident("VmHWM") - before, 0) / GB
+
+
+def _train(config: TrialConfig) -> None:
     from bench.methods import build_method
     from bench.sweep.cost.timing import Blank
     from bench.train.loop import Training
 
-    torch.set_num_threads(config.train.threads)
-    on_gpu = config.train.device.startswith("cuda")
-    before = _peak_bytes()
     training = Training(config.train, build_method(config), Blank(config), config.seed, "measure")
     training.advance(min(STEPS * config.train.batch_size, config.train.budget_nimg))
-    if on_gpu:
-        return torch.cuda.max_memory_reserved() / GB
-    return (_peak_bytes() - before) / GB
 
 
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+def _resident(name: str) -> int:
+    """Bytes of a line of the process's status."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
