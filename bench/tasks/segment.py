@@ -47,7 +47,7 @@ from bench.train.objective import Batch
 STRIDES = {"full": 1, "half": 2}
 REGIONS = ("merged", "classes")
 SHOWN = 8  # cases in a grid
-LEAST_SIDE = 4  # voxels of a patch
+LEAST_SIDE = 4  # of a patch, as a network sees it
 Shares = NDArray[np.uint8]  # [n, K, *spatial]
 
 
@@ -56,7 +56,7 @@ class SegmentTask(Task):
 
     gives: ClassVar[frozenset[str]] = frozenset({"targets"})
     parameters: ClassVar[Mapping[str, Any]] = {
-        "patch": 0,  # voxels along each side; 0: the whole volume
+        "patch": 0,  # voxels of the volume along each side; 0: all of it
         "resolution": "full",
         "coordinates": True,  # given to the network as channels
         "regions": "classes",  # or all of them merged into one foreground
@@ -299,25 +299,25 @@ def _configured(task: TaskConfig, args: dict[str, Any]) -> TaskConfig:
         BenchError: sides or a patch that cannot be.
     """
     step, whole = STRIDES[args["resolution"]], tuple(args["whole"])
-    if any(side % step for side in whole):
+    patch = args["patch"]
+    if any(side % step for side in (patch, *whole)):
         raise BenchError(
-            f"resolution half needs even sides, and the volumes have {whole}; give another --size"
+            f"resolution half needs even sides, and the volumes have {whole}, patches "
+            f"{patch or 'as many'}; give another --size or patch"
+        )
+    if patch and not LEAST_SIDE * step <= patch <= min(whole):
+        raise BenchError(
+            f"patch {patch}: give {LEAST_SIDE * step} to {min(whole)} voxels, as the volumes have "
+            f"{whole}, or 0 for the whole volume"
         )
     sides = tuple(side // step for side in whole)
-    patch = args["patch"]
-    if patch and not LEAST_SIDE <= patch <= min(sides):
-        raise BenchError(
-            f"patch {patch}: give {LEAST_SIDE} to {min(sides)} voxels, as the volumes have {sides}"
-            + (" at half resolution" if step > 1 else "")
-            + ", or 0 for the whole volume"
-        )
     merged = args["regions"] == "merged" or args["classes"] == 1
     background = args["foreground"][0]
     shares = [1 - background] if merged else args["foreground"]
     # of -1 and 1 with shares p: the mean square about the mean over all channels
     mean = float(np.mean([2 * p - 1 for p in shares]))
     inputs = Inputs(
-        spatial=(patch,) * len(sides) if patch else sides,
+        spatial=(patch // step,) * len(sides) if patch else sides,
         channels=len(shares),
         out_channels=len(shares),
         condition_channels=args["modalities"] + (len(sides) if args["coordinates"] else 0),

@@ -84,6 +84,8 @@ def test_sigma_data_is_the_spread_of_the_label_maps(data: CachedImages) -> None:
 def test_half_resolution_answers_at_full(data: CachedImages) -> None:
     task = SegmentTask(trial(data, resolution="half"))
     assert task.config.task.inputs.spatial == (6, 8, 10)
+    in_patches = trial(data, resolution="half", patch=8).task
+    assert (in_patches.inputs.spatial, in_patches.whole) == ((4, 4, 4), (6, 8, 10))
     condition = task.cases("report").condition([2]).images
     rows = task.rows("report")
     half = task.real.images_at(rows[2:3])[:, :, ::2, ::2, ::2]
@@ -124,7 +126,8 @@ def test_samples_of_a_case_are_averaged(data: CachedImages) -> None:
     [
         ({"patch": 13}, "give 4 to 12 voxels"),
         ({"patch": 3}, "give 4 to 12 voxels"),
-        ({"patch": 8, "resolution": "half"}, "at half resolution"),
+        ({"patch": 9, "resolution": "half"}, "half needs even sides"),
+        ({"patch": 6, "resolution": "half"}, "give 8 to 12 voxels"),
         ({"resolution": "third"}, "unknown resolution"),
         ({"regions": "some"}, "unknown regions"),
         ({"samples": 0}, "samples must be at least 1"),
