@@ -1,7 +1,7 @@
 """Arms of one axis, each trained from several seeds: their means and who is told from the best.
 
-The score and what stands beside it, by arm; differences are paired by seed on the score's own scale
-(ratios of values, or their differences) and corrected by Holm over all pairs.
+The score and what stands beside it, by arm; arms are compared on the score's own scale (ratios of
+values, or their differences), each with its own spread over seeds, all pairs together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bench.studies.seed_means import LEVEL, surely
+from bench.studies.seed_means import LEVEL, told_from
 from bench.studies.study import Arm, Findings, Picture, Ran, Setting, Table
 from bench.sweep.cost.footprint import predict
 from bench.sweep.cost.price import cost
@@ -124,12 +124,13 @@ def verdict(values: Mapping[str, Mapping[int, float]], score: Measure) -> str:
         return f"{text}; there is no other arm"
     if any(len(by_seed) < 2 for by_seed in known.values()):
         return f"{text}; nothing is told of arms trained from one seed: give more --seeds"
-    # the best was chosen by the same values, so that every pair is compared
-    pairs = [(one, other) for one in known for other in known if one != other]
-    sure = surely([_below_p(known[one], known[other], score, sign) for one, other in pairs])
-    apart = {one for (one, other), yes in zip(pairs, sure, strict=True) if yes and other == best}
+    is_ratio = score.scale == "ratio"
+    scaled = {
+        v: [math.log(x) if is_ratio else x for x in by_seed.values()] for v, by_seed in known.items()
+    }
+    apart = told_from(best, scaled)
     alike = ", ".join(v for v in known if v != best and v not in apart)
-    told = f"{len(apart)} of the other {len(known) - 1} are told from it, seed by seed"
+    told = f"{len(apart)} of the other {len(known) - 1} are told from it"
     return f"{text}; {told}" + (f"; not {alike}" if alike else "")
 
 
@@ -153,20 +154,6 @@ def draw(path: Path, *, values: Mapping[str, Mapping[int, float]], title: str, l
     axes.set_xticks(range(len(values)), list(values))
     axes.set(ylabel=title, title=f"mean over seeds, 95 % interval ({label})")
     figure.savefig(path, dpi=110, format="png")
-
-
-def _below_p(
-    one: Mapping[int, float], other: Mapping[int, float], score: Measure, sign: int
-) -> float:
-    """The p-value of one not being worse than the other: small, it is surely worse."""
-    common = sorted(one.keys() & other.keys())
-    if len(common) < 2:
-        return 1.0
-    is_ratio = score.scale == "ratio"
-    gaps = [sign * (math.log(other[s] / one[s]) if is_ratio else other[s] - one[s]) for s in common]
-    if len(set(gaps)) == 1:
-        return 0.0 if gaps[0] > 0 else 1.0
-    return float(stats.ttest_1samp(gaps, 0.0, alternative="greater").pvalue)
 
 
 def _known_mean(by_seed: Mapping[int, float]) -> float:

@@ -1,0 +1,98 @@
+"""The studies of segmentation, whole at smoke scale, and what is said of arms."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.studies.arm_means import interval, verdict
+from leaderboards.measures import Measure
+from tests.unit.command_line import Bench
+
+DICE = Measure(key="dice", title="Dice", direction="higher", scale="difference")
+SMOKE = ("--scale", "smoke")
+pytestmark = pytest.mark.slow
+
+
+def table(home: Path, study: str, name: str) -> list[dict[str, str]]:
+    with (home / "studies" / study / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_arms_of_coordinates_are_judged_alike_on_whole_volumes(bench: Bench, home: Path) -> None:
+    said = bench("study", "brats", "coordinates", *SMOKE, "--seeds", "2", "--budget", "0.5")
+    assert (said.code, said.err) == (0, "")
+    rows = table(home, "brats-coordinates-1", "coordinates")
+    assert [row["coordinates"] for row in rows] == ["with coordinates", "without"]
+    for row in rows:
+        assert row["seeds"] == "2 of 2"
+        assert 0 <= float(row["Dice"]) <= 1
+    assert "best Dice: " in said.out
+    assert (home / "studies/brats-coordinates-1/coordinates.png").exists()
+
+
+def test_samples_and_solvers_of_a_networks_own_sweep(bench: Bench, home: Path) -> None:
+    bench("study", "brats", "ensemble", *SMOKE)
+    rows = table(home, "brats-ensemble-1", "ensemble")
+    assert [row["samples"] for row in rows] == ["1", "3", "5", "9"]
+    assert float(rows[0]["gain"]) == 0
+    facts = json.loads((home / "studies/brats-ensemble-1/study.json").read_text())
+    (claim,) = facts["claims"]
+    assert claim["verdict"] in ("holds here", "does not hold here", "cannot be told here")
+    said = bench("study", "brats", "solver", "--of", "brats-ensemble-1")
+    assert (said.code, said.err) == (0, "")
+    solved = table(home, "brats-solver-1", "solver")
+    assert {row["solver"] for row in solved} == {"euler", "heun"}
+    assert "without its guidance" not in said.out
+
+
+def test_skips_are_made_equal_in_width_parameters_and_memory(bench: Bench, home: Path) -> None:
+    said = bench("study", "brats", "skip", *SMOKE, "--seeds", "1", "--budget", "0.3")
+    assert (said.code, said.err) == (0, "")
+    rows = {row["skip"]: row for row in table(home, "brats-skip-1", "skip")}
+    usual, memory = rows["concatenate"], "training GB, predicted"
+    for skip in ("average", "add"):
+        assert rows[f"{skip}, as wide"]["width"] == usual["width"]
+        many = rows[f"{skip}, as many parameters"]
+        assert 0.5 * float(usual["parameters (k)"]) < float(many["parameters (k)"])
+        assert float(many["parameters (k)"]) <= float(usual["parameters (k)"])
+        assert float(rows[f"{skip}, as much memory"][memory]) <= float(usual[memory])
+        assert float(rows[f"{skip}, as much memory"]["width"]) > float(usual["width"])
+    depths = table(home, "brats-skip-1", "depth_norms")
+    assert {row["skip"] for row in depths} == {"concatenate", "average", "add"}
+    assert all(float(row["gradient"]) > 0 for row in depths)
+
+
+def test_memory_is_predicted_and_measured(bench: Bench, home: Path) -> None:
+    said = bench("study", "brats", "memory", *SMOKE)
+    assert (said.code, said.err) == (0, "")
+    rows = table(home, "brats-memory-1", "memory")
+    assert len(rows) == 2 * 2 * 2  # patches, skips, checkpointing
+    assert all(float(row["measured here"]) > 0 for row in rows)
+    whole = {row["skip"]: row for row in rows if row["patch"] == "whole"}
+    assert float(whole["average"]["predicted"]) < float(whole["concatenate"]["predicted"])
+
+
+def test_another_workload_has_no_such_study(bench: Bench, home: Path) -> None:
+    said = bench("study", "echo", "skip", *SMOKE)
+    assert said.code == 2
+    assert "skip" in said.err
+
+
+def test_arms_are_told_apart_by_their_own_spreads() -> None:
+    close = {"a": {0: 0.80, 1: 0.82, 2: 0.81}, "b": {0: 0.79, 1: 0.82, 2: 0.80}}
+    assert "0 of the other 1" in verdict(close, DICE)
+    far = {**close, "c": {0: 0.2, 1: 0.21, 2: 0.22}}
+    text = verdict(far, DICE)
+    assert text.startswith("best Dice: a")
+    assert "1 of the other 2 are told from it; not b" in text
+    assert "more --seeds" in verdict({"a": {0: 0.8}, "b": {0: 0.1}}, DICE)
+    assert verdict({"a": {}}, DICE) == "no trial completed"
+    mean, low, high = interval([0.8, 0.82, 0.81])
+    assert low is not None
+    assert high is not None
+    assert low < 0.8 < mean < 0.82 < high  # type: ignore[operator]
+    assert interval([0.5]) == (0.5, None, None)
