@@ -39,7 +39,7 @@ class LocalPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Amount(click.ParamType):
+class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
     """What each trial may spend: a number, or gigabytes with their unit (4GB, 500MB)."""
 
     name = "amount"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class Tiled(nn.Module):
         answers: Tensor | None = None
         weights = x.new_zeros(sides)
         for starts in itertools.product(*map(tile_starts, sides, tile)):
-            place = tuple(slice(a, a + t) for a, t in zip(starts, tile, strict=True))
+            place: Any = tuple(slice(a, a + t) for a, t in zip(starts, tile, strict=True))
             answer = self.net(x[(..., *place)].contiguous(), c_noise, cond, **known)
             if answers is None:
                 answers = answer.new_zeros(*answer.shape[:2], *sides)

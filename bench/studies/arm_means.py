@@ -126,7 +126,8 @@ def verdict(values: Mapping[str, Mapping[int, float]], score: Measure) -> str:
         return f"{text}; nothing is told of arms trained from one seed: give more --seeds"
     is_ratio = score.scale == "ratio"
     scaled = {
-        v: [math.log(x) if is_ratio else x for x in by_seed.values()] for v, by_seed in known.items()
+        v: [math.log(x) if is_ratio else x for x in by_seed.values()]
+        for v, by_seed in known.items()
     }
     apart = told_from(best, scaled)
     alike = ", ".join(v for v in known if v != best and v not in apart)

@@ -41,14 +41,13 @@ class Memory(Study):
                     config = resolve(setting.frame, params, setting.seed)
                     rows.append(self._row(setting, config, patch, skip, kept))
         whole = {row[1]: row[3] for row in rows if row[0] == "whole" and row[2] == "no"}
-        smallest = {row[1]: row[3] for row in rows if row[0] != "whole" and row[2] == "no"}
-        first = rows[0][0]
+        largest = {row[1]: row[3] for row in rows if row[0] != "whole" and row[2] == "no"}
         return Findings(
             lines=(
                 f"averaging takes {whole['average'] / whole['concatenate']:.2f} of concatenation's "
                 "memory on whole volumes (predicted, equal width)",
-                f"the largest patch takes {smallest['average'] / whole['average']:.2f} of the whole "
-                f"volume's memory; the smallest is {first}",
+                f"the largest patch takes {largest['average'] / whole['average']:.2f} of the whole "
+                "volume's memory",
             ),
             tables=(
                 Table(

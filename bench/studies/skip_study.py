@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from backbones.depth_norms import DepthNorm, depth_norms
 
 from backbones.backbone import Backbone
+from backbones.depth_norms import DepthNorm, depth_norms
 from bench.config import TrialConfig
 from bench.methods import build_method
 from bench.studies import segmentation_arms
@@ -83,8 +83,8 @@ class Skip(Study):
             beside=build_task(ran[0].config).measures[1:],
             more=widths,
             lines=(
-                f"averaging is {ratio:.2f} times as wide in the memory of concatenation (predicted); "
-                f"the paper: {PAPERS_RATIO}",
+                f"averaging is {ratio:.2f} times as wide in the memory of concatenation "
+                f"(predicted); the paper: {PAPERS_RATIO}",
             ),
         )
         return with_depths(found, setting, {s: variants[self._as_wide(s)] for s in SKIPS}, ratio)
@@ -107,7 +107,7 @@ def width_for(setting: Setting, params: dict[str, Any], size: Size, wanted: floa
 def with_depths(
     found: Findings, setting: Setting, variants: Mapping[str, Mapping[str, Any]], ratio: float
 ) -> Findings:
-    """The findings with the norms by depth of each skip's new network, and the document's claims."""
+    """The findings with the norms by depth of each skip, and the document's claims."""
     rows, gradients = [], {}
     for skip, params in variants.items():
         config = resolve(setting.frame, params, setting.seed)
@@ -127,8 +127,8 @@ def with_depths(
         Claim(
             text="plain addition makes gradients explode, averaging does not",
             verdict=HOLDS if worst > EXPLODES else OPEN,
-            evidence=f"after {STEPS} steps at {setting.scale.name} scale, gradients with addition are "
-            f"at most {worst:.2g} times those with averaging at the same depth",
+            evidence=f"after {STEPS} steps at {setting.scale.name} scale, gradients with addition "
+            f"are at most {worst:.2g} times those with averaging at the same depth",
         ),
         Claim(
             text=f"averaging allows {PAPERS_RATIO} times the width in the same memory",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 from bench.data.cache import load_cache
 from bench.errors import BenchError
@@ -32,11 +33,12 @@ def new_sweep(
         own = None
     amount = own.amount if own else scale.budget_tflop if kind == "flops" else None
     wish = dataclasses.replace(wish, equal=kind, budget=amount and amount * asked.budget)
-    prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
+    prepare = partial(session.prepare, is_space_trained=False)
+    prepared = prepare(wish, home, name, lambda text: say(f"{text} ..."))
     if amount is None and asked.budget != 1.0:  # times what was derived from the preset's FLOPs
         derived = float(prepared.plan.equal["amount"])
         wish = dataclasses.replace(wish, budget=derived * asked.budget)
-        prepared = session.prepare(wish, home, name, lambda text: say(f"{text} ..."))
+        prepared = prepare(wish, home, name, lambda text: say(f"{text} ..."))
     return prepared
 
 

@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from backbones.coordinates import coordinates
 from numpy.typing import NDArray
 from torch import Tensor
 
+from backbones.coordinates import coordinates
 from backbones.inputs import Inputs
 from bench.conditions import Condition
 from bench.config import TaskConfig, TrialConfig, like
@@ -32,7 +32,6 @@ from bench.data.readers.brats import MASK_NAMES
 from bench.data.value_range import as_float
 from bench.errors import BenchError, unknown
 from bench.files import ResultFile
-from bench.methods import load_method
 from bench.metrics.metric import Evidence
 from bench.metrics.segmentation import FULL, labels_of
 from bench.metrics.surface_distance import UNSPACED
@@ -47,6 +46,7 @@ from bench.train.objective import Batch
 STRIDES = {"full": 1, "half": 2}
 REGIONS = ("merged", "classes")
 SHOWN = 8  # cases in a grid
+CLASSICAL = "classical"  # the method without a network
 LEAST_SIDE = 4  # of a patch, as a network sees it
 Shares = NDArray[np.uint8]  # [n, K, *spatial]
 
@@ -131,7 +131,7 @@ class SegmentTask(Task):
         def condition(places: Sequence[int]) -> Condition:
             start = (0,) * len(whole)
             chosen = [int(row) for row in rows[np.asarray(places)]]
-            if not load_method(self.config.method.kind).trains:  # an estimator looks at images
+            if self._is_classical:  # an estimator looks at images alone
                 return Condition(
                     images=_stack([torch.from_numpy(self._image(row)) for row in chosen])
                 )
@@ -228,6 +228,10 @@ class SegmentTask(Task):
         return {**self.parameters, **self.config.task.args}
 
     @property
+    def _is_classical(self) -> bool:
+        return self.config.method.kind == CLASSICAL
+
+    @property
     def _stride(self) -> int:
         return STRIDES[self._settings["resolution"]]
 
@@ -247,7 +251,8 @@ class SegmentTask(Task):
     def _condition(self, row: int, start: Sequence[int], size: Sequence[int]) -> Tensor:
         """Images and coordinates of a patch: float32 [C, *size]."""
         data = self.real.data
-        cut = data.images[(row, slice(None), *self._place(start, size))]
+        where: Any = (row, slice(None), *self._place(start, size))
+        cut = data.images[where]
         image = torch.from_numpy(as_float(cut, data.value_range))
         if not self._settings["coordinates"]:
             return image
@@ -255,7 +260,8 @@ class SegmentTask(Task):
 
     def _target(self, row: int, start: Sequence[int], size: Sequence[int]) -> NDArray[np.float32]:
         """The label map of a patch as an image: float32 [K, *size] of -1 and 1."""
-        labels = self._merged(self._masks[(row, 0, *self._place(start, size))])
+        where: Any = (row, 0, *self._place(start, size))
+        labels = self._merged(self._masks[where])
         return self._one_hot(labels).astype(np.float32) * 2 - 1
 
     def _labels(self, row: int) -> NDArray[np.uint8]:

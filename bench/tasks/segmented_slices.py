@@ -99,7 +99,8 @@ def uncertainty(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     shares = samples.astype(np.float32) / FULL
     spread = 2 * shares.std(0) if len(shares) > 1 else 4 * (shares * (1 - shares))[0]
-    return np.rint(spread.max(0).clip(0, 1) * FULL).astype(np.uint8)
+    unsure: NDArray[np.float32] = spread.max(0).clip(0, 1)
+    return np.rint(unsure * FULL).astype(np.uint8)
 
 
 def overlay(image: Image, labels: Labels) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import hashlib
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -356,9 +357,12 @@ def check_space(
     space: Space,
     choices: Choices,
     asked: Mapping[str, Any] | None = None,
+    *,
+    is_trained: bool = True,
 ) -> dict[str, str]:
     """Draw from a space and resolve it: its mistakes are found before anything is written, and
-    those of what the user `asked` for all trials.
+    those of what the user `asked` for all trials. is_trained: trials are drawn from it; those of a
+    study are not, so that what cannot be trained (of its budget) is no matter there.
 
     Returns the distributions of every parameter that showed up.
 
@@ -369,7 +373,10 @@ def check_space(
     drawn: list[dict[str, Any]] = []
     offer = Offer(space=space, choices=choices, name=plan.space, fixed=plan.fixed)
     distributions = offer.distributions(drawn)
-    configs = [resolve(frame, params, plan.seed) for params in (*plan.defaults, *drawn)]
+    configs = [resolve(frame, params, plan.seed) for params in plan.defaults]
+    for params in drawn:
+        with nullcontext() if is_trained else suppress(BenchError):
+            configs.append(resolve(frame, params, plan.seed))
     refuse_void(asked or {}, configs)
     return distributions
 

@@ -134,10 +134,17 @@ def check_names(wish: Wish, home: Home, name: str | None) -> None:
 
 
 def prepare(
-    wish: Wish, home: Home, name: str | None, say: Callable[[str], None], *, dry: bool = False
+    wish: Wish,
+    home: Home,
+    name: str | None,
+    say: Callable[[str], None],
+    *,
+    dry: bool = False,
+    is_space_trained: bool = True,
 ) -> Prepared:
     """Decide and check all of a new sweep, then let its methods prepare what they need; `dry`: not
-    that, so that what is answered can be looked at and not begun.
+    that, so that what is answered can be looked at and not begun. is_space_trained: its trials are
+    drawn from the space, and not a study's own.
 
     Raises:
         BenchError: any mistake in the wish, its data, space or budget.
@@ -162,7 +169,9 @@ def prepare(
     plan = planning.make_plan(name, wish, workload, frame, machine, data, space)
     if wish.equal != "flops":
         frame = dataclasses.replace(frame, equal=equal.of_plan(plan))
-    distributions = planning.check_space(plan, frame, space, scale.choices, wish.fixed)
+    distributions = planning.check_space(
+        plan, frame, space, scale.choices, wish.fixed, is_trained=is_space_trained
+    )
     _need_memory(plan, frame)
     _need_workers(plan, frame)
     if frame.prepared and not dry:
@@ -174,7 +183,7 @@ def prepare(
     if not dry:
         plan = dataclasses.replace(plan, references=task.references())
     timings = kept.timings_of(machine, home.path, afresh=wish.time_afresh, make_missing=dry)
-    expected = known_forecast(plan, frame, timings)
+    expected = known_forecast(plan, frame, timings) if is_space_trained else None
     seconds = dataclasses.asdict(expected) if expected else {}
     said = (*of_methods, *VERDICTS.values(), *([] if expected else [UNTIMED]))
     plan = dataclasses.replace(plan, forecast=seconds, notes=(*plan.notes, *said))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from backbones.coordinates import coordinates
 
+from backbones.coordinates import coordinates
 from bench.config import MethodConfig, TrialConfig
 from bench.data.cache import CachedImages
 from bench.data.practice_data import practice_trial, write_practice_data
