@@ -28,7 +28,7 @@ from backbones.inputs import Inputs
 from bench.conditions import Condition
 from bench.config import TaskConfig, TrialConfig, like
 from bench.data.cache import CachedImages, load_cache
-from bench.data.readers.brats import MASK_NAMES
+from bench.data.readers.brats_layout import MASK_NAMES
 from bench.data.value_range import as_float
 from bench.errors import BenchError, unknown
 from bench.files import ResultFile

@@ -16,7 +16,7 @@ TABLE: dict[str, str] = {
     "chexpert": "bench.data.readers.chexpert_layout",
     "cub": "bench.data.readers.cub",
     "voc": "bench.data.readers.voc",
-    "brats": "bench.data.readers.brats",
+    "brats": "bench.data.readers.brats_layout",
     "npz": "bench.data.readers.npz",
     "dicom": "bench.data.readers.dicom",
     "nifti": "bench.data.readers.nifti",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.readers.brats import MODALITIES, write_patient
+from bench.data.readers.brats_layout import MODALITIES, write_patient
 from bench.data.simulate_brain import FIELD_MM, SimulationSize
 from bench.data.simulate_brain.brain_patient import BrainPatient, draw_brain_patient
 from bench.data.simulate_brain.brain_shape import Surface, lay_out, outer, own_space

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from bench.data.readers.brats import MODALITIES
+from bench.data.readers.brats_layout import MODALITIES
 from bench.data.simulate_brain.random_waves import F, draw_waves
 from bench.streams import stream
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.data.folder_scan import scan
-from bench.data.readers import brats, choose
+from bench.data.readers import brats_layout as brats
+from bench.data.readers import choose
 from bench.data.readers.nifti_file import write_volume
 from bench.errors import BenchError
 from tests.unit.data.conftest import Open

@@ -11,7 +11,7 @@ import pytest
 
 from bench.data.folder_scan import scan
 from bench.data.opening import open_data
-from bench.data.readers import brats
+from bench.data.readers import brats_layout as brats
 from bench.data.reading import Reading
 from bench.data.simulate_brain import FIELD_MM, SimulationSize
 from bench.data.simulate_brain.brain_patient import BrainPatient, draw_brain_patient
