@@ -14,7 +14,7 @@ import pytest
 
 from bench.workloads.workload import WORKLOADS
 
-FURTHER = ("chexpert", "birds", "chexpert_generate")
+FURTHER = ("chexpert", "birds", "chexpert_generate", "brats")
 EVERY = os.environ.get("BENCH_EVERY_WORKLOAD") == "1"
 
 
