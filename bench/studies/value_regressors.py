@@ -1,8 +1,8 @@
 """A regressor of one number from pictures: what generated pictures are worth as training data.
 
 A ResNet-18 of timm, from nothing, Adam with a cosine decay, mean squared error of the number in
-standard deviations of the training pictures. A subject's value is the mean over its pictures; errors are of subjects,
-with a bootstrap interval over them (SciPy's, percentile).
+standard deviations of the training pictures. A subject's value is the mean over its pictures;
+errors are of subjects, with a bootstrap interval over them (SciPy's, percentile).
 """
 
 from __future__ import annotations
