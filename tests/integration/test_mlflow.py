@@ -173,7 +173,7 @@ def test_a_sweep_of_so_many_seconds_is_recorded_on_a_server(
     sweep = read.sweeps(store, workload.name, name)[0]
     assert len(sweep.rows) == len(history.trials)
     boards = [
-        bench(home, "leaderboard", workload.name, "--format", "json", *source)
+        bench(home, "leaderboard", "--sweep", name, "--format", "json", *source)
         for source in ((), ("--from", "mlflow", *where))
     ]
     assert [(b.returncode, b.stderr) for b in boards] == [(0, "")] * 2

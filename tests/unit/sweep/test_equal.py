@@ -31,6 +31,7 @@ CELLS = [
     for a in ARCHITECTURES
     for p in SMOKE.choices.preconditionings
 ]
+MEMORY_OF: tuple[Any, float] = (lambda config: 1.0, 0.5)  # GB, TFLOP: of another kind
 
 
 def default(scale: Scale, architecture: str) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def test_what_was_timed_is_near_what_the_fit_says() -> None:
     params = [default(SMOKE, "ddpmpp")]
     timed = [resolve(frame(), p, 0) for p in (*params, *variants(SMOKE, params))]
     assert len({(flops(c), c.train.batch_size) for c in timed}) == 4
-    fitted = equal.timed(timed, flops, timing.sec_per_image)["ddpmpp"]
+    fitted = equal.timed(timed, flops, timing.sec_per_image, *MEMORY_OF)["ddpmpp"]
     for config in timed:
         again = timing.sec_per_image(config)
         predicted = fitted.sec_per_image(flops(config), config.train.batch_size)
@@ -127,13 +128,13 @@ def test_widest_networks_and_largest_batches_can_be_timed() -> None:
 
 def test_defaults_are_the_presets_own_in_another_unit() -> None:
     usual = configs(None)
-    images = equal.choose("nimg", None, usual, [], flops, timing.sec_per_image)
+    images = equal.choose("nimg", None, usual, [], flops, timing.sec_per_image, *MEMORY_OF)
     assert images.amount == statistics.median(c.train.budget_nimg for c in usual) / 1000
     assert "the preset's FLOPs" in images.notes[0]
-    timed = equal.choose("gpu-seconds", None, usual, [], flops, timing.sec_per_image)
+    timed = equal.choose("gpu-seconds", None, usual, [], flops, timing.sec_per_image, *MEMORY_OF)
     assert timed.amount == float(f"{timed.amount:.1g}")
     assert set(timed.speed) == set(ARCHITECTURES)
-    asked = equal.choose("gpu-seconds", 3.5, usual[:1], [], flops, timing.sec_per_image)
+    asked = equal.choose("gpu-seconds", 3.5, usual[:1], [], flops, timing.sec_per_image, *MEMORY_OF)
     assert (asked.amount, asked.derived) == (3.5, "")
     assert "predicted from steps timed" in asked.notes[0]
 
@@ -172,3 +173,14 @@ def test_what_is_no_budget(body: dict[str, Any], message: str) -> None:
 def test_too_little_for_a_rung_is_said_in_its_unit() -> None:
     with pytest.raises(BenchError, match=r"a budget of 0\.005 kimg trains"):
         configs(Equal(kind="nimg", amount=0.005))
+
+
+def test_memory_is_what_the_median_default_needs_and_trains_for_the_presets_flops() -> None:
+    usual = [resolve(frame(), params, 0) for params in CELLS[:3]]
+    needs = dict(zip(map(id, usual), (0.2, 0.31, 0.9), strict=True))
+    rest: Any = ([], lambda config: 1, timing.sec_per_image, lambda config: needs[id(config)], 0.5)
+    derived = equal.choose(equal.MEMORY, None, usual, *rest)
+    assert (derived.amount, derived.tflop) == (0.31, 0.5)
+    assert derived.images("adm", 10**9, 8) == 500
+    assert "median default" in " ".join(derived.notes)
+    assert equal.choose(equal.MEMORY, 4.0, usual, *rest).text == "4 GB"

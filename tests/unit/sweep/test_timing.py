@@ -38,13 +38,13 @@ def test_a_step_that_diverges_is_timed(given: dict[str, float]) -> None:
 
 def test_a_large_step_is_timed_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    batch = timing._Blank.batch
+    batch = timing.Blank.batch
 
-    def spied(self: timing._Blank, samples: range, seed: int) -> object:
+    def spied(self: timing.Blank, samples: range, seed: int) -> object:
         seen.append(len(samples))
         return batch(self, samples, seed)
 
-    monkeypatch.setattr(timing._Blank, "batch", spied)
+    monkeypatch.setattr(timing.Blank, "batch", spied)
     config = resolve(frame(), plan().defaults[0], 0)
     timing.paces([config])
     assert max(seen) > 1
