@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     "--budget", type=float, default=1.0, show_default=True, help="Times what the study trains for."
 )
 @click.option(
-    "--equal", help="What arms have alike: flops, nimg or gpu-seconds.  [default: the study's]"
+    "--equal",
+    help="What arms have alike: flops, nimg, gpu-seconds or memory.  [default: the study's]",
 )
 @click.option("--of", metavar="SWEEP", help="On a network that this sweep trained.")
 @click.option("--trial", type=int, help="Which of its trials.  [default: the best on select]")

@@ -2,9 +2,9 @@
 
 Memory of a pass is that of a tile. Tiles lie on a regular grid with half a tile between two, the
 last at the far border; a tile's weight falls linearly from its middle to its borders, so that
-nothing jumps where one begins. A network sees less around a tile than in the whole, and group
-normalisation takes its mean over a tile alone: away from tiles' borders the answers agree to a
-tolerance that depends on the network (tests/unit/methods/test_tiling.py), not to the bit.
+nothing jumps where one begins. Away from tiles' borders the answers are those of the whole, to
+rounding, but for group normalisation, which takes its means over a tile: with it and random weights
+they differ by a tenth of their spread (tests/unit/methods/test_tiling.py).
 """
 
 from __future__ import annotations

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from bench.sweep.record.home import Home
 
 
-def one_network(setting: Setting) -> Generator[tuple[Arm, ...], tuple[Ran, ...], Trained]:
-    """The network of the trial that was named with --of, else of one with the authors' defaults."""
+def one_network(
+    setting: Setting, own: Arm | None = None
+) -> Generator[tuple[Arm, ...], tuple[Ran, ...], Trained]:
+    """The network of the trial that was named with --of, else of the study's own arm, by default
+    with the authors' settings."""
     if setting.of is not None:
         yield ()
         return Trained.of(setting.of)
-    (ran,) = yield (arm(setting, cell_of(setting), setting.seed),)
+    (ran,) = yield (own or arm(setting, cell_of(setting), setting.seed),)
     return Trained.of(ran)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Generator
 from typing import Any
 
+from bench.studies.one_network import one_network
 from bench.studies.study import Arm, Ran, Setting
 from bench.studies.trained import Trained
 from bench.tasks import build_task
@@ -34,14 +35,9 @@ def patches(setting: Setting) -> list[int]:
 
 def one_segmenter(setting: Setting) -> Generator[tuple[Arm, ...], tuple[Ran, ...], Trained]:
     """The network of the trial that was named with --of, else one trained for the study."""
-    if setting.of is not None:
-        yield ()
-        return Trained.of(setting.of)
-    one = Arm(
-        name="the network", why="sampled in many ways", params=base(setting), seed=setting.seed
-    )
-    (ran,) = yield (one,)
-    return Trained.of(ran)
+    why = "sampled in many ways"
+    own = Arm(name="the network", why=why, params=base(setting), seed=setting.seed)
+    return (yield from one_network(setting, own))
 
 
 def with_samples(trained: Trained, samples: int) -> Task:

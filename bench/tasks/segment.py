@@ -30,6 +30,7 @@ from bench.config import TaskConfig, TrialConfig, like
 from bench.data.cache import CachedImages, load_cache
 from bench.data.readers.brats_layout import MASK_NAMES
 from bench.data.value_range import as_float
+from bench.data.volume_patches import cut_patch
 from bench.errors import BenchError, unknown
 from bench.files import ResultFile
 from bench.metrics.metric import Evidence
@@ -118,24 +119,24 @@ class SegmentTask(Task):
         targets, images = [], []
         for sample in samples:
             row = int(train[_order(seed, sample // n, n)[sample % n]])
-            start = patch_start(whole, inputs.spatial, sample, seed)
-            targets.append(self._target(row, start, inputs.spatial))
-            images.append(self._condition(row, start, inputs.spatial))
+            image, labels = self._cut(row, patch_start(whole, inputs.spatial, sample, seed))
+            images.append(image)
+            targets.append(self._one_hot(labels).astype(np.float32) * 2 - 1)
         return Batch(
-            target=torch.from_numpy(np.stack(targets)), condition=Condition(images=_stack(images))
+            target=torch.from_numpy(np.stack(targets)),
+            condition=Condition(images=torch.stack(images)),
         )
 
     def cases(self, part: str) -> Cases:
-        rows, whole = self.rows(part), self._sides
+        rows = self.rows(part)
 
         def condition(places: Sequence[int]) -> Condition:
-            start = (0,) * len(whole)
             chosen = [int(row) for row in rows[np.asarray(places)]]
             if self._is_classical:  # an estimator looks at images alone
-                return Condition(
-                    images=_stack([torch.from_numpy(self._image(row)) for row in chosen])
-                )
-            return Condition(images=_stack([self._condition(r, start, whole) for r in chosen]))
+                images = [torch.from_numpy(self._image(row)) for row in chosen]
+            else:
+                images = [self._cut(row)[0] for row in chosen]
+            return Condition(images=torch.stack(images))
 
         return Cases(
             key=(part,),
@@ -240,29 +241,25 @@ class SegmentTask(Task):
         """Of what networks are asked for."""
         return self.config.task.answered.spatial
 
-    def _place(self, start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
-        """A patch of the strided volume, in voxels of the cache."""
-        step = self._stride
-        return tuple(
-            slice(a * step, (a + length) * step, step)
-            for a, length in zip(start, size, strict=True)
-        )
+    def _cut(
+        self, row: int, start: Sequence[int] | None = None
+    ) -> tuple[Tensor, NDArray[np.uint8]]:
+        """What a network reads of a patch, or of the whole volume, and its label map.
 
-    def _condition(self, row: int, start: Sequence[int], size: Sequence[int]) -> Tensor:
-        """Images and coordinates of a patch: float32 [C, *size]."""
-        data = self.real.data
-        where: Any = (row, slice(None), *self._place(start, size))
-        cut = data.images[where]
-        image = torch.from_numpy(as_float(cut, data.value_range))
-        if not self._settings["coordinates"]:
-            return image
-        return torch.cat([image, coordinates(self._sides, start, size)])
+        Every second voxel where the resolution is half; only the patch's bytes are read.
 
-    def _target(self, row: int, start: Sequence[int], size: Sequence[int]) -> NDArray[np.float32]:
-        """The label map of a patch as an image: float32 [K, *size] of -1 and 1."""
-        where: Any = (row, 0, *self._place(start, size))
-        labels = self._merged(self._masks[where])
-        return self._one_hot(labels).astype(np.float32) * 2 - 1
+        Returns float32 [modalities (+ dims), *size] in [-1, 1] and uint8 [*size].
+        """
+        data, step = self.real.data, self._stride
+        size = self._sides if start is None else self.config.task.inputs.spatial
+        start = (0,) * len(size) if start is None else start
+        patch = cut_patch(data, row, [a * step for a in start], [n * step for n in size])
+        assert patch.masks is not None
+        every: Any = (slice(None), *(slice(None, None, step),) * len(size))
+        image = torch.from_numpy(as_float(patch.image[every], data.value_range))
+        if self._settings["coordinates"]:
+            image = torch.cat([image, coordinates(self._sides, start, size)])
+        return image, self._merged(patch.masks[every][0])
 
     def _labels(self, row: int) -> NDArray[np.uint8]:
         """A whole label map at full resolution, as it is judged."""
@@ -347,10 +344,6 @@ def _voxel_shares(cache: str) -> tuple[float, ...]:
         counts += np.bincount(data.masks[row, 0].ravel(), minlength=256)
     highest = max(len(data.mask_names), int(max(np.max(data.masks), 1)))
     return tuple((counts[: highest + 1] / counts.sum()).tolist())
-
-
-def _stack(images: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(images))
 
 
 @lru_cache(maxsize=4)

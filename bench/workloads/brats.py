@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.data.opening import Simulation
-from bench.workloads.workload import QUARTERS, WIDE, Scale, Workload
+from bench.workloads.workload import Scale, Workload
 from search_spaces import Choices
 
 METHODS = ("diffusion", "direct_segmentation", "classical")
@@ -98,8 +98,8 @@ LAPTOP = Scale(
     data={"size": (32, 40, 32), "fit": "centre"},
     simulated={"patients": 100, "side": 40},
     budget_tflop=1.5,
-    rungs=WIDE,
-    keep=QUARTERS,
+    rungs=(1 / 16, 1 / 4, 1.0),  # the widest network on whole volumes takes a dozen steps
+    keep=(0.25, 0.25),
     reports=10,
     warmup_fraction=0.05,
     ema_short_fraction=0.03,

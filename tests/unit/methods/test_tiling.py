@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from backbones.inputs import Inputs
+from bench import networks
 from bench.methods.tiling import Tiled, blending_weight, tile_starts, tiled
 
 
@@ -48,6 +50,29 @@ def test_pointwise_networks_are_answered_to_rounding() -> None:
     x = torch.randn(1, 2, 20, 14, 10)
     answer = Tiled(Point(3), (8, 8, 8))(x, torch.zeros(1))
     torch.testing.assert_close(answer, x[:, :1].sin())
+
+
+@pytest.mark.parametrize(("normed", "tolerance"), [(False, 1e-5), (True, 0.15)])
+def test_a_network_of_volumes_agrees_away_from_the_borders_of_tiles(
+    normed: bool, tolerance: float
+) -> None:
+    """To rounding but for its group norms, which take their means over a tile; of the spread."""
+    inputs = Inputs(spatial=(32, 32, 32), channels=1, out_channels=1, condition_channels=1)
+    torch.manual_seed(0)
+    net = networks.build("volume_unet", inputs, width=8, multipliers=(1, 2), blocks=1, groups=4)
+    for parameter in net.parameters():  # its last layers start at zero
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.05)
+    for module in [] if normed else list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.GroupNorm):
+                setattr(module, name, nn.Identity())
+    x, level = torch.randn(1, 2, 48, 48, 48), torch.full((1,), 0.5)
+    with torch.no_grad():
+        whole, answer = net.eval()(x, level), Tiled(net, (32, 32, 32))(x, level)
+    middle_of_the_first = (slice(None), slice(None), *(slice(0, 10),) * 3)
+    gap = (answer - whole)[middle_of_the_first].abs().max()
+    assert 0 < float(gap) < tolerance * float(whole.std())
 
 
 def test_starts_reach_both_borders() -> None:
