@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ def widest_within(
     arguments: dict[str, Any],
     with_network: Callable[[dict[str, Any]], TrialConfig],
 ) -> TrialConfig:
-    """The trial whose network is as wide as `limit_gb` of predicted training memory allow.
+    """The trial whose network is as wide as `limit_gb` of predicted training memory allow, in the
+    largest micro-batches in which the narrowest fits at all.
 
     Raises:
         BenchError: the network has no width to choose, or not even the narrowest fits.
@@ -33,16 +35,24 @@ def widest_within(
         )
     step = width_step(arguments)
 
-    def peak_gb(width: int) -> float:
-        return predict(with_network({**arguments, WIDTH: width})).training_peak_gb
+    def at(width: int, micro_batch: int) -> TrialConfig:
+        config = with_network({**arguments, WIDTH: width})
+        train = dataclasses.replace(config.train, micro_batch=micro_batch)
+        return dataclasses.replace(config, train=train)
 
-    width = widest(lambda width: peak_gb(width) <= limit_gb, step)
-    if width is None:
-        raise BenchError(
-            f"not even {step} channels fit {limit_gb:g} GB: they need {peak_gb(step):.2g}; give "
-            "more --budget, smaller patches or a smaller batch"
-        )
-    return with_network({**arguments, WIDTH: width})
+    most = with_network({**arguments, WIDTH: step}).train.micro_batch
+    for micro_batch in (size for size in range(most, 0, -1) if most % size == 0):
+
+        def fits(width: int, micro_batch: int = micro_batch) -> bool:
+            return predict(at(width, micro_batch)).training_peak_gb <= limit_gb
+
+        width = widest(fits, step)
+        if width is not None:
+            return at(width, micro_batch)
+    raise BenchError(
+        f"not even {step} channels and one case at a time fit {limit_gb:g} GB: they need "
+        f"{predict(at(step, 1)).training_peak_gb:.2g}; give more --budget or smaller patches"
+    )
 
 
 def widest(fits: Callable[[int], bool], step: int) -> int | None:

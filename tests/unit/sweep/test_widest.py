@@ -52,9 +52,25 @@ def test_networks_fill_the_memory_and_train_for_the_same_flops() -> None:
     assert narrow < resolve(frame, {**PARAMS, "batch_size": 8}, 0).method.backbone_args["width"]
 
 
+def test_where_a_batch_does_not_fit_it_is_trained_in_parts() -> None:
+    tflop = fakes.frame().scale.budget_tflop
+    params = {**PARAMS, "batch_size": 16}
+    equal = Equal(kind=MEMORY, amount=0.02, tflop=tflop)
+    whole = resolve(dataclasses.replace(fakes.frame(), equal=equal), params, 0)
+    narrowest = dataclasses.replace(
+        whole.method, backbone_args={**whole.method.backbone_args, "width": 4}
+    )
+    needed = predict(dataclasses.replace(whole, method=narrowest)).training_peak_gb
+    less = dataclasses.replace(equal, amount=needed * 0.9)
+    parted = resolve(dataclasses.replace(fakes.frame(), equal=less), params, 0)
+    assert (whole.train.micro_batch, parted.train.batch_size) == (16, 16)
+    assert parted.train.micro_batch < 16
+    assert predict(parted).training_peak_gb <= less.amount
+
+
 def test_too_little_memory_is_said() -> None:
     frame = dataclasses.replace(
         fakes.frame(), equal=Equal(kind=MEMORY, amount=1e-6, tflop=fakes.frame().scale.budget_tflop)
     )
-    with pytest.raises(BenchError, match="not even 4 channels fit"):
+    with pytest.raises(BenchError, match="not even 4 channels and one case at a time fit"):
         resolve(frame, PARAMS, 0)
