@@ -89,6 +89,7 @@ def wish_of(asked: Asked, study: Study) -> Wish:
         seed=asked.seed,
         search="random",
         prune=False,
+        end_only=True,
         concurrency=asked.concurrency,
         address=asked.address,
     )

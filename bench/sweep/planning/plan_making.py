@@ -46,16 +46,24 @@ from search_spaces import TABLE, Choices, Space
 PACKAGES = ("torch", "numpy", "optuna", "ray", "mlflow", "timm", "av")
 SPACES = Family(kind="search space", table=TABLE)
 
+END_ONLY = (1.0,)  # the rungs of trials that are judged at their end alone
+
 
 def choose_scale(workload: Workload, wish: Wish, machine: Machine) -> Scale:
     """The preset by name, with the user's budget in place of its own."""
     scale = workload.scale(default_scale(machine) if wish.scale is None else wish.scale)
-    return with_budget(scale, wish.budget if wish.equal == "flops" else None, wish.backbones)
+    budget_tflop = wish.budget if wish.equal == "flops" else None
+    return with_budget(scale, budget_tflop, wish.backbones, wish.end_only)
 
 
-def with_budget(scale: Scale, budget_tflop: float | None, backbones: Sequence[str]) -> Scale:
-    """A preset with a user's budget and networks in place of its own."""
+def with_budget(
+    scale: Scale, budget_tflop: float | None, backbones: Sequence[str], end_only: bool = False
+) -> Scale:
+    """A preset with a user's budget and networks in place of its own; end_only: without rungs
+    before the end."""
     changes: dict[str, Any] = {} if budget_tflop is None else {"budget_tflop": budget_tflop}
+    if end_only:
+        changes |= {"rungs": END_ONLY, "keep": ()}
     if backbones:
         choices = dataclasses.replace(scale.choices, architectures=tuple(backbones))
         changes["choices"] = choices
@@ -313,7 +321,8 @@ def reopen(plan: Plan, cache: Path) -> tuple[Workload, Frame]:
     workload = load_workload(plan.workload_door)
     spent_alike = equal.of_plan(plan)
     tflop = spent_alike.amount if spent_alike.kind == "flops" else None
-    scale = with_budget(workload.scale(plan.scale), tflop, plan.backbones)
+    end_only = plan.rungs == END_ONLY
+    scale = with_budget(workload.scale(plan.scale), tflop, plan.backbones, end_only)
     if digest(dataclasses.asdict(scale)) != plan.scale_digest:
         raise BenchError(
             f"scale {plan.scale!r} of {plan.workload} has changed since sweep "

@@ -40,6 +40,7 @@ class Wish:
     budget: float | None = None  # of each trial, in the unit of `equal`
     equal: str = "flops"
     prune: bool = True
+    end_only: bool = False  # trials are judged at their end alone: a study compares no rungs
     table: bool = False  # two trials of each cell train to the end
     concurrency: int | None = None
     wall_sec: float | None = None  # the sweep's budgets, together or alone
