@@ -163,9 +163,14 @@ class Method(ABC):
         as an ensemble), drawing by the streams of `seed`."""
 
 
+# In which convolutions on a CPU are faster: by 5 to 60 % of images, 1.1 to 2 times of volumes.
+LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
 def build_network(method: MethodConfig, inputs: Inputs, device: torch.device) -> nn.Module:
     """The network of a method in its memory layout on its device."""
     net: nn.Module = networks.build(method.backbone, inputs, **method.backbone_args)
-    if len(inputs.spatial) == 2:  # convolutions here are 5 to 60 % faster that way
-        net = net.to(memory_format=torch.channels_last)
+    layout = LAYOUTS.get(len(inputs.spatial))
+    if layout is not None:
+        net = net.to(memory_format=layout)
     return net.to(device)

@@ -7,7 +7,8 @@ A variant is a list of NAME=VALUE as `--set` takes them, on top of the default c
 network and a setup at a scale; "" is the default itself, and the first is what the others are
 compared with. `--data` is `simulated`, or a set in $BENCH_REALDATA. All train for one budget of
 training TFLOP; the seconds of training stand beside, since another batch or optimizer costs
-another time. Every trained network is judged as the scale does and in each way of `--judge`. With
+another time. `--cell "method=classical estimator=otsu"` names the configuration's choices where a
+workload has others than a network and a setup. Every trained network is judged as the scale does and in each way of `--judge`. With
 `--results` what was trained before is read there and not trained again. Seeds are common to all
 variants: ratios to the first are of pairs.
 """
@@ -46,7 +47,7 @@ from bench.workloads.workload import load as load_workload
 from tests.measure.real_pictures import folder
 
 SIMULATED = "simulated"
-METRICS = ("fd", "fd:drawn", "denoise_error")
+METRICS = ("fd", "fd:drawn", "denoise_error")  # of pictures; other tasks have their workload's
 SHOWN = ("fd_randconv", "fd_drawn", "denoise_error")
 FAILED = 1e4  # stands for every measure of a training that diverged
 
@@ -62,6 +63,8 @@ class Asked:
     budget: float
     reported: int
     judges: tuple[str, ...]
+    cell: dict[str, str]
+    shown: tuple[str, ...]
     home: Path
 
 
@@ -82,9 +85,11 @@ def frame_of(asked: Asked, data: str) -> Frame:
 
     def judged(scale: Scale) -> Scale:
         return dataclasses.replace(
-            scale, rungs=(1.0,), keep=(), n_report=asked.reported,
-            measure={**scale.measure, "n_denoise": asked.reported},
+            scale, rungs=(1.0,), keep=(), n_report=asked.reported or scale.n_report,
+            measure={**scale.measure, "n_denoise": asked.reported} if is_generation else {},
         )  # fmt: skip
+
+    is_generation = load_workload(asked.workload).task == "generate"
 
     return sweep_frame(data, asked.workload, asked.scale, asked.budget, asked.home, judged)
 
@@ -105,7 +110,7 @@ def sweep_frame(
     scale = changed(choose_scale(workload, wish, machine))
     cached = workload.open_data(place, scale, home, {})
     frame = make_frame(workload, scale, cached, wish, machine)
-    return dataclasses.replace(frame, metrics=METRICS)
+    return dataclasses.replace(frame, metrics=METRICS) if workload.task == "generate" else frame
 
 
 def home_of_data() -> Path:
@@ -117,7 +122,7 @@ def home_of_data() -> Path:
 
 def trial_of(frame: Frame, asked: Asked, variant: str, seed: int) -> TrialConfig:
     """The default configuration with the variant's settings; it tracks every judge's average."""
-    cell = {"architecture": asked.network, "preconditioning": asked.setup}
+    cell = asked.cell or {"architecture": asked.network, "preconditioning": asked.setup}
     given = given_parameters(variant.split())
     params = default_params(frame.scale, cell, given.get("optimizer"))
     config = resolve(dataclasses.replace(frame, fixed=given), params, seed)
@@ -138,26 +143,29 @@ def learned(
     """Train once, judge in each way. A training that diverges has FAILED for every measure."""
     torch.set_num_threads(config.train.threads)
     method, task = build_method(config), build_task(config)
-    training = Training(config.train, method, task, config.seed, config.trial_id)
+    training, failed = None, False
     began = time.process_time()  # of one thread: what runs beside it costs it nothing
-    failed = False
-    try:
-        training.advance(config.train.budget_nimg)
-    except Diverged:
-        failed = True
+    if method.trains:
+        training = Training(config.train, method, task, config.seed, config.trial_id)
+        try:
+            training.advance(config.train.budget_nimg)
+        except Diverged:
+            failed = True
     seconds = time.process_time() - began
     for judge in asked.judges:
-        values = dict.fromkeys(SHOWN, FAILED)
+        values = dict.fromkeys(asked.shown, FAILED)
         if not failed:
             sample = sample_of(config, judge)
-            net = JudgedWeights(training, [sample]).net(sample, early=False)
-            predictor = method.predictor([net], config.seed, sample)
+            nets = (
+                [JudgedWeights(training, [sample]).net(sample, early=False)] if training else []
+            )
+            predictor = method.predictor(nets, config.seed, sample)
             try:
                 evaluation = task.evaluate(predictor, "report", Stopwatch(config.train.device))
             except NonFiniteError:
                 pass
             else:
-                values = {key: evaluation.metrics[key] for key in SHOWN}
+                values = {key: evaluation.metrics[key] for key in asked.shown}
                 if pictures is not None and evaluation.pictures is not None:
                     name = f"{data}-{asked.network}-{asked.setup}-{variant}-{judge}-{config.seed}"
                     save_grid(evaluation.pictures, pictures / f"{name.replace(' ', ',')}.png")
@@ -167,11 +175,11 @@ def learned(
         )  # fmt: skip
 
 
-def table(rows: Sequence[Learned]) -> list[str]:
+def table(rows: Sequence[Learned], shown: Sequence[str]) -> list[str]:
     """A line for each set, variant and judge: geometric means over seeds, and the ratio to the
     first of the set with its 95 % factor (twice the standard error of the paired logarithms)."""
-    lines = ["data | variant | judged | seeds | train s | " + " | ".join(SHOWN)]
-    lines.append("|".join(["---"] * (5 + len(SHOWN))))
+    lines = ["data | variant | judged | seeds | train s | " + " | ".join(shown)]
+    lines.append("|".join(["---"] * (5 + len(shown))))
     first: dict[str, tuple[str, str]] = {}
     groups: dict[tuple[str, str, str], dict[int, Learned]] = {}
     for row in rows:
@@ -180,7 +188,7 @@ def table(rows: Sequence[Learned]) -> list[str]:
     for (data, variant, judge), of in groups.items():
         base = groups[(data, *first[data])]
         cells = []
-        for key in SHOWN:
+        for key in shown:
             logs = np.log([row.values[key] for row in of.values()])
             text = f"{np.exp(logs.mean()):.3g}"
             common = sorted(base.keys() & of.keys())
@@ -212,7 +220,9 @@ def key_of(config: TrialConfig, judge: str) -> str:
 @click.option("--scale", default="laptop", show_default=True)
 @click.option("--network", default="ddpmpp", show_default=True)
 @click.option("--setup", default="edm", show_default=True)
-@click.option("--reported", default=256, show_default=True, help="Pictures that are judged.")
+@click.option("--cell", "cell", default="", help="Choices as NAME=VALUE, instead of these two.")
+@click.option("--shown", multiple=True, default=SHOWN, show_default=True, help="Metrics.")
+@click.option("--reported", default=256, show_default=True, help="Cases judged; 0: the scale's.")
 @click.option("--results", type=click.Path(path_type=Path), help="Kept from call to call.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="A folder for grids of samples.")
 def main(
@@ -223,9 +233,11 @@ def main(
     first_seed: int,
     results: Path | None,
     pictures: Path | None,
+    cell: str,
     **shared: Any,
 ) -> None:
-    asked = Asked(judges=("", *judges), home=home_of_data(), **shared)
+    chosen = {name: str(value) for name, value in given_parameters(cell.split()).items()}
+    asked = Asked(judges=("", *judges), cell=chosen, home=home_of_data(), **shared)
     known: dict[str, dict[str, Any]] = {}
     if results is not None and results.exists():
         known = dict(json.loads(line) for line in results.read_text().splitlines())
@@ -254,7 +266,7 @@ def main(
                     if results is not None:
                         with results.open("a") as file:
                             file.write(json.dumps([key, dataclasses.asdict(row)]) + "\n")
-    click.echo("\n".join(table(rows)))
+    click.echo("\n".join(table(rows, asked.shown)))
 
 
 if __name__ == "__main__":
