@@ -23,6 +23,7 @@ METRICS = Family(
         "band_psnr": "bench.metrics.band_psnr_metric:BandPSNRMetric",
         "ssim": "bench.metrics.ssim_metric:SSIMMetric",
         "dice": "bench.metrics.dice_metric:DiceMetric",
+        "band_dice": "bench.metrics.band_dice_metric:BandDiceMetric",
         "hd95": "bench.metrics.hd95_metric:HD95Metric",
         "calibration": "bench.metrics.calibration_metric:CalibrationMetric",
     },

@@ -1,4 +1,4 @@
-"""Dice along the borders of patches: where an answer put together of tiles shows its seams.
+"""The band along the borders of patches: where an answer put together of tiles shows its seams.
 
 Patches of `patch` voxels begin every `stride` voxels, the last one flush with the end of the
 volume. A border is a plane between two voxels where a patch begins or ends inside the volume; the
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.segmentation import Labels, dice, require_alike
 
 Sizes = int | Sequence[int]  # of all axes alike, or of each
 
@@ -65,26 +64,6 @@ def border_band(
             near[max(border - width, 0) : border + width] = True
         band |= near.reshape(-1, *(1,) * (len(spatial) - axis - 1))
     return band
-
-
-def band_dice(
-    predicted: Labels,
-    target: Labels,
-    n_classes: int,
-    *,
-    patch: Sizes,
-    width: int,
-    stride: Sizes | None = None,
-) -> NDArray[np.float64]:
-    """Dice float64 [n, n_classes] of the voxels of the band alone, label maps [n, *spatial]. A case
-    without a class in the band, predicted or true, has 1: see bench.metrics.segmentation.dice.
-
-    Raises:
-        BenchError: as `border_band`; label maps of different shapes.
-    """
-    require_alike(predicted, target)
-    band = border_band(target.shape[1:], patch, width, stride)
-    return dice(predicted[:, band], target[:, band], n_classes)
 
 
 def _each(sizes: Sizes, dims: int, what: str) -> tuple[int, ...]:

@@ -43,6 +43,7 @@ from bench.tasks.patch_placement import patch_start
 from bench.tasks.segmented_slices import overlay, slice_pages
 from bench.tasks.task import Task
 from bench.train.objective import Batch
+from leaderboards.references import Reference
 
 STRIDES = {"full": 1, "half": 2}
 REGIONS = ("merged", "classes")
@@ -50,6 +51,20 @@ SHOWN = 8  # cases in a grid
 CLASSICAL = "classical"  # the method without a network
 LEAST_SIDE = 4  # of a patch, as a network sees it
 Shares = NDArray[np.uint8]  # [n, K, *spatial]
+NOT_OURS = "published, of its own 37 cases of BraTS2020 at 256 voxels a side; not ranked with these"
+PUBLISHED = tuple(  # PatchDDM (Bieder et al. 2023), table 2
+    Reference(
+        key=f"PatchDDM, {samples}",
+        title=f"PatchDDM as published, {samples}",
+        count=37,
+        values=values,
+        notes=(NOT_OURS,),
+    )
+    for samples, values in (
+        ("one sample", {"dice": 0.888, "hd95": 9.04}),
+        ("five samples", {"dice": 0.899}),
+    )
+)
 
 
 class SegmentTask(Task):
@@ -106,6 +121,12 @@ class SegmentTask(Task):
         }
         blank = TaskConfig(kind="segment", inputs=Inputs(spatial=whole, channels=1, out_channels=1))
         return _configured(blank, {**args, **known})
+
+    @classmethod
+    def metric_settings(cls, task: TaskConfig) -> Mapping[str, Any]:
+        """Each class has columns of its own."""
+        classes = task.inputs.out_channels - 1
+        return {"foreground_classes": classes} if classes > 1 else {}
 
     @classmethod
     def samples_of(cls, config: TrialConfig) -> int:
@@ -202,6 +223,11 @@ class SegmentTask(Task):
             samples=predictions.values.reshape(len(rows), -1, *predictions.values.shape[1:]),
             real=self.shows_real,
         )
+
+    def references(self) -> tuple[Reference, ...]:
+        """The paper's own figures beside data of its layout: of other cases, so never ranked."""
+        is_alike = self.real.data.mask_names == MASK_NAMES and self._settings["regions"] == "merged"
+        return PUBLISHED if is_alike else ()
 
     def protocol(self) -> dict[str, Any]:
         """Other regions, or another number of answers averaged, are another score."""

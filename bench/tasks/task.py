@@ -93,6 +93,11 @@ class Task(ABC):
         """
         return task
 
+    @classmethod
+    def metric_settings(cls, task: TaskConfig) -> Mapping[str, Any]:
+        """Settings that follow from the description, for the metrics that know them."""
+        return {}
+
     @abstractmethod
     def batch(self, samples: Sequence[int], seed: int) -> Batch:
         """The training batch of these global sample numbers."""

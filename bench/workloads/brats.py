@@ -9,6 +9,10 @@ How large a patch is, whether volumes are halved, and how skips are joined are t
 document, and belong to the network's own choices. Every scheme samples in Euler steps (DDIM without
 noise) on noise levels of its own; `--set sampler=heun` asks for the other solver. The rivals are
 the same network trained directly by Dice and cross-entropy, thresholds, and "all background".
+
+A label map shows through small noise, so little is learned there: what teaches to segment is high
+noise and an estimate of the label map itself (docs/brats-learning.md). EDM's P_mean is therefore
+searched far above the one for pictures, and DDPM may estimate the map (x0) instead of the noise.
 """
 
 from __future__ import annotations
@@ -24,18 +28,22 @@ ESTIMATORS = ("background", "otsu", "threshold")
 SKIPS = ("average", "concatenate", "add")
 SAMPLE = {"sampler": "euler", "grid": "own", "steps": 20, "clip": True}
 ONLY = {
-    "edm": {"P_mean": (-1.8, 0.4), "P_std": (0.8, 1.6)},
+    "edm": {"P_mean": (-1.2, 3.0), "P_std": (0.8, 1.6)},
     "adamw": {"weight_decay": (1e-3, 0.3)},
     "threshold": {"share": (0.01, 0.4)},
 }
+PREDICT = {"predict": ("x0", "velocity", "noise")}  # what DDPM's network estimates
+WEIGHTING = {"weighting": ("between", "authors")}  # of the loss of VP and VE
 DEFAULTS = {
     "optimizer": "adamw",
     "schedule": "constant",
     "batch_size": 1,
     "dropout": 0.0,
     "width": "default",
-    "P_mean": -1.2,
+    "P_mean": 2.0,
     "P_std": 1.2,
+    "predict": "x0",
+    "weighting": "between",
     "weight_decay": 0.01,
     "skip": "average",
     "lr": 1e-3,  # of a setup that no size names
@@ -47,6 +55,7 @@ def _choices(
     batch_sizes: tuple[int, ...],
     patches: tuple[int, ...],
     *,
+    optimizers: tuple[str, ...] = ("adam", "adamw"),
     preconditionings: tuple[str, ...] = ("edm", "ddpm", "vp", "ve"),
     resolutions: tuple[str, ...] = ("full", "half"),
 ) -> Choices:
@@ -56,7 +65,7 @@ def _choices(
         architectures=("volume_unet",),
         preconditionings=preconditionings,
         estimators=ESTIMATORS,
-        optimizers=("adam", "adamw"),
+        optimizers=optimizers,
         schedules=("constant", "cosine"),
         batch_sizes=batch_sizes,
         lr=lr,
@@ -65,6 +74,9 @@ def _choices(
         only=ONLY,
         among={
             "volume_unet": {"patch": patches, "skip": SKIPS, "resolution": resolutions},
+            "ddpm": PREDICT,
+            "vp": WEIGHTING,
+            "ve": WEIGHTING,
         },
     )
 
@@ -106,9 +118,14 @@ LAPTOP = Scale(
     n_select=8,
     n_report=20,
     sample={**SAMPLE, "steps": 8, "batch_size": 4},
-    choices=_choices((3e-4, 1e-2), (1, 2, 4), (16, 24, 0)),
-    defaults={**DEFAULTS, "batch_size": 2, "patch": 24},
-    notes=("laptop scale: small networks and short runs; verdicts need not transfer to larger",),
+    choices=_choices((3e-4, 1e-2), (1, 2, 4), (16, 24, 0), optimizers=("adam", "adamw", "muon")),
+    # what teaches most in a short training: docs/brats-learning.md
+    defaults={**DEFAULTS, "optimizer": "muon", "batch_size": 2, "patch": 16},
+    optimizer_lr={"muon": 4e-3},
+    notes=(
+        "laptop scale: small networks and short runs; verdicts need not transfer to larger",
+        "defaults: Muon, patches of 16, EDM at high noise (P_mean 2), DDPM estimates the label map",
+    ),
 )
 
 GPU = Scale(
@@ -143,7 +160,14 @@ PAPER = Scale(
     n_report=37,  # the document's test set
     sample={**SAMPLE, "batch_size": 1},
     choices=_choices((1e-6, 1e-3), (1,), (64, 128, 0)),
-    defaults={**DEFAULTS, "patch": 128, "lr": 1e-5},
+    defaults={
+        **DEFAULTS,
+        "patch": 128,
+        "lr": 1e-5,
+        "P_mean": -1.2,
+        "predict": "noise",
+        "weighting": "authors",
+    },
     notes=(
         "the document's own figures (Dice .888, of five samples .899, HD95 9.04) are of its own "
         "split of BraTS2020 and are not ranked with these",

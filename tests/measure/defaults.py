@@ -8,9 +8,9 @@ network and a setup at a scale; "" is the default itself, and the first is what 
 compared with. `--data` is `simulated`, or a set in $BENCH_REALDATA. All train for one budget of
 training TFLOP; the seconds of training stand beside, since another batch or optimizer costs
 another time. `--cell "method=classical estimator=otsu"` names the configuration's choices where a
-workload has others than a network and a setup. Every trained network is judged as the scale does and in each way of `--judge`. With
-`--results` what was trained before is read there and not trained again. Seeds are common to all
-variants: ratios to the first are of pairs.
+workload has others than a network and a setup. Every trained network is judged as the scale does
+and in each way of `--judge`. With `--results` what was trained before is read there and not trained
+again. Seeds are common to all variants: ratios to the first are of pairs.
 """
 
 from __future__ import annotations
@@ -156,9 +156,7 @@ def learned(
         values = dict.fromkeys(asked.shown, FAILED)
         if not failed:
             sample = sample_of(config, judge)
-            nets = (
-                [JudgedWeights(training, [sample]).net(sample, early=False)] if training else []
-            )
+            nets = [JudgedWeights(training, [sample]).net(sample, early=False)] if training else []
             predictor = method.predictor(nets, config.seed, sample)
             try:
                 evaluation = task.evaluate(predictor, "report", Stopwatch(config.train.device))

@@ -90,7 +90,8 @@ class Frame:
     def measure(self) -> MeasureConfig:
         """What is measured of every trial."""
         known = known_settings(self.metrics)
-        given = {k: v for k, v in self.fixed.items() if k in known}
+        told = TASKS.load(self.task.kind).metric_settings(self.task)
+        given = {k: v for k, v in {**told, **self.fixed}.items() if k in known}
         return MeasureConfig(
             metrics=self.metrics,
             n_select=self.scale.n_select,

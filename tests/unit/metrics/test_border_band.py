@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.metrics.border_band import band_dice, border_band, patch_starts
-from bench.metrics.segmentation import dice
+from bench.metrics.band_dice_metric import BandDiceMetric
+from bench.metrics.border_band import border_band, patch_starts
+from tests.unit.metrics.shares import evidence, hard
 
 
 @given(st.integers(1, 60).flatmap(lambda s: st.tuples(st.just(s), st.integers(1, s))), st.data())
@@ -52,24 +53,27 @@ def test_the_band_by_a_slow_loop(spatial, patch, stride, width: int) -> None:
 
 def test_errors_on_seams_are_worse_in_the_band_and_others_better() -> None:
     """A block that is right but for a line at a border, and one that is wrong in the middle."""
-    target = np.zeros((2, 16, 16), np.uint8)
+    target = np.zeros((1, 16, 16), np.uint8)
     target[:, 2:14, 2:14] = 1
-    predicted = target.copy()
-    predicted[0, 7:9] = 0
-    predicted[1, 4, 4] = 0
-    whole = dice(predicted, target, 1)[:, 0]
-    band = band_dice(predicted, target, 1, patch=8, width=1)[:, 0]
+    on_seam, in_middle = target.copy(), target.copy()
+    on_seam[0, 7:9] = 0
+    in_middle[0, 4, 4] = 0
+    metric = BandDiceMetric({"band_patch": 8, "band_width": 1})
+    at_seam = metric.estimate(evidence(hard(on_seam, 1), target))
     # the band is rows and columns 7 and 8: 2 * 24 - 4 voxels are true, 24 of them missed
-    assert band[0] == pytest.approx(2 * 20 / (44 + 20))
-    assert band[0] < whole[0] < 1
-    assert whole[1] < band[1] == 1
+    assert at_seam["dice_band"] == pytest.approx(2 * 20 / (44 + 20))
+    assert at_seam["dice_inside"] == 1
+    elsewhere = metric.estimate(evidence(hard(in_middle, 1), target))
+    assert elsewhere["dice_band"] == 1
+    assert elsewhere["dice_inside"] == pytest.approx(2 * 99 / (100 + 99))
 
 
-def test_a_band_that_is_wide_enough_is_the_volume() -> None:
-    rng = np.random.default_rng(0)
-    predicted, target = rng.integers(0, 3, (2, 3, 8, 8, 8), np.uint8)
-    found = band_dice(predicted, target, 2, patch=4, width=4)
-    np.testing.assert_array_equal(found, dice(predicted, target, 2))
+def test_a_band_that_leaves_nothing_inside_is_refused() -> None:
+    target = np.ones((1, 8, 8, 8), np.uint8)
+    with pytest.raises(BenchError, match="band_width 4 leaves no voxel away from borders"):
+        BandDiceMetric({"band_patch": 4, "band_width": 4}).estimate(
+            evidence(hard(target, 1), target)
+        )
 
 
 @pytest.mark.parametrize(

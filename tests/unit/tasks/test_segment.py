@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from backbones.coordinates import coordinates
 from bench.config import MethodConfig, TrialConfig
 from bench.data.cache import CachedImages
 from bench.data.practice_data import practice_trial, write_practice_data
+from bench.data.readers.brats_layout import MASK_NAMES
 from bench.errors import BenchError
+from bench.metrics.real import RealData
 from bench.metrics.throughput import Stopwatch
 from bench.tasks.patch_placement import patch_start
 from bench.tasks.segment import SegmentTask
@@ -142,3 +145,20 @@ def test_what_cannot_be_is_refused(data: CachedImages, given: dict[str, Any], sa
 def test_data_without_label_maps_are_refused(data: CachedImages) -> None:
     with pytest.raises(BenchError, match="needs label maps"):
         SegmentTask.describe(dataclasses.replace(data, masks=None))
+
+
+def test_classes_that_are_told_apart_have_columns_of_their_own(data: CachedImages) -> None:
+    one = SegmentTask.describe(data)
+    three = dataclasses.replace(one, inputs=dataclasses.replace(one.inputs, out_channels=4))
+    assert SegmentTask.metric_settings(one) == {}
+    assert SegmentTask.metric_settings(three) == {"foreground_classes": 3}
+
+
+def test_the_papers_figures_stand_beside_merged_tumours_alone(data: CachedImages) -> None:
+    task = SegmentTask(trial(data, regions="merged"))
+    assert task.references() == ()  # these are no regions of BraTS
+    named = dataclasses.replace(data, mask_names=MASK_NAMES)
+    task.real = cast(RealData, SimpleNamespace(data=named))
+    published = task.references()
+    assert [one.values["dice"] for one in published] == [0.888, 0.899]
+    assert all("not ranked" in one.notes[0] for one in published)
