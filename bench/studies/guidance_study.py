@@ -168,7 +168,8 @@ def _accuracies(choice: Choice) -> Table:
 def _draw(path: Path, *, choice: Choice, unguided: float, title: str, label: str) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    height = max(4.5, 1.5 + 0.2 * len(choice.tried))  # inches; a line for each way
+    figure = Figure(figsize=(10, height), layout="constrained")
     left, right = figure.subplots(1, 2)
     for width, epochs in choice.epochs.items():
         for epoch in sorted({_best_epoch(width, choice), len(epochs)}):
