@@ -9,6 +9,7 @@ between two configurations, each trained once, holds that one.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,10 @@ from bench.studies.trained import Trained
 
 DRAWS = 10  # of real subsets and of sample sets, as in the paper
 SEEDS = 5
+LEAST_SUBJECTS = 4  # of which halves are drawn; of three, only three subsets differ
 HALF = 0.5  # of the report pictures (or subjects) that a subset holds
 SAMPLES = 50_000  # of the paper
+FRAMES, SUBJECTS, SAMPLE_SETS, TRAININGS = "frames", "subjects", "samples", "trainings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,7 @@ class Noise(Study):
     workloads: ClassVar[frozenset[str]] = frozenset({"echo"})
 
     def answer(self, setting: Setting) -> Answer:
-        need_subjects(setting.data, "report", 4)
+        need_subjects(setting.data, "report", 2)
         cell, seeds = cell_of(setting), setting.seeds or SEEDS
         if seeds < 2:
             raise BenchError(f"a spread between trainings needs two seeds, got --seeds {seeds}")
@@ -112,46 +115,54 @@ class Noise(Study):
         rng = np.random.default_rng(setting.seed)
         frames = [rng.permutation(len(whole))[: int(HALF * len(whole))] for _ in range(DRAWS)]
         persons = np.unique(subjects)
-        groups = [
-            rng.permutation(persons)[: max(2, int(HALF * len(persons)))] for _ in range(DRAWS)
-        ]
+        groups = [rng.permutation(persons)[: int(HALF * len(persons))] for _ in range(DRAWS)]
         by_subject = [np.flatnonzero(np.isin(subjects, group)) for group in groups]
 
         def against(rows: Any) -> float:
             reference = FrechetReference.of_features(all_real[rows], digest="")
             return frechet_distance(reference, draws[0]).value
 
-        spreads = (
-            Spread(
+        spreads = {
+            FRAMES: Spread(
                 name=f"real subsets by frame, {HALF:.0%} each",
                 values=tuple(against(rows) for rows in frames),
                 paper=".045 (of 4.02)",
             ),
-            Spread(
-                name=f"real subsets by subject, {HALF:.0%} each",
-                values=tuple(against(rows) for rows in by_subject),
-            ),
-            Spread(
+            SAMPLE_SETS: Spread(
                 name=f"sample sets of {count}",
                 values=tuple(frechet_distance(fixed, f).value for f in draws),
                 paper=".001 (of 4.05)",
             ),
-            Spread(
+            TRAININGS: Spread(
                 name=f"trainings from {len(found)} seeds",
                 values=tuple(frechet_distance(fixed, f).value for f in trainings),
                 paper="left out",
             ),
-        )
+        }
+        if len(persons) >= LEAST_SUBJECTS:
+            spreads[SUBJECTS] = Spread(
+                name=f"real subsets by subject, {HALF:.0%} each",
+                values=tuple(against(rows) for rows in by_subject),
+            )
         return _findings(setting, spreads, found[0].task.score.title)
 
 
-def _findings(setting: Setting, spreads: tuple[Spread, ...], title: str) -> Findings:
-    frames, _, samples, trainings = spreads
+def _findings(setting: Setting, spreads: Mapping[str, Spread], title: str) -> Findings:
+    samples, trainings, by_subject = spreads[SAMPLE_SETS], spreads[TRAININGS], spreads.get(SUBJECTS)
     return Findings(
         lines=(
             f"trained again from another seed the score differs by {trainings.relative:.1%} (sd), "
             f"drawn again by {samples.relative:.1%}, against other real pictures by "
-            f"{frames.relative:.1%} of frames and {spreads[1].relative:.1%} of subjects",
+            f"{spreads[FRAMES].relative:.1%} of frames"
+            + (f" and {by_subject.relative:.1%} of subjects" if by_subject else ""),
+            *(
+                ()
+                if by_subject
+                else (
+                    f"against other subjects it is not known: the report part has fewer than "
+                    f"{LEAST_SUBJECTS}, so halves of them say nothing",
+                )
+            ),
             f"two configurations trained once each are told apart (95 %) where they differ by more "
             f"than {trainings.apart:.1%}, by a spread that {len(trainings.values)} trainings tell; "
             f"that of sample sets alone would say {samples.apart:.1%}",
@@ -168,30 +179,36 @@ def _findings(setting: Setting, spreads: tuple[Spread, ...], title: str) -> Find
                     "sd / mean",
                     "paper's sd, not ours",
                 ),
-                rows=[(s.name, len(s.values), s.mean, s.sd, s.relative, s.paper) for s in spreads],
+                rows=[
+                    (s.name, len(s.values), s.mean, s.sd, s.relative, s.paper)
+                    for s in spreads.values()
+                ],
             ),
             Table(
                 name="values",
                 title="all distances",
                 columns=("what changes", title),
-                rows=[(s.name, value) for s in spreads for value in s.values],
+                rows=[(s.name, value) for s in spreads.values() for value in s.values],
                 shown=False,
             ),
         ),
         pictures=(
             Picture(
-                name="noise", draw=partial(_draw, spreads=spreads, title=title, label=setting.label)
+                name="noise",
+                draw=partial(
+                    _draw, spreads=tuple(spreads.values()), title=title, label=setting.label
+                ),
             ),
         ),
         claims=_claims(spreads, setting.frame.measure.n_report),
-        facts={s.name: s.values for s in spreads},
+        facts={s.name: s.values for s in spreads.values()},
     )
 
 
-def _claims(spreads: tuple[Spread, ...], drawn: int) -> tuple[Claim, ...]:
+def _claims(spreads: Mapping[str, Spread], drawn: int) -> tuple[Claim, ...]:
     """drawn: samples of a set."""
-    frames, _, samples, trainings = spreads
-    table = ", ".join(f"{s.name} {s.relative:.2%}" for s in spreads)
+    frames, samples, trainings = (spreads[key] for key in (FRAMES, SAMPLE_SETS, TRAININGS))
+    table = ", ".join(f"{s.name} {s.relative:.2%}" for s in spreads.values())
     low, high = samples.sd_ratio(frames)
     few = drawn < SAMPLES
     first = OPEN if few else HOLDS if high < 0.5 else FAILS if low > 0.5 else OPEN

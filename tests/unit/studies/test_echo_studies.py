@@ -235,6 +235,18 @@ def test_the_tuned_table_is_of_new_seeds(tmp_path: Path, monkeypatch: pytest.Mon
     assert len({row["kimg"] for row in tables["table1"]}) == 1  # equal images
 
 
+def test_noise_of_few_subjects_says_what_it_leaves_out() -> None:
+    values = {"frames": (4.0, 4.1, 4.3), "samples": (4.0, 4.05, 4.1), "trainings": (4.0, 4.5, 5.0)}
+    spreads = {key: noise_study.Spread(name=key, values=v) for key, v in values.items()}
+    frame = SimpleNamespace(measure=SimpleNamespace(n_report=128))
+    setting = cast(Setting, SimpleNamespace(frame=frame, label="REAL data"))
+    found = noise_study._findings(setting, spreads, "fd")
+    assert "report part has fewer than 4" in found.lines[1]
+    assert [row[0] for row in found.tables[0].rows] == ["frames", "samples", "trainings"]
+    spreads["subjects"] = noise_study.Spread(name="subjects", values=(4.0, 6.0, 8.0))
+    assert "and 33.3% of subjects" in noise_study._findings(setting, spreads, "fd").lines[0]
+
+
 @pytest.mark.slow
 def test_noise_and_the_curve_draw_from_finished_networks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
