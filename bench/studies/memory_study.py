@@ -20,7 +20,7 @@ from bench.sweep.cost.footprint import predict
 from bench.sweep.cost.measured_memory import measured_gb
 from bench.sweep.deciding.resolve import resolve
 
-SKIPS = ("average", "concatenate")
+SKIPS = ("average", "add", "concatenate")
 MOST_GB = 8.0  # predicted: beyond, nothing is trained to be measured
 Row = tuple[Any, ...]
 
@@ -32,16 +32,21 @@ class Memory(Study):
 
     def answer(self, setting: Setting) -> Answer:
         yield ()
-        base = segmentation_arms.base(setting)
+        base = segmentation_arms.base(setting, "patch", "resolution", "skip", "checkpointing")
+        seen: dict[str, dict[str, Any]] = {
+            "whole" if patch == WHOLE else f"{patch} voxels": {"patch": patch}
+            for patch in segmentation_arms.patches(setting)
+        }
+        seen["half resolution"] = {"patch": WHOLE, "resolution": "half"}
         rows = []
-        for patch in segmentation_arms.patches(setting):
+        for name, arm in seen.items():
             for skip in SKIPS:
                 for kept in (False, True):
-                    params = {**base, "patch": patch, "skip": skip, "checkpointing": kept}
+                    params = {**base, **arm, "skip": skip, "checkpointing": kept}
                     config = resolve(setting.frame, params, setting.seed)
-                    rows.append(self._row(setting, config, patch, skip, kept))
+                    rows.append(self._row(setting, config, name, skip, kept))
         whole = {row[1]: row[3] for row in rows if row[0] == "whole" and row[2] == "no"}
-        largest = {row[1]: row[3] for row in rows if row[0] != "whole" and row[2] == "no"}
+        largest = {row[1]: row[3] for row in rows if "voxels" in row[0] and row[2] == "no"}
         return Findings(
             lines=(
                 f"averaging takes {whole['average'] / whole['concatenate']:.2f} of concatenation's "
@@ -63,16 +68,16 @@ class Memory(Study):
             pictures=(Picture(name=self.name, draw=partial(draw, rows=rows, label=setting.label)),),
         )
 
-    def _row(self, setting: Setting, config: TrialConfig, patch: int, skip: str, kept: bool) -> Row:
+    def _row(self, setting: Setting, config: TrialConfig, seen: str, skip: str, kept: bool) -> Row:
         predicted = predict(config).training_peak_gb
-        key = f"memory-{patch}-{skip}-{int(kept)}"
+        key = f"memory-{seen.replace(' ', '-')}-{skip}-{int(kept)}"
         measured = None
         if predicted <= MOST_GB:
             setting.say(f"training two steps: {key}")
             measured = setting.kept.numbers(key, partial(measured_gb, config))
         on_gpu = dataclasses.replace(config, train=dataclasses.replace(config.train, device="cuda"))
         return (
-            "whole" if patch == WHOLE else f"{patch} voxels",
+            seen,
             skip,
             "yes" if kept else "no",
             predicted,

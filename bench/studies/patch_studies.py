@@ -23,7 +23,7 @@ class PatchSize(Study):
     workloads: ClassVar[frozenset[str]] = WORKLOADS
 
     def answer(self, setting: Setting) -> Answer:
-        base = segmentation_arms.base(setting)
+        base = segmentation_arms.base(setting, "patch", "resolution")
         variants = {
             "whole volume" if patch == WHOLE else f"{patch} voxels": {**base, "patch": patch}
             for patch in segmentation_arms.patches(setting)
@@ -39,7 +39,7 @@ class Coordinates(Study):
     workloads: ClassVar[frozenset[str]] = WORKLOADS
 
     def answer(self, setting: Setting) -> Answer:
-        base = segmentation_arms.base(setting)
+        base = segmentation_arms.base(setting, "coordinates")
         variants = {
             "with coordinates": {**base, "coordinates": True},
             "without": {**base, "coordinates": False},
@@ -50,6 +50,11 @@ class Coordinates(Study):
 def answered(study: Study, setting: Setting, variants: Variants, why: str) -> Answer:
     """Arms of one axis, compared."""
     ran = yield arms(setting, variants, why)
+    configs = {one.arm.name.rpartition(", ")[0]: one.config for one in ran}
+    steps = {
+        name: {"steps": c.train.budget_nimg // c.train.batch_size} for name, c in configs.items()
+    }
+    usual = setting.scale.defaults.get("patch")
     return compared(
         setting,
         list(variants),
@@ -57,6 +62,11 @@ def answered(study: Study, setting: Setting, variants: Variants, why: str) -> An
         name=study.name.replace("-", "_"),
         title=study.title,
         beside=build_task(ran[0].config).measures[1:],
+        more=steps,
+        lines=(
+            f"every arm has the settings of scale {setting.scale.name}, which suit patches of "
+            f"{usual or 'the whole volume'}; no arm was tuned by itself",
+        ),
     )
 
 

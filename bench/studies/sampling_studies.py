@@ -1,17 +1,19 @@
 """What drawing a segmentation is worth: how many samples of a case are averaged, and which solver.
 
 Both are about one trained network (`--of` a sweep's) on the report part, with common noise, so that
-differences are paired by case. PatchDDM reports Dice .888 of one sample and .899 of an ensemble,
+differences are paired by case: smaller ensembles are the first samples of the largest. PatchDDM
+reports Dice .888 of one sample and .899 of an ensemble,
 drawn by DDIM in 20 steps, and leaves Heun's solver open (its question 2): here Euler (DDIM's steps
 without noise) stands against Heun at equal network evaluations.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +22,9 @@ from scipy import stats
 
 from bench.config import SampleConfig
 from bench.diffusion.samplers import nfe
+from bench.metrics.case_means import means_by_case
 from bench.metrics.segmentation import dice_in
+from bench.predictions import Predictions, Predictor
 from bench.studies.segmentation_arms import WORKLOADS, one_segmenter, with_samples
 from bench.studies.study import (
     FAILS,
@@ -42,6 +46,7 @@ EVALUATIONS = (3, 5, 9, 15, 21, 41)
 SOLVERS = ("euler", "heun")
 PAPERS = {1: 0.888, 5: 0.899}
 LEVEL = 0.95
+Drawn = tuple[Predictor, Predictions]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +75,15 @@ class EnsembleSize(Study):
 
     def answer(self, setting: Setting) -> Answer:
         trained = yield from one_segmenter(setting)
+        most_samples = with_samples(trained, SAMPLES[-1])
+        drawn = cache(partial(drawn_by, trained, most_samples))
         ways = {
-            count: judged(setting, trained, f"{count}", with_samples(trained, count))
+            count: judged(
+                setting, f"{count} of {SAMPLES[-1]}", with_samples(trained, count),
+                partial(first_of, drawn, SAMPLES[-1], count),
+            )
             for count in SAMPLES
-        }
+        }  # fmt: skip
         single = ways[SAMPLES[0]]
         most = ways[SAMPLES[-1]]
         gain, reach = most.above(single)
@@ -129,15 +139,12 @@ class Solver(Study):
         trained = yield from one_segmenter(setting)
         ways = {
             (solver, count): judged(
-                setting,
-                trained,
-                f"{solver}-{count}",
-                trained.task,
-                steps_of(trained, solver, count),
+                setting, f"{solver}-{count}", trained.task,
+                partial(drawn_by, trained, trained.task, steps_of(trained, solver, count)),
             )
             for solver in SOLVERS
             for count in EVALUATIONS
-        }
+        }  # fmt: skip
         rows = [
             (
                 solver,
@@ -183,18 +190,30 @@ COLUMNS = ("Dice", "se", "HD95 mm", "expected calibration error")
 KEYS = ("dice", "dice_se", "hd95", "ece")
 
 
-def judged(
-    setting: Setting, trained: Trained, key: str, task: Task, sample: SampleConfig | None = None
-) -> Judged:
-    """The network on the report part, drawn and judged so; worked out once."""
+def drawn_by(trained: Trained, task: Task, sample: SampleConfig | None = None) -> Drawn:
+    """What the network answers on the report part."""
+    predictor = trained.predictor(sample)
+    return predictor, predictor.predict(task.cases("report"))
+
+
+def first_of(drawn: Callable[[], Drawn], samples: int, count: int) -> Drawn:
+    """The first `count` of the `samples` answers of each case."""
+    predictor, predictions = drawn()
+    by_case = predictions.values.reshape(-1, samples, *predictions.values.shape[1:])
+    first = by_case[:, :count].reshape(-1, *predictions.values.shape[1:])
+    return predictor, dataclasses.replace(predictions, values=first)
+
+
+def judged(setting: Setting, key: str, task: Task, draw: Callable[[], Drawn]) -> Judged:
+    """What was drawn of the report part, judged; worked out once."""
     setting.say(f"drawing: {key}")
 
     def work() -> dict[str, Any]:
-        predictor = trained.predictor(sample)
-        evidence = task.evidence(predictor, "report", predictor.predict(task.cases("report")))
+        predictor, predictions = draw()
+        evidence = task.evidence(predictor, "report", predictions)
         return {
             "metrics": task.estimates(evidence),
-            "dice": dice_in(evidence).mean(1).tolist(),
+            "dice": means_by_case(dice_in(evidence), evidence).tolist(),
         }
 
     kept = setting.kept.numbers(f"drawn-{key}", work)

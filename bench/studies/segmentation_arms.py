@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Generator
 from typing import Any
 
+from bench.errors import BenchError
+from bench.methods import load_method
 from bench.studies.one_network import one_network
 from bench.studies.study import Arm, Ran, Setting
 from bench.studies.trained import Trained
@@ -17,9 +19,16 @@ WORKLOADS = frozenset({"brats"})
 WHOLE = 0  # of `patch`: the whole volume
 
 
-def base(setting: Setting) -> dict[str, Any]:
-    """The document's method at this scale's defaults, or as much of it as --set leaves."""
+def base(setting: Setting, *varied: str) -> dict[str, Any]:
+    """The document's method at this scale's defaults, or as much of it as --set leaves.
+
+    Raises:
+        BenchError: --set gives one of the parameters that the study varies.
+    """
     fixed = setting.frame.fixed
+    for key in varied:
+        if key in fixed:
+            raise BenchError(f"this study varies {key}; leave out --set {key}={fixed[key]}")
     return {
         "method": "diffusion",
         "architecture": NETWORK,
@@ -35,6 +44,11 @@ def patches(setting: Setting) -> list[int]:
 
 def one_segmenter(setting: Setting) -> Generator[tuple[Arm, ...], tuple[Ran, ...], Trained]:
     """The network of the trial that was named with --of, else one trained for the study."""
+    if setting.of is not None and not load_method(setting.of.config.method.kind).samples:
+        raise BenchError(
+            f"{setting.of.arm.name} is of method {setting.of.config.method.kind}, which draws no "
+            "samples; give --trial of a diffusion one"
+        )
     why = "sampled in many ways"
     own = Arm(name="the network", why=why, params=base(setting), seed=setting.seed)
     return (yield from one_network(setting, own))

@@ -7,7 +7,8 @@ one for each class, the background first. Predictions are kept as shares, uint8 
 several `samples` of a case their mean is judged, and their spread is its uncertainty.
 
 The arms of the seed document: `patch` voxels along each side (0: the whole volume), and
-`resolution` half, which trains and answers on every second voxel, to be judged at full resolution.
+`resolution` half, which trains and answers on blocks of two voxels a side (see bench.tasks.halved),
+to be judged at full resolution.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from bench.metrics.surface_distance import UNSPACED
 from bench.pictures import save_grid
 from bench.predictions import Cases, Predictions, Predictor
 from bench.streams import permutation
+from bench.tasks.halved import block_labels, block_means
 from bench.tasks.patch_placement import patch_start
 from bench.tasks.segmented_slices import overlay, slice_pages
 from bench.tasks.task import Task
@@ -272,7 +274,7 @@ class SegmentTask(Task):
     ) -> tuple[Tensor, NDArray[np.uint8]]:
         """What a network reads of a patch, or of the whole volume, and its label map.
 
-        Every second voxel where the resolution is half; only the patch's bytes are read.
+        Means of blocks where the resolution is half; only the patch's bytes are read.
 
         Returns float32 [modalities (+ dims), *size] in [-1, 1] and uint8 [*size].
         """
@@ -281,11 +283,14 @@ class SegmentTask(Task):
         start = (0,) * len(size) if start is None else start
         patch = cut_patch(data, row, [a * step for a in start], [n * step for n in size])
         assert patch.masks is not None
-        every: Any = (slice(None), *(slice(None, None, step),) * len(size))
-        image = torch.from_numpy(as_float(patch.image[every], data.value_range))
+        values = np.asarray(as_float(patch.image, data.value_range), np.float32)
+        labels = self._merged(patch.masks[0])
+        if step > 1:
+            values, labels = block_means(values, step), block_labels(labels, step)
+        image = torch.from_numpy(values)
         if self._settings["coordinates"]:
             image = torch.cat([image, coordinates(self._sides, start, size)])
-        return image, self._merged(patch.masks[every][0])
+        return image, labels
 
     def _labels(self, row: int) -> NDArray[np.uint8]:
         """A whole label map at full resolution, as it is judged."""

@@ -32,6 +32,7 @@ from bench.methods.method import Method
 from bench.sweep.cost.equal import MEMORY, Equal
 from bench.sweep.cost.price import cost
 from bench.sweep.cost.widest import widest_within
+from bench.sweep.deciding.answered_sides import require_sides
 from bench.sweep.deciding.parameters import (
     BUILT_OF,
     DIFFUSION,
@@ -145,6 +146,7 @@ def resolve(frame: Frame, params: Mapping[str, Any], seed: int) -> TrialConfig:
             preconditioning_args=noise,
             settings=dict(frame.prepared.get(kind, {})),
         )
+        require_sides(task, method, sample)
         return TrialConfig(
             workload=frame.workload,
             scale=frame.scale.name,
