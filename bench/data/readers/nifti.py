@@ -6,10 +6,10 @@
 
 Images without a label, and labels without an image, are left out by name. Where no folder has
 labels, all files are images without masks. Labels are whole numbers of 0 to 254, kept as they are;
-a dataset.json that names them is believed. Of nnU-Net's channels the first, _0000, is read.
-Intensities are normalised over the volume's object (`bench.data.readers.volume_intensity`): all of
-it, or what is above its lowest value where that surrounds the object. Who is in which file is
-guessed from names, or stated by --group-by.
+a dataset.json that names them is believed, and a label beyond its classes leaves its image out. Of
+nnU-Net's channels the first, _0000, is read. Intensities are normalised over the volume's object
+(`bench.data.readers.volume_intensity`): all of it, or what is above its lowest value where that
+surrounds the object. Who is in which file is guessed from names, or stated by --group-by.
 """
 
 from __future__ import annotations
@@ -61,11 +61,14 @@ def list_sources(folder: DataFolder) -> Listing:
         images, masks, notes = companion_masks.split_off(files)
         pairing.images, pairing.notes = _first_channels(images, pairing.skipped), list(notes)
         pairing.labels = dict(masks)
+    names_file, names = _mask_names(folder.root) if pairing.labels else (None, ())
     sources = []
     unoriented = 0
     for key, path in sorted(pairing.images):
         label = pairing.labels.get(key)
-        source = Source(key=key, path=path, mask_path=label, channels=1, dims=3)
+        source = Source(
+            key=key, path=path, mask_path=label, mask_classes=len(names) or None, channels=1, dims=3
+        )
         with contextlib.suppress(UnreadableError):  # decoding gives the reason
             header = nifti_file.read_header(path)
             unoriented += not header.is_oriented
@@ -74,7 +77,6 @@ def list_sources(folder: DataFolder) -> Listing:
     if unoriented:
         text = f"{unoriented} files state no orientation: their first axis is taken to run left"
         pairing.notes.append(Note(text=text))
-    names_file, names = _mask_names(folder.root) if pairing.labels else (None, ())
     return Listing(
         sources=tuple(sources),
         listing_files=(*pairing.labels.values(), *([] if names_file is None else [names_file])),
@@ -180,6 +182,11 @@ def frames(source: Source, *, every: int, mode: Mode, warn: Warn) -> Iterator[Fr
             classes, label = nifti_file.read_classes(source.mask_path)
         except UnreadableError as error:
             raise UnreadableError(f"its label: {error}") from error
+        if source.mask_classes is not None and classes.max() > source.mask_classes:
+            raise UnreadableError(
+                f"its label holds {classes.max()}, and {NAMES_FILE} names classes to "
+                f"{source.mask_classes}"
+            )
         nifti_file.check_together(label, volume, ("label", "image"))
         masks = classes[None]
     scaled = normalised(volume.voxels, object_of(volume.voxels))

@@ -87,6 +87,7 @@ class Source:
     frame_labels: tuple[str, ...] | None = None  # the class of each frame
     vector: tuple[float, ...] | None = None  # a value for each of Listing.vector_names; NaN unknown
     mask_path: Path | None = None  # a file whose pixels are the frames' mask
+    mask_classes: int | None = None  # how many the layout names; None where it names none
     box: Box | None = None  # around the object: all frames are cut to it
     nth: int | None = None  # which object of its picture, where that has several
     channel_paths: tuple[Path, ...] = ()  # one file a channel, in order; `path` is one of them

@@ -219,6 +219,22 @@ def test_pairs_become_a_cache_with_classes_and_spacing(opened: Open, tmp_path: P
     assert opened(root, size=(8, 8, 8)).mask_names == ("Anterior", "Posterior")
 
 
+def test_a_label_that_dataset_json_does_not_name_leaves_its_image_out_by_name(
+    opened: Open, tmp_path: Path
+) -> None:
+    root = _pairs(tmp_path / "data")
+    names = {"labels": {"0": "background", "1": "Anterior", "2": "Posterior"}}
+    (root / "dataset.json").write_text(json.dumps(names))
+    stray = np.ones((8, 8, 8), np.uint8)
+    stray[0, 0, 0] = 200
+    write_volume(root / "labels" / "a4.nii.gz", stray, np.eye(4))
+    cached = opened(root, size=(8, 8, 8))
+    assert cached.mask_names == ("Anterior", "Posterior")
+    assert len(cached.images) == 5
+    notes = "\n".join(cached.notes)
+    assert "images/a4.nii.gz (its label holds 200, and dataset.json names classes to 2)" in notes
+
+
 def test_unpaired_files_are_skipped_by_name(opened: Open, tmp_path: Path) -> None:
     root = _pairs(tmp_path / "data")
     (root / "labels" / "a1.nii.gz").unlink()
