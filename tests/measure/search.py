@@ -46,6 +46,7 @@ import torch
 
 from backbones.inputs import Inputs
 from bench.config import TaskConfig
+from bench.errors import BenchError
 from bench.sweep.cost.equal import Equal
 from bench.sweep.planning.plan_making import load_space
 from bench.sweep.record.plan import SharedFrame
@@ -375,11 +376,17 @@ def main(
     for data in dict.fromkeys(row.data for row in rows):
         own = [row for row in rows if row.data == data]
         setting = setting_of(shared, own, trials, concurrency, evaluation)
-        surrogate = Surrogate(own, shared["space"], shared["score"])
+        try:
+            surrogate = Surrogate(own, shared["space"], shared["score"])
+        except BenchError as error:
+            click.echo(f"{data}: left out: {error}")
+            continue
         click.echo("\n".join(said_of(surrogate, setting, data)))
         played = replay(surrogate, setting, names, replicates, equal_compute)
         found[data] = judged(played, best_drawn(surrogate, setting, DENSE), setting)
         lines += table(data, found[data][0])
+    if not found:
+        raise click.ClickException("no set has enough recorded configurations")
     click.echo("\n".join(lines))
     if plot is not None:
         draw(plot, found)
