@@ -37,7 +37,7 @@ def main(rounds: int) -> None:
         method, samples = build_method(config), list(range(config.train.batch_size))
         batch = build_task(config).batch(samples, 0)
         nets = {
-            name: copy.deepcopy(method.net).to(memory_format=layout)  # type: ignore[call-overload]
+            name: copy.deepcopy(method.net).to(memory_format=layout)
             for name, layout in LAYOUTS.items()
         }
         least = dict.fromkeys(nets, float("inf"))
@@ -45,7 +45,7 @@ def main(rounds: int) -> None:
             for name, net in nets.items():
                 method.net = net
                 began = time.perf_counter()
-                method.terms(batch, samples, 0).loss.mean().backward()
+                torch.autograd.backward([method.terms(batch, samples, 0).loss.mean()])
                 least[name] = min(least[name], time.perf_counter() - began)
                 net.zero_grad()
         click.echo(
