@@ -35,7 +35,8 @@ def captioned_rows(
 ) -> bytes:
     """A PNG of rows of pictures, uint8 [C, *spatial], each with its caption; titles: of columns."""
     tiles = [[_tile(picture) for picture in pictures] for _, pictures in rows]
-    height, width = tiles[0][0].shape[:2]
+    height = max(tile.shape[0] for line in tiles for tile in line)
+    width = max(tile.shape[1] for line in tiles for tile in line)
     across = (width + GAP) * len(titles) - GAP
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     across = max([across, *(2 * GAP + int(draw.textlength(caption)) for caption, _ in rows)])

@@ -127,7 +127,7 @@ def _entries(places: tuple[Ranked, ...], drawn: list[tuple[Column, int]]) -> Tab
 
 def _references(lines: list[list[str]]) -> Table:
     """What is measured beside the entries, without a rank."""
-    table = _table("references: measured as entries are, no entries")
+    table = _table("references: no entries")
     for k, name in enumerate(REFERENCE_HEADER):
         table.add_column(name, justify="right" if k else "left", no_wrap=True)
     for line in lines:

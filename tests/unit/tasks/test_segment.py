@@ -160,5 +160,5 @@ def test_the_papers_figures_stand_beside_merged_tumours_alone(data: CachedImages
     named = dataclasses.replace(data, mask_names=MASK_NAMES)
     task.real = cast(RealData, SimpleNamespace(data=named))
     published = task.references()
-    assert [one.values["dice"] for one in published] == [0.888, 0.899]
+    assert [one.values["eval/dice"] for one in published] == [0.888, 0.899]
     assert all("not ranked" in one.notes[0] for one in published)
