@@ -61,7 +61,7 @@ def answered(study: Study, setting: Setting, variants: Variants, why: str) -> An
         ran,
         name=study.name.replace("-", "_"),
         title=study.title,
-        beside=build_task(ran[0].config).measures[1:],
+        beside=segmentation_arms.beside(build_task(ran[0].config)),
         more=steps,
         lines=(
             f"every arm has the settings of scale {setting.scale.name}, which suit patches of "

@@ -13,9 +13,11 @@ from bench.studies.study import Arm, Ran, Setting
 from bench.studies.trained import Trained
 from bench.tasks import build_task
 from bench.tasks.task import Task
+from leaderboards.measures import Measure
 
 NETWORK = "volume_unet"
 WORKLOADS = frozenset({"brats"})
+BESIDE = ("hd95", "ece")  # what stands beside Dice: all measures would not fit a terminal
 WHOLE = 0  # of `patch`: the whole volume
 
 
@@ -34,6 +36,11 @@ def base(setting: Setting, *varied: str) -> dict[str, Any]:
         "architecture": NETWORK,
         "preconditioning": str(fixed.get("preconditioning", "edm")),
     }
+
+
+def beside(task: Task) -> list[Measure]:
+    """The measures that stand beside the score."""
+    return [measure for measure in task.measures[1:] if measure.key in BESIDE]
 
 
 def patches(setting: Setting) -> list[int]:

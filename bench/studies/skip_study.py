@@ -97,7 +97,7 @@ class Skip(Study):
             ran,
             name=self.name,
             title=self.title,
-            beside=build_task(ran[0].config).measures[1:],
+            beside=segmentation_arms.beside(build_task(ran[0].config)),
             more=widths,
             lines=(
                 f"averaging is {ratio:.2f} times as wide in the memory of concatenation "
