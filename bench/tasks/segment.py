@@ -57,7 +57,7 @@ NOT_OURS = "its own 37 cases of BraTS2020 at 256 voxels a side; not ranked with 
 PUBLISHED = tuple(  # PatchDDM (Bieder et al. 2023), table 2
     Reference(
         key=f"PatchDDM, {samples}",
-        title=f"PatchDDM as published, {samples} ({NOT_OURS})",
+        title=f"PatchDDM as published, {samples}",
         count=37,
         values=values,
         notes=(NOT_OURS,),
