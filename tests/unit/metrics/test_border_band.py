@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.data.practice_data import write_practice_data
 from bench.errors import BenchError
 from bench.metrics.band_dice_metric import BandDiceMetric
 from bench.metrics.border_band import border_band, patch_starts
+from bench.metrics.real import RealData
+from bench.metrics.segmentation import dice
 from tests.unit.metrics.shares import evidence, hard
 
 
@@ -68,9 +73,25 @@ def test_errors_on_seams_are_worse_in_the_band_and_others_better() -> None:
     assert elsewhere["dice_inside"] == pytest.approx(2 * 99 / (100 + 99))
 
 
+def test_without_a_size_patches_are_half_a_side() -> None:
+    target = np.random.default_rng(0).integers(0, 2, (3, 8, 12), np.uint8)
+    predicted = np.random.default_rng(1).integers(0, 2, (3, 8, 12), np.uint8)
+    found = BandDiceMetric({}).estimate(evidence(hard(predicted, 1), target))
+    band = border_band((8, 12), (4, 6), 2)
+    expected = dice(predicted[:, band], target[:, band], 1).mean()
+    assert found["dice_band"] == pytest.approx(expected)
+
+
+def test_sizes_that_do_not_suit_the_data_are_refused_before_a_trial(tmp_path: Path) -> None:
+    real = RealData(str(write_practice_data(tmp_path / "cache", (8, 8, 8)).path))
+    BandDiceMetric({}).prepare(real, {"report": 4})
+    with pytest.raises(BenchError, match=r"band_dice: a patch as large as the volume, \[8, 8, 8\]"):
+        BandDiceMetric({"band_patch": 8}).prepare(real, {"report": 4})
+
+
 def test_a_band_that_leaves_nothing_inside_is_refused() -> None:
     target = np.ones((1, 8, 8, 8), np.uint8)
-    with pytest.raises(BenchError, match="band_width 4 leaves no voxel away from borders"):
+    with pytest.raises(BenchError, match="band_width 4 leaves no voxel away from the borders"):
         BandDiceMetric({"band_patch": 4, "band_width": 4}).estimate(
             evidence(hard(target, 1), target)
         )
