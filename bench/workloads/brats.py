@@ -168,10 +168,6 @@ PAPER = Scale(
         "predict": "noise",
         "weighting": "authors",
     },
-    notes=(
-        "the document's own figures (Dice .888, of five samples .899, HD95 9.04) are of its own "
-        "split of BraTS2020 and are not ranked with these",
-    ),
 )
 
 WORKLOAD = Workload(

@@ -83,13 +83,12 @@ class Learned:
 def frame_of(asked: Asked, data: str) -> Frame:
     """The scale's frame, with one rung and as many pictures judged as are asked for."""
 
-    def judged(scale: Scale) -> Scale:
-        return dataclasses.replace(
-            scale, rungs=(1.0,), keep=(), n_report=asked.reported or scale.n_report,
-            measure={**scale.measure, "n_denoise": asked.reported} if is_generation else {},
-        )  # fmt: skip
-
     is_generation = load_workload(asked.workload).task == "generate"
+
+    def judged(scale: Scale) -> Scale:
+        count = asked.reported or scale.n_report
+        measure = {**scale.measure, "n_denoise": count} if is_generation else scale.measure
+        return dataclasses.replace(scale, rungs=(1.0,), keep=(), n_report=count, measure=measure)
 
     return sweep_frame(data, asked.workload, asked.scale, asked.budget, asked.home, judged)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from bench.config import TrialConfig
-from bench.studies import memory_study
+from bench.studies import memory_study, skip_study
 from bench.studies.arm_means import interval, verdict
+from bench.studies.study import Setting
 from bench.sweep.cost.measured_memory import measured_gb
 from leaderboards.measures import Measure
 from tests.unit.command_line import Bench
@@ -127,3 +131,27 @@ def test_arms_are_told_apart_by_their_own_spreads() -> None:
     assert high is not None
     assert low < 0.8 < mean < 0.82 < high  # type: ignore[operator]
     assert interval([0.5]) == (0.5, None, None)
+
+
+def test_a_width_is_the_nearest_and_its_ratio_lies_between_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def network(frame: object, params: dict[str, int], seed: int) -> SimpleNamespace:
+        args = {"width": params.get("width", 8), "groups": 4}
+        return SimpleNamespace(method=SimpleNamespace(backbone_args=args))
+
+    def squared(config: SimpleNamespace) -> float:
+        return float(config.method.backbone_args["width"] ** 2)
+
+    monkeypatch.setattr(skip_study, "resolve", network)
+    setting = cast(Setting, SimpleNamespace(frame=None, seed=0))
+    for wanted, nearest, exact in ((64, 8, 8), (100, 8, 9.8), (140, 12, 11.8), (4, 4, 1)):
+        width, between = skip_study.width_for(setting, {}, squared, wanted)
+        assert (width, between) == (nearest, pytest.approx(exact))
+
+
+def test_a_norm_that_is_no_number_has_exploded() -> None:
+    assert skip_study.times(3.0, 1.5) == 2
+    assert skip_study.times(math.nan, 1.0) == skip_study.times(math.inf, 1.0) == math.inf
+    assert skip_study.times(1.0, math.nan) == 0  # concatenation explodes as well
+    assert skip_study.times(1.0, 0.0) == math.inf
