@@ -104,6 +104,11 @@ def choice_options(command: Command) -> Command:
             help="What judges pictures: randconv, inception (FID), timm:MODEL[@FILE] ...",
         ),
         click.option(
+            "--condition",
+            metavar="NAME",
+            help="What pictures are drawn for: class, or a number that the data have (ef).",
+        ),
+        click.option(
             "--metric",
             "metrics",
             multiple=True,
@@ -121,6 +126,7 @@ def wished(options: dict[str, Any]) -> dict[str, Any]:
     settings = options.pop("settings", ())
     for option, setting in (
         ("extractor", "extractor"),
+        ("condition", "condition"),
         ("early_stop", "patience"),
         ("looks", "looks"),
     ):

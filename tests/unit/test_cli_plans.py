@@ -134,6 +134,7 @@ def test_a_setting_fixes_an_axis_or_the_judge(
     _, by_setting = dry_run(bench, "--set", "extractor=randconv64")
     for out in (by_option, by_setting):
         assert "score: fd_randconv64" in out
+    assert "condition ef" in dry_run(bench, "--condition", "ef")[1]
 
 
 def test_a_rate_that_diverges_does_not_stop_the_forecast(bench: Bench, no_store: None) -> None:
