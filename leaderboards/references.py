@@ -22,12 +22,13 @@ NEAR = 3  # floors: a leader within so many is near
 class Reference:
     """One row. values: by the key of a measure, errors under "_se"; the score's among them.
 
-    count: pictures that were measured. notes: what limits it, in sentences.
+    count: pictures that were measured; None where it is not known. notes: what limits it, in
+    sentences.
     """
 
     key: str
     title: str
-    count: int
+    count: int | None
     values: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

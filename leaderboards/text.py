@@ -129,7 +129,7 @@ def reference_lines(board: Board, ranking: Ranking) -> list[list[str]]:
             with_error(one.score(measure), one.values.get(measure.se_key), digits),
             number(one.values.get("eval/copied")),
             number(one.values.get(f"{measure.key}_train")),
-            str(one.count),
+            NONE if one.count is None else str(one.count),
         ]
         for one in found
     ]

@@ -53,18 +53,18 @@ SHOWN = 8  # cases in a grid
 CLASSICAL = "classical"  # the method without a network
 LEAST_SIDE = 4  # of a patch, as a network sees it
 Shares = NDArray[np.uint8]  # [n, K, *spatial]
-NOT_OURS = "its own 37 cases of BraTS2020 at 256 voxels a side; not ranked with these"
-PUBLISHED = tuple(  # PatchDDM (Bieder et al. 2023), table 2
+NOT_OURS = "of its own test cases of BraTS2020; not ranked with these"
+PUBLISHED = tuple(  # PatchDDM (Bieder et al. 2023); of how many samples, it does not say
     Reference(
         key=f"PatchDDM, {samples}",
         title=f"PatchDDM as published, {samples}",
-        count=37,
+        count=None,
         values=values,
         notes=(NOT_OURS,),
     )
     for samples, values in (
         ("one sample", {"eval/dice": 0.888, "eval/hd95": 9.04}),
-        ("five samples", {"eval/dice": 0.899}),
+        ("an ensemble", {"eval/dice": 0.899}),
     )
 )
 
