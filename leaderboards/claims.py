@@ -41,10 +41,7 @@ def opening(rows: Sequence[Row], facts: Sequence[SweepFacts]) -> list[str]:
     kinds = {(row.data_name, row.data_simulated) for row in rows}
     kinds |= {(f.data_name, f.data_simulated) for f in facts if f.data_name}
     for name, simulated in sorted(kinds):
-        if simulated:
-            lines.append(f"data: SIMULATED ({name}); drawn by the program, no patient's images")
-        else:
-            lines.append(f"data: real ({name})")
+        lines.append(f"data: {'SIMULATED' if simulated else 'real'} ({name})")
     lines += [f"data: {note}" for note in data_notes(facts)]
     for digest in sorted({row.protocol_digest for row in rows}):
         protocol = next(row.protocol for row in rows if row.protocol_digest == digest)

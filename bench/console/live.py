@@ -167,7 +167,9 @@ class LiveView:
         text.append(": " if counts else "")
         for i, (name, count) in enumerate(counts.items()):
             text.append(", " if i else "").append(f"{count} {name}", style=STYLES.get(name, ""))
-        return text.append(f" · {running} running" if running else " · starting")
+        if running:
+            return text.append(f" · {running} running")
+        return text if counts else text.append(" · starting")
 
     def _best_so_far(self) -> Text:
         history, plan = self.engine.history, self.engine.plan
