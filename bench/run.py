@@ -24,6 +24,7 @@ from bench.errors import BenchError
 from bench.files import disk_full, whole
 from bench.methods import build_method
 from bench.methods.method import Method
+from bench.methods.tiling import tiling_notes
 from bench.metrics.energy import counter_of
 from bench.metrics.stability import loss_stability
 from bench.metrics.throughput import MemoryGauge, Stopwatch, sec_per_image_alone
@@ -176,7 +177,7 @@ class _Trial:
             before = training.nimg
             until = min(rung_at, self._next_report(before), self._next_look(before))
             for stop in snapshots.stops(config, before, until):
-                with self.clock.phase("train") as seen:
+                with self.memory.training(), self.clock.phase("train") as seen:
                     here = training.nimg
                     training.advance(stop)
                     seen(training.nimg - here)
@@ -263,10 +264,10 @@ class _Trial:
         )
 
     def _all_notes(self) -> list[str]:
-        training = self.training
+        notes, training = [*self.notes, *tiling_notes(self.config.sample.tile)], self.training
         if training is None or training.micro_batch == self.config.train.micro_batch:
-            return list(self.notes)
-        return [*self.notes, SMALLER.format(training.micro_batch)]
+            return notes
+        return [*notes, SMALLER.format(training.micro_batch)]
 
     def _take_metrics(self) -> dict[str, float]:
         """Plain floats, said once; a value that does not exist (NaN) is left out."""
@@ -350,9 +351,8 @@ class _Trial:
         return {"throughput/sec_per_image_alone": seconds}
 
     def _throughput(self) -> dict[str, float]:
-        peak = self.memory.read().gb
-        known = {} if peak is None else {"throughput/peak_mem_gb": peak}
-        return self.clock.read().metrics | known
+        state = 0 if self.training is None else self.training.state_bytes
+        return self.clock.read().metrics | self.memory.metrics(state)
 
     def _seconds(self) -> dict[str, float]:
         seen = self.clock.read()

@@ -328,6 +328,11 @@ def _forecast_line(body: dict[str, Any] | None) -> list[str]:
             f"trials took {low} to {high} times the seconds predicted "
             f"(80 % of the completed ones; median {middle})"
         )
+    if "memory_share" in body:
+        low, middle, high = map(_two_digits, body["memory_share"])
+        lines.append(
+            f"their training took {low} to {high} times the memory predicted (median {middle})"
+        )
     return lines
 
 

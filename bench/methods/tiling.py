@@ -72,3 +72,9 @@ def blending_weight(tile: Sequence[int]) -> Tensor:
 def tiled(nets: Sequence[nn.Module], tile: tuple[int, ...]) -> list[nn.Module]:
     """The networks themselves, or in tiles where there is a size for these."""
     return [Tiled(net, tile) for net in nets] if tile else list(nets)
+
+
+def tiling_notes(tile: Sequence[int]) -> list[str]:
+    """What a trial that answers in tiles says of it."""
+    sides = " x ".join(map(str, tile))
+    return [f"answered in overlapping tiles of {sides}, blended"] if tile else []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,6 +23,8 @@ ALONE_TIMES = 3  # timings of one case by itself
 Phase = Literal["train", "sample", "measure", "save"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 GB, J_PER_WH = 1e9, 3600.0
+TRAINING_GB = "throughput/training_mem_gb"
+RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 MEASURES = (
     Measure(
         key="throughput/train_img_per_sec",
@@ -40,6 +43,15 @@ MEASURES = (
         meaning="predicting one case by itself, after warm-up; the median of 3",
     ),
     Measure(key="throughput/peak_mem_gb", title="peak GB", direction="lower", digits=2, drop=14),
+    Measure(
+        key=TRAINING_GB,
+        title="training GB",
+        direction="lower",
+        digits=2,
+        drop=15,
+        meaning="measured: weights, gradients, moments and averages, and what a step of training "
+        "holds beside them; without the process itself",
+    ),
     Measure(
         key="throughput/energy_wh",
         title="energy Wh",
@@ -174,38 +186,94 @@ class MemoryGauge:
 
     A reused actor keeps the high-water mark of its largest earlier trial. On Linux writing 5 to
     /proc/self/clear_refs lowers it to what is resident now; where that is refused the reading
-    says that it covers the process's whole life.
+    says that it covers the process's whole life, and what a step holds is not known.
     """
 
     def __init__(self, device: str | torch.device = "cpu", *, proc: Path = Path("/proc/self")):
         self._device = torch.device(device)
         self._proc = proc
-        self._reset = False
+        self._earlier = 0.0  # GB: the peak until the mark was last set back
+        self.step_gb: float | None = None
         if self._device.type == "cuda":
             torch.cuda.init()  # resetting does not, and fails before
-            torch.cuda.reset_peak_memory_stats(self._device)
+        self._reset = self._set_back()
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """A stretch of training. `step_gb` is afterwards what its steps held, at their peak, beside
+        what was held when it began: of the last stretch, as the first one makes the moments and
+        loads libraries too."""
+        self._earlier = max(self._earlier, self.read().gb or 0.0)
+        give_back_freed()
+        if not self._set_back():
+            yield
             return
-        try:
-            (proc / "clear_refs").write_text("5")
-            self._reset = True
-        except OSError:
-            pass
+        held = self._now()
+        yield
+        self.step_gb = max(0.0, self._marked() - held)
 
     def read(self) -> PeakMemory:
         """Peak so far."""
         if self._device.type == "cuda":
-            gb = torch.cuda.max_memory_allocated(self._device) / GB
-            return PeakMemory(gb=gb, note="CUDA memory allocated, reset at the trial's start")
-        since = "reset at the trial's start" if self._reset else "not reset: whole process life"
-        try:
-            for line in (self._proc / "status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return PeakMemory(gb=int(line.split()[1]) * 1024 / GB, note=f"RSS, {since}")
-        except OSError:
-            pass
+            note = "CUDA memory allocated, reset at the trial's start"
+        elif self._reset:
+            note = "RSS, reset at the trial's start"
+        else:
+            note = "RSS, not reset: whole process life"
+        with suppress(OSError):
+            return PeakMemory(gb=max(self._earlier, self._marked()), note=note)
         unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GB
         return PeakMemory(gb=peak, note="RSS, not reset: whole process life")
+
+    def metrics(self, state_bytes: int) -> dict[str, float]:
+        """The peak, and that of training, whose state takes so many bytes, where they are known."""
+        step = self.step_gb
+        training = None if step is None else state_bytes / GB + step
+        known = {"throughput/peak_mem_gb": self.read().gb, TRAINING_GB: training}
+        return {key: gb for key, gb in known.items() if gb is not None}
+
+    def _set_back(self) -> bool:
+        """Lower the high-water mark to what is held now; whether that could be done."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return True
+        try:
+            (self._proc / "clear_refs").write_text(RESET_PEAK)
+        except OSError:
+            return False
+        return True
+
+    def _marked(self) -> float:
+        """GB at the mark. OSError where the system does not tell."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / GB
+        return resident_bytes("VmHWM", self._proc) / GB
+
+    def _now(self) -> float:
+        """GB held now. OSError where the system does not tell."""
+        if self._device.type == "cuda":
+            return torch.cuda.memory_allocated(self._device) / GB
+        return resident_bytes("VmRSS", self._proc) / GB
+
+
+def resident_bytes(name: str, proc: Path = Path("/proc/self")) -> int:
+    """Bytes of a line of a process's status: VmRSS (resident now) or VmHWM (its high-water mark).
+
+    Raises:
+        OSError: the system has no such line.
+    """
+    for line in (proc / "status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"{proc}/status says nothing of {name}")
+
+
+def give_back_freed() -> None:
+    """Let the GNU C library return freed memory to the system, where it is in use: what it keeps
+    counts as resident."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def sec_per_image_alone(predictor: Predictor, cases: Cases, watch: Stopwatch) -> float:

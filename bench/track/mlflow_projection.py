@@ -240,7 +240,7 @@ class Projector:
                 )
             elif trial.status == "RUNNING" and trial.held and trial.held[0] != "RUNNING":
                 writer.running(trial.run_id)
-            predicted = {k: suggest[k] for k in ("predicted_gb", "predicted_sec") if k in suggest}
+            predicted = {k: v for k, v in suggest.items() if k.startswith("predicted_")}
             params = fields.params({**suggest["params"], "seed": suggest["seed"], **predicted})
             writer.log(trial.run_id, trial.points, params, self._trial_tags(trial))
             if trial.outcome is not None:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from bench.config import TrainConfig
 from bench.errors import BenchError
@@ -210,6 +211,15 @@ class Training:
     @property
     def lr(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def state_bytes(self) -> int:
+        """Of what a run holds between two steps: weights, gradients, moments, averages."""
+        moments = tree_leaves(list(self.optimizer.state.values()))
+        averages = [a for each in self.averages.weights.values() for a in each]  # views
+        held = [*self.flat.buffers, *self.flat.gradients, *moments, *averages]
+        storages = [t.untyped_storage() for t in held if isinstance(t, Tensor)]
+        return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
 
     def stability_log(self) -> dict[str, np.ndarray[Any, Any]]:
         """step, sigma, sq_error of the last LOG_SAMPLES samples; clipped, nonfinite, loss of every

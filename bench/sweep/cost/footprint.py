@@ -17,7 +17,7 @@ import dataclasses
 import json
 import math
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +36,7 @@ from bench.config import TrainConfig, TrialConfig, canonical
 from bench.doors import is_outside
 from bench.methods import load_method
 from bench.sweep.cost.kept import COUNTED
+from bench.sweep.cost.price import unbuilt
 from bench.train.optim import make_optimizer
 
 FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
@@ -57,8 +58,8 @@ class Footprint:
     """Memory of one trial, in GB (1e9 bytes), on the device it trains on."""
 
     base_gb: float
-    state_gb: float  # weights, gradients, moments, averages, the copy a checkpoint takes
-    training_gb: float  # activations of one micro-batch
+    state_gb: float  # weights, gradients, moments, averages
+    training_gb: float  # activations of one micro-batch; or the copy a checkpoint takes
     sampling_gb: float  # the judged copy, pictures and a pass over them
 
     @property
@@ -87,7 +88,7 @@ def predict(config: TrialConfig) -> Footprint:
     weights = net.parameters * FULL
     averages = len(train.ema_sigma_rel) + 1
     kept = weights * (1 + _moments(train.optimizer) + averages)
-    copies = 0 if on_gpu else KEEP_COPIES  # a GPU's checkpoint is copied to the host
+    copied = 0 if on_gpu else KEEP_COPIES * kept  # a GPU's checkpoint is copied to the host
     gradients = weights * (2 if train.workers > 1 else 1)  # and as they are sent
     training = train.micro_batch * net.saved_bytes * (1 + WORKSPACE)
     training += net.parameters * HALF if half else 0  # the weights as they are multiplied
@@ -106,34 +107,70 @@ def predict(config: TrialConfig) -> Footprint:
     training = max(training, train.micro_batch * frozen["training"] * (1 + WORKSPACE))
     return Footprint(
         base_gb=base_gb,
-        state_gb=(kept * (1 + copies) + gradients + sum(own.values()) * FULL) / 1e9,
-        training_gb=max(training, STEP_COPIES * weights) / 1e9,
+        state_gb=(kept + gradients + sum(own.values()) * FULL) / 1e9,
+        training_gb=max(training, STEP_COPIES * weights, copied) / 1e9,
         sampling_gb=sampling / 1e9,
     )
 
 
 def fit(config: TrialConfig, limit_gb: float) -> TrialConfig | None:
-    """The same trial in micro-batches, then in sampling batches, that fit; None if none do.
+    """The same trial in micro-batches, then in sampling batches, that fit; where not even one
+    answer at a time does, in overlapping tiles of it. None if nothing fits.
 
     The effective batch stays what it was. Samples are drawn by their number, so a smaller sampling
-    batch draws the same pictures up to the last bits.
+    batch draws the same pictures up to the last bits; tiles answer as the whole does away from
+    their borders (bench.methods.tiling).
     """
     share = config.train.batch_size // config.train.workers
     sizes = [d for d in range(share, 0, -1) if share % d == 0 and d <= config.train.micro_batch]
-    drawn = config.sample.batch_size
-    while True:
-        sample = dataclasses.replace(config.sample, batch_size=drawn)
+    for smaller_sampling in _smaller_sampling(config):
         for size in sizes:
             train = dataclasses.replace(config.train, micro_batch=size)
-            smaller = dataclasses.replace(config, train=train, sample=sample)
+            smaller = dataclasses.replace(smaller_sampling, train=train)
             footprint = predict(smaller)
             if footprint.peak_gb <= limit_gb:
                 return smaller
             if footprint.sampling_gb >= footprint.training_gb:
                 break  # smaller micro-batches would not help
-        if drawn == 1:
-            return None
+    return None
+
+
+def _smaller_sampling(config: TrialConfig) -> Iterator[TrialConfig]:
+    """The trial itself, then drawing ever fewer at once, then one in ever smaller tiles."""
+    drawn = config.sample.batch_size
+    yield config
+    while drawn > 1:
         drawn //= 2
+        yield _sampled(config, batch_size=drawn)
+    if config.task.whole and not config.sample.tile:
+        divisor = unbuilt(config.task, config.method).divisor
+        for tile in smaller_tiles(config.task.whole, config.task.inputs.spatial, divisor):
+            yield _sampled(config, batch_size=1, tile=tile)
+
+
+def _sampled(config: TrialConfig, **changes: Any) -> TrialConfig:
+    """The trial with both its samplings changed: the verdict's and, if it has one, its own."""
+    own = config.own_sample and dataclasses.replace(config.own_sample, **changes)
+    sample = dataclasses.replace(config.sample, **changes)
+    return dataclasses.replace(config, sample=sample, own_sample=own)
+
+
+def smaller_tiles(
+    whole: tuple[int, ...], patch: tuple[int, ...], divisor: int
+) -> Iterator[tuple[int, ...]]:
+    """Sides of ever smaller tiles of a whole: the longest is halved each time, to a multiple of
+    `divisor`, and never below the patch that the network was trained on."""
+    tile = list(whole)
+    while True:
+        halves = [-(-side // (2 * divisor)) * divisor for side in tile]
+        lengths = [
+            (side, axis) for axis, side in enumerate(tile) if patch[axis] <= halves[axis] < side
+        ]
+        if not lengths:
+            return
+        _, axis = max(lengths)
+        tile[axis] = halves[axis]
+        yield tuple(tile)
 
 
 @lru_cache(maxsize=64)

@@ -10,21 +10,16 @@ allocator.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 
 from bench.config import TrialConfig
 from bench.errors import BenchError
+from bench.metrics.throughput import GB, MemoryGauge, give_back_freed, resident_bytes
 
 STEPS = 2
-GB = 1e9
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-RESET_PEAK = "5"  # see proc_pid_clear_refs(5)
 
 
 def measured_gb(config: TrialConfig) -> float:
@@ -52,12 +47,11 @@ def run(config: TrialConfig) -> float:
     if config.train.device.startswith("cuda"):
         return torch.cuda.max_memory_reserved() / GB
     gc.collect()
-    with suppress(AttributeError):  # of the GNU C library: give back what was freed
-        ctypes.CDLL(None).malloc_trim(0)
-    before = _resident("VmRSS")
-    CLEAR.write_text(RESET_PEAK)
+    give_back_freed()
+    before = resident_bytes("VmRSS")
+    gauge = MemoryGauge()
     _train(config)
-    return max(_resident("VmHWM") - before, 0) / GB
+    return max((gauge.read().gb or 0.0) - before / GB, 0)
 
 
 def _train(config: TrialConfig) -> None:
@@ -67,12 +61,6 @@ def _train(config: TrialConfig) -> None:
 
     training = Training(config.train, build_method(config), Blank(config), config.seed, "measure")
     training.advance(min(STEPS * config.train.batch_size, config.train.budget_nimg))
-
-
-def _resident(name: str) -> int:
-    """Bytes of a line of the process's status."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

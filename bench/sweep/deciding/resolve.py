@@ -368,9 +368,12 @@ def _rungs(frame: Frame, task: TaskConfig, method: MethodConfig, batch: int) -> 
     whole = int(images) // batch * batch
     rungs = sorted({max(round(whole * f / batch), 1) * batch for f in scale.rungs if whole})
     if len(rungs) < len(scale.rungs):
+        remedy = "raise --budget or narrow the network"
+        if frame.budget.kind == MEMORY:
+            remedy = f"in {frame.budget.tflop:g} TFLOP; lower --budget, which makes it narrower"
         raise BenchError(
             f"a budget of {frame.budget.text} trains {method.backbone} "
             f"{method.backbone_args} on {whole} images of batch {batch}: too few for "
-            f"{len(scale.rungs)} rungs; raise --budget or narrow the network"
+            f"{len(scale.rungs)} rungs; {remedy}"
         )
     return rungs

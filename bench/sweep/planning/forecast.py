@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.config import TrainConfig, TrialConfig, part_of
 from bench.methods import load_method
+from bench.metrics.throughput import TRAINING_GB
 from bench.sweep.cost import footprint, slots, timing
 from bench.sweep.cost.kept import Kept, NotKept
 from bench.sweep.cost.price import cost
@@ -229,8 +230,9 @@ def _disk_bytes(configs: Sequence[TrialConfig], trials: float, completed: float,
 def compared(
     forecast_body: Mapping[str, Any], history: History, wall_sec: float
 ) -> dict[str, tuple[float, ...]] | None:
-    """What was forecast and what was: device_sec, wall_sec, peak_gb; and trial_share, the middle
-    80 % of what completed trials took of their predicted seconds: low end, median, high end.
+    """What was forecast and what was: device_sec, wall_sec, peak_gb; and of completed trials the
+    middle 80 % (low end, median, high end) of what they took of their predicted seconds,
+    trial_share, and of their predicted training memory, memory_share.
 
     None where there was no forecast, or the sweep was taken up again, so that not all of it is
     what was timed.
@@ -248,12 +250,19 @@ def compared(
 
 
 def _shares(history: History) -> dict[str, tuple[float, ...]]:
-    """What trials took of the seconds that were predicted of them."""
-    shares = [
-        trial.wall_sec / trial.suggestion.predicted_sec
-        for trial in history.with_outcome("completed")
-        if trial.suggestion.predicted_sec and not trial.losses
-    ]
-    if not shares:
-        return {}
-    return {"trial_share": tuple(float(q) for q in np.quantile(shares, [0.1, 0.5, 0.9]))}
+    """What completed trials took of what was predicted of them: seconds, training memory."""
+    completed = history.with_outcome("completed")
+    shares = {
+        "trial_share": [
+            trial.wall_sec / trial.suggestion.predicted_sec
+            for trial in completed
+            if trial.suggestion.predicted_sec and not trial.losses
+        ],
+        "memory_share": [
+            trial.metrics[TRAINING_GB] / trial.suggestion.predicted_training_gb
+            for trial in completed
+            if trial.suggestion.predicted_training_gb and TRAINING_GB in trial.metrics
+        ],
+    }
+    middle = [0.1, 0.5, 0.9]
+    return {k: tuple(map(float, np.quantile(v, middle))) for k, v in shares.items() if v}

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from bench.errors import BenchError
 from bench.metrics import stability, throughput
+from bench.metrics.throughput import TRAINING_GB
+from bench.sweep.cost.equal import MEMORY
 from bench.sweep.record.trial_measures import MEASURES as TRIAL_MEASURES
-from bench.sweep.record.trial_measures import TUNED
+from bench.sweep.record.trial_measures import PREDICTED_TRAINING_GB, TUNED
 from bench.tasks.task import Task, offered_metrics
 from bench.workloads.workload import Workload
 from leaderboards.measures import Measure
@@ -34,10 +36,12 @@ def metrics_of(
     return (*offered_metrics(own, have_masks=masks), *asked)
 
 
-def keys_of_asked(task: Task, asked: Sequence[str]) -> tuple[str, ...]:
-    """The keys of what the metrics that were asked for measure."""
+def keys_of_asked(task: Task, asked: Sequence[str], equal_kind: str) -> tuple[str, ...]:
+    """The keys of what the metrics that were asked for measure; and of memory, measured and
+    predicted, where that is what trials have alike."""
     metrics = task.metrics[len(task.metrics) - len(asked) :]
-    return tuple(f"eval/{measure.key}" for metric in metrics for measure in metric.measures)
+    memory = (TRAINING_GB, PREDICTED_TRAINING_GB) if equal_kind == MEMORY else ()
+    return (*(f"eval/{measure.key}" for m in metrics for measure in m.measures), *memory)
 
 
 def measures_of(evaluated: Sequence[Measure], *, own: bool) -> tuple[Measure, ...]:

@@ -173,7 +173,7 @@ def make_plan(
         score=task.score,
         measures=kept_on_screen(
             measures_of(task.measures, own=bool(sampling_drawn(offer))),
-            (*workload.asks_of, *keys_of_asked(task, wish.metrics)),
+            (*workload.asks_of, *keys_of_asked(task, wish.metrics, frame.budget.kind)),
         ),
         protocol=protocol,
         protocol_digest=digest(protocol),

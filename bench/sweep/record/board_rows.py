@@ -7,13 +7,14 @@ drawn stands in the plan's measures, never here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from bench.config import digest
 from bench.errors import BenchError
 from bench.sweep.record.history import History
 from bench.sweep.record.plan import Plan
+from bench.sweep.record.records import Suggestion
 from bench.sweep.record.trial import Trial
+from bench.sweep.record.trial_measures import PREDICTED_GB, PREDICTED_TRAINING_GB
 from leaderboards.facts import SweepFacts, facts_of
 from leaderboards.measures import Measure
 from leaderboards.rows import ABSENT, Row
@@ -104,13 +105,18 @@ def _values(trial: Trial, facts: SweepFacts, score: Measure) -> dict[str, float]
             missing = measure.key not in metrics and measure.key != score.key
             if missing and at_rung in metrics:
                 values[measure.key] = float(metrics[at_rung])
-    return {**values, **_size(trial.suggestion.cost), **_cost(trial)}
+    return {**values, **_size(trial.suggestion), **_cost(trial)}
 
 
-def _size(cost: Mapping[str, float]) -> dict[str, float]:
+def _size(suggestion: Suggestion) -> dict[str, float]:
+    predicted = {
+        PREDICTED_GB: suggestion.predicted_gb,
+        PREDICTED_TRAINING_GB: suggestion.predicted_training_gb,
+    }
     return {
-        "size/params_m": cost["parameters"] / 1e6,
-        "size/gflops_per_img": cost["forward_flops"] / 1e9,
+        "size/params_m": suggestion.cost["parameters"] / 1e6,
+        "size/gflops_per_img": suggestion.cost["forward_flops"] / 1e9,
+        **{key: gb for key, gb in predicted.items() if gb is not None},
     }
 
 

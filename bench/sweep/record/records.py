@@ -78,7 +78,8 @@ class Suggestion:
     cost: dict[str, Any]
     config: dict[str, Any]
     predicted_sec: float | None = None
-    predicted_gb: float | None = None
+    predicted_gb: float | None = None  # at the trial's peak, with its process
+    predicted_training_gb: float | None = None  # at the peak of training alone
     slot: float | None = None  # share of a GPU
     unfit: str | None = None  # why it cannot be launched
     apart: dict[str, Any] = field(default_factory=dict)  # in what its protocol is not the plan's

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.config import TrialConfig
+from bench.methods import load_method
 from bench.sweep.cost import footprint, slots
 from bench.sweep.cost.price import cost
 from bench.sweep.deciding import seeds, suggest
@@ -56,7 +57,11 @@ class Proposer:
         if number in again:
             first = history.trials[again[number]].suggestion
             config = seeds.confirming(plan, history, first)
-            fitted: dict[str, Any] = {"predicted_gb": first.predicted_gb, "slot": first.slot}
+            fitted: dict[str, Any] = {
+                "predicted_gb": first.predicted_gb,
+                "predicted_training_gb": first.predicted_training_gb,
+                "slot": first.slot,
+            }
             drawn = first.params, first.distributions
             return _record(plan, number, config, *drawn, "confirm", True, fitted, memory)
         arm = next((a for a in plan.arms if a["number"] == number), None)
@@ -127,11 +132,14 @@ def _record(
 def _fit(config: TrialConfig, memory: Memory) -> tuple[TrialConfig, dict[str, Any]]:
     """The configuration in micro-batches that fit, and what the suggestion says of memory."""
     limit = memory.limit_gb
-    if limit is None:
-        return config, {}
-    fitting = footprint.fit(config, limit)
-    need = footprint.predict(fitting or config).peak_gb
+    fitting = config if limit is None else footprint.fit(config, limit)
+    needed = footprint.predict(fitting or config)
+    need = needed.peak_gb
     fitted: dict[str, Any] = {"predicted_gb": round(need, 3)}
+    if load_method(config.method.kind).trains:
+        fitted["predicted_training_gb"] = float(f"{needed.training_peak_gb:.4g}")
+    if limit is None:
+        return config, fitted
     if fitting is None:
         fitted["unfit"] = (
             f"infeasible, not launched: needs {need:.1f} GB by prediction even one image at "
