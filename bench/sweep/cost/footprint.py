@@ -43,7 +43,10 @@ FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
 # A process with all imported, shared pages counted, and what its allocator keeps of the trials
 # before (0.15: 1.17 GB in the first of 64 trials at laptop scale, 1.32 in the last); a context.
 BASE_GB = {"cpu": 1.15, "cuda": 1.0}
-WORKSPACE = 0.35  # of what is live in a pass, kept by kernels and the allocator beside it
+# What kernels and the allocator hold beside a pass, as a share of what is live in it. Where blocks
+# run again less is live and the kernels' buffers are as large as ever: there it is that many times
+# what is live at once in a pass without gradients (2.1 to 3.4 measured, on volumes).
+WORKSPACE, WORKSPACE_RUNNING_AGAIN = 0.35, 2.5
 RESERVE_GB = 1.5  # of a machine: for the driver, Ray's own processes and the tracking store
 KEEP_COPIES = 1  # of everything, while a checkpoint is written
 STEP_COPIES = 2  # of the weights, while an optimizer steps over all of them at once
@@ -59,7 +62,8 @@ class Footprint:
 
     base_gb: float
     state_gb: float  # weights, gradients, moments, averages
-    training_gb: float  # activations of one micro-batch; or the copy a checkpoint takes
+    training_gb: float  # activations of one micro-batch
+    checkpoint_gb: float = 0.0  # the copy that one is written from; its room is kept afterwards
     sampling_gb: float  # the judged copy, pictures and a pass over them
 
     @property
@@ -69,7 +73,8 @@ class Footprint:
 
     @property
     def peak_gb(self) -> float:
-        return self.base_gb + self.state_gb + max(self.training_gb, self.sampling_gb)
+        beside = max(self.training_gb, self.sampling_gb)
+        return self.base_gb + self.state_gb + self.checkpoint_gb + beside
 
 
 def predict(config: TrialConfig) -> Footprint:
@@ -90,7 +95,7 @@ def predict(config: TrialConfig) -> Footprint:
     kept = weights * (1 + _moments(train.optimizer) + averages)
     copied = 0 if on_gpu else KEEP_COPIES * kept  # a GPU's checkpoint is copied to the host
     gradients = weights * (2 if train.workers > 1 else 1)  # and as they are sent
-    training = train.micro_batch * net.saved_bytes * (1 + WORKSPACE)
+    training = train.micro_batch * (net.saved_bytes + net.workspace_bytes)
     training += net.parameters * HALF if half else 0  # the weights as they are multiplied
     parts = method_class.frozen_parts(config.task, method.settings)
     frozen = {"training": 0, "prediction": 0}  # bytes of a case, which are gone when it is done
@@ -108,7 +113,8 @@ def predict(config: TrialConfig) -> Footprint:
     return Footprint(
         base_gb=base_gb,
         state_gb=(kept + gradients + sum(own.values()) * FULL) / 1e9,
-        training_gb=max(training, STEP_COPIES * weights, copied) / 1e9,
+        training_gb=max(training, STEP_COPIES * weights) / 1e9,
+        checkpoint_gb=copied / 1e9,
         sampling_gb=sampling / 1e9,
     )
 
@@ -185,6 +191,7 @@ def _alive_bytes(net: torch.nn.Module, shape: tuple[int, ...]) -> int:
 class _Network:
     parameters: int
     saved_bytes: int  # for the backward pass of one image and what runs again in it; no weights
+    workspace_bytes: int  # of kernels in training, beside
     forward_bytes: int  # alive at once in a pass without gradients, one image
 
 
@@ -194,7 +201,7 @@ def _network(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
     if is_outside(name):
         return _counted(name, args, inputs, half_on)
     what = {
-        "memory of": name,
+        "training memory of": name,
         "args": args,
         "inputs": dataclasses.asdict(inputs),
         "half on": half_on,
@@ -216,9 +223,11 @@ def _counted(name: str, args: str, inputs: Inputs, half_on: str) -> _Network:
     net.eval()
     with torch.no_grad(), _Alive() as alive:
         net(*example)
+    workspace = WORKSPACE_RUNNING_AGAIN * alive.most if held else WORKSPACE * saved
     return _Network(
         parameters=sum(p.numel() for p in net.parameters()),
         saved_bytes=saved,
+        workspace_bytes=round(workspace),
         forward_bytes=alive.most,
     )
 

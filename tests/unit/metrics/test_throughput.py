@@ -110,6 +110,22 @@ def test_peak_is_this_trials() -> None:
     assert "reset at the trial's start" in after.note
 
 
+def test_what_a_step_holds_is_told_from_what_was_held_before() -> None:
+    gauge = MemoryGauge()
+    if gauge.read().note.endswith("process life"):
+        pytest.skip("this system does not let a process reset its high-water mark")
+    held = np.ones(200_000_000, np.uint8)
+    with gauge.training():
+        touch(300)
+    assert gauge.step_gb == pytest.approx(0.3, abs=0.03)
+    with gauge.training():
+        touch(100)
+    assert gauge.step_gb == pytest.approx(0.1, abs=0.03)  # of the last stretch
+    known = gauge.metrics(state_bytes=50_000_000)
+    assert known["throughput/training_mem_gb"] == pytest.approx(0.15, abs=0.03)
+    assert known["throughput/peak_mem_gb"] > 0.5 * held.nbytes / 1e9 + 0.3  # of the first
+
+
 def test_says_when_it_is_not_reset(tmp_path: Path) -> None:
     (tmp_path / "status").write_text("Name:\tx\nVmHWM:\t  2000000 kB\n")
     got = MemoryGauge(proc=tmp_path / "missing").read()

@@ -12,7 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from backbones.inputs import Inputs
 from bench import networks
-from bench.config import TaskConfig, TrialConfig, canonical
+from bench.config import MethodConfig, TaskConfig, TrialConfig, canonical
+from bench.data.practice_data import practice_trial
 from bench.sweep.cost import footprint
 from bench.sweep.cost.footprint import _Alive
 from bench.sweep.cost.price import cost
@@ -63,7 +64,16 @@ def test_the_state_is_counted_from_the_parameters() -> None:
     for optimizer, moments in (("adam", 2), ("muon", 1)):
         config = with_train(small(), optimizer=optimizer)
         copies = 1 + moments + 3  # weights, moments, three averages
-        assert gb(config).state_gb * 1e9 == pytest.approx(size * (2 * copies + 1))
+        assert gb(config).state_gb * 1e9 == pytest.approx(size * (copies + 1))  # and gradients
+
+
+def test_a_checkpoints_copy_is_of_the_process_and_not_of_a_step() -> None:
+    """A GPU's is copied to the host."""
+    config = with_train(small(), optimizer="adam")
+    kept = cost(config.task, config.method).parameters * 4 * 6  # weights, two moments, 3 averages
+    assert gb(config).checkpoint_gb * 1e9 == pytest.approx(kept)
+    assert gb(config).training_peak_gb == gb(config).state_gb + gb(config).training_gb
+    assert gb(with_train(config, device="cuda")).checkpoint_gb == 0
 
 
 def test_activations_grow_linearly_with_the_micro_batch() -> None:
@@ -159,3 +169,34 @@ def test_what_cannot_fit_is_none() -> None:
 def test_a_machine_is_shared_with_something_kept_back() -> None:
     assert footprint.share_gb(20.0 + footprint.RESERVE_GB, 4) == 5.0
     assert footprint.share_gb(1.0, 2) == 0.0
+
+
+def test_a_whole_volume_is_answered_in_tiles_where_it_does_not_fit() -> None:
+    """One at a time first; then in tiles no smaller than the training patch, both samplings."""
+    inputs = Inputs(spatial=(16,) * 3, channels=1, out_channels=1, condition_channels=7)
+    network = {"width": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4}
+    method = MethodConfig(backbone="volume_unet", backbone_args=network, preconditioning="edm")
+    task = TaskConfig(kind="segment", inputs=inputs, whole=(96, 64, 64))
+    trial = practice_trial(task, method)
+    trial = dataclasses.replace(
+        trial,
+        train=dataclasses.replace(trial.train, batch_size=1, micro_batch=1),
+        sample=dataclasses.replace(trial.sample, batch_size=4),
+        own_sample=dataclasses.replace(trial.sample, batch_size=4, steps=5),
+    )
+    at_once = footprint._sampled(trial, batch_size=1)
+    assert footprint.fit(trial, gb(at_once).peak_gb) == at_once
+    one_gb = gb(at_once).peak_gb - gb(at_once).base_gb
+    fitted = footprint.fit(trial, gb(trial).base_gb + 0.6 * one_gb)
+    assert fitted is not None
+    assert fitted.sample.tile == (48, 64, 64)
+    assert fitted.own_sample is not None
+    assert (fitted.own_sample.tile, fitted.own_sample.steps) == ((48, 64, 64), 5)
+    assert footprint.fit(trial, gb(trial).base_gb) is None
+
+
+def test_tiles_suit_the_network_and_are_no_smaller_than_a_patch() -> None:
+    sides = list(footprint.smaller_tiles((100, 48, 64), (16, 16, 16), 4))
+    assert sides[:3] == [(52, 48, 64), (52, 48, 32), (28, 48, 32)]
+    assert all(side % 4 == 0 and side >= 16 for tile in sides for side in tile[1:])
+    assert list(footprint.smaller_tiles((16, 16), (16, 16), 4)) == []

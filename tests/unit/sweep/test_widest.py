@@ -37,7 +37,7 @@ def test_widths_are_multiples_of_the_step_and_may_not_fit_at_all() -> None:
 
 def test_networks_fill_the_memory_and_train_for_the_same_flops() -> None:
     tflop = fakes.frame().scale.budget_tflop
-    equal = Equal(kind=MEMORY, amount=0.02, tflop=tflop)
+    equal = Equal(kind=MEMORY, amount=0.015, tflop=tflop)
     frame = dataclasses.replace(fakes.frame(), equal=equal)
     peaks = {}
     for batch in (8, 16):
@@ -55,7 +55,7 @@ def test_networks_fill_the_memory_and_train_for_the_same_flops() -> None:
 def test_where_a_batch_does_not_fit_it_is_trained_in_parts() -> None:
     tflop = fakes.frame().scale.budget_tflop
     params = {**PARAMS, "batch_size": 16}
-    equal = Equal(kind=MEMORY, amount=0.02, tflop=tflop)
+    equal = Equal(kind=MEMORY, amount=0.015, tflop=tflop)
     whole = resolve(dataclasses.replace(fakes.frame(), equal=equal), params, 0)
     narrowest = dataclasses.replace(
         whole.method, backbone_args={**whole.method.backbone_args, "width": 4}
