@@ -93,7 +93,7 @@ def predict(config: TrialConfig) -> Footprint:
     weights = net.parameters * FULL
     averages = len(train.ema_sigma_rel) + 1
     kept = weights * (1 + _moments(train.optimizer) + averages)
-    copied = 0 if on_gpu else KEEP_COPIES * kept  # a GPU's checkpoint is copied to the host
+    copied = 0.0 if on_gpu else KEEP_COPIES * kept  # a GPU's checkpoint is copied to the host
     gradients = weights * (2 if train.workers > 1 else 1)  # and as they are sent
     training = train.micro_batch * (net.saved_bytes + net.workspace_bytes)
     training += net.parameters * HALF if half else 0  # the weights as they are multiplied

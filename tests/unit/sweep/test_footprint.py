@@ -186,8 +186,8 @@ def test_a_whole_volume_is_answered_in_tiles_where_it_does_not_fit() -> None:
     )
     at_once = footprint._sampled(trial, batch_size=1)
     assert footprint.fit(trial, gb(at_once).peak_gb) == at_once
-    one_gb = gb(at_once).peak_gb - gb(at_once).base_gb
-    fitted = footprint.fit(trial, gb(trial).base_gb + 0.6 * one_gb)
+    saved_gb = 0.4 * gb(at_once).sampling_gb
+    fitted = footprint.fit(trial, gb(at_once).peak_gb - saved_gb)
     assert fitted is not None
     assert fitted.sample.tile == (48, 64, 64)
     assert fitted.own_sample is not None
