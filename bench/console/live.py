@@ -60,6 +60,15 @@ class Progress:
         """Budget used, in full-budget trials."""
         return sum(_fraction(t) for t in self.engine.history.trials.values())
 
+    def _to_come(self) -> float:
+        """What the whole sweep spends, in full-budget trials: what was expected, or, where no more
+        trials are begun and more were promoted than expected, what those at work go on to."""
+        history, plan = self.engine.history, self.engine.plan
+        if plan.trials is None or len(history.trials) < plan.trials:
+            return self._whole()
+        ahead = sum(1 - _fraction(trial) for trial in history.at_work.values())
+        return max(self._whole(), self._spent() + ahead)
+
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
@@ -72,8 +81,7 @@ class Progress:
             return None
         ends = _budgets_left(self.engine)
         if plan.trials is not None:
-            reach = self._whole()
-            left = max(reach - self._spent(), 0.02 * reach)
+            left = max(self._to_come() - self._spent(), 0.02 * self._whole())
             ends.append(self.seconds() / spent * left)
         return max(0.0, min(ends)) if ends else None
 
@@ -81,7 +89,7 @@ class Progress:
         """How much of the budget the sweep is expected to use has been used; 1 at most."""
         shares = _shares(self.engine)
         if self.engine.plan.trials is not None:
-            shares.append(self._spent() / self._whole())
+            shares.append(self._spent() / self._to_come())
         return min(max(shares, default=0.0), 1.0)
 
     def counts(self) -> str:

@@ -26,5 +26,6 @@ STUDIES = Family(
         "solver": "bench.studies.sampling_studies:SOLVER",
         "table1": "bench.studies.table1_study:STUDY",
         "table1-tuned": "bench.studies.table1_tuned:STUDY",
+        "tiles": "bench.studies.tiles_study:STUDY",
     },
 )

@@ -92,7 +92,7 @@ class EnsembleSize(Study):
         five, its_reach = ways[FIVE].above(single)
         return Findings(
             lines=(
-                _about(trained),
+                about(trained),
                 f"Dice of {SAMPLES[-1]} samples minus that of one: {gain:+.4f} +- {reach:.4f} "
                 "(95 %, paired by case)",
                 PAPERS,
@@ -158,7 +158,7 @@ class Solver(Study):
         gain, reach = ways["heun", fewest].above(ways["euler", fewest])
         return Findings(
             lines=(
-                _about(trained),
+                about(trained),
                 f"Dice by Heun minus by Euler at {fewest} evaluations: {gain:+.4f} +- {reach:.4f} "
                 "(95 %, paired by case)",
             ),
@@ -246,7 +246,7 @@ def _columns(way: Judged) -> tuple[float | None, ...]:
     return tuple(way.metrics.get(key) for key in KEYS)
 
 
-def _about(trained: Trained) -> str:
+def about(trained: Trained) -> str:
     cases = trained.task.cases("report").count
     return (
         f"one network ({trained.name}, {trained.nimg} training patches), {cases} cases of report, "

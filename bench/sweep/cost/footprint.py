@@ -95,7 +95,7 @@ def predict(config: TrialConfig) -> Footprint:
     kept = weights * (1 + _moments(train.optimizer) + averages)
     copied = 0.0 if on_gpu else KEEP_COPIES * kept  # a GPU's checkpoint is copied to the host
     gradients = weights * (2 if train.workers > 1 else 1)  # and as they are sent
-    training = train.micro_batch * (net.saved_bytes + net.workspace_bytes)
+    training: float = train.micro_batch * (net.saved_bytes + net.workspace_bytes)
     training += net.parameters * HALF if half else 0  # the weights as they are multiplied
     parts = method_class.frozen_parts(config.task, method.settings)
     frozen = {"training": 0, "prediction": 0}  # bytes of a case, which are gone when it is done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from bench.commands.running_trials import stopped_line
 from bench.config import TrialConfig
 from bench.console.clock import clock
-from bench.console.live import LiveView, PlainLines, summary_lines, watching
+from bench.console.live import LiveView, PlainLines, _fraction, summary_lines, watching
 from bench.run import Report
 from bench.sweep.record.history import History
 from bench.sweep.record.records import End
@@ -183,6 +184,24 @@ def test_the_time_left_follows_the_pace(engine: Engine, monkeypatch: pytest.Monk
     assert 0 < share < 1
     # At the same pace, the rest of what the sweep is expected to use.
     assert left == pytest.approx(100.0 / spent * (spent / share - spent))
+
+
+def test_finalists_beyond_what_was_expected_are_waited_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = LiveView(engine).progress
+    history = engine.history
+    monkeypatch.setattr(progress, "seconds", lambda: 100.0)
+    monkeypatch.setattr(progress, "_whole", lambda: 0.5 * progress._spent())
+    progress.spent_before = 0.0
+    spent = progress._spent()
+    few_begun = progress.left_sec()
+    assert few_begun == pytest.approx(1.0)  # 0.02 of what was expected, at the pace so far
+    monkeypatch.setattr(history, "plan", dataclasses.replace(engine.plan, trials=1))
+    ahead = sum(1 - _fraction(trial) for trial in history.at_work.values())
+    assert ahead > 0.1
+    assert progress.left_sec() == pytest.approx(100.0 / spent * ahead)
+    assert progress.share() == pytest.approx(spent / (spent + ahead))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_arms_of_coordinates_are_judged_alike_on_whole_volumes(bench: Bench, hom
     assert (home / "studies/brats-coordinates-1/coordinates.png").exists()
 
 
-def test_samples_and_solvers_of_a_networks_own_sweep(bench: Bench, home: Path) -> None:
+def test_samples_solvers_and_tiles_of_a_networks_own_sweep(bench: Bench, home: Path) -> None:
     bench("study", "brats", "ensemble", *SMOKE)
     rows = table(home, "brats-ensemble-1", "ensemble")
     assert [row["samples"] for row in rows] == ["1", "3", "5", "9"]
@@ -54,6 +54,12 @@ def test_samples_and_solvers_of_a_networks_own_sweep(bench: Bench, home: Path) -
     solved = table(home, "brats-solver-1", "solver")
     assert {row["solver"] for row in solved} == {"euler", "heun"}
     assert "without its guidance" not in said.out
+    assert bench("study", "brats", "tiles", "--of", "brats-ensemble-1").code == 0
+    tiled = table(home, "brats-tiles-1", "tiles")
+    assert [row["tile"] for row in tiled] == ["whole", "16x16x8", "16x8x8", "8x8x8"]
+    assert (tiled[0]["voxels otherwise, %"], tiled[0]["Dice"]) == ("0", rows[0]["Dice"])
+    sizes = [float(row["GB, predicted"]) for row in tiled]
+    assert sizes == sorted(sizes, reverse=True)
 
 
 def test_skips_are_made_equal_in_width_parameters_and_memory(bench: Bench, home: Path) -> None:
