@@ -63,10 +63,9 @@ class Progress:
     def _to_come(self) -> float:
         """What the whole sweep spends, in full-budget trials: what was expected, or, where no more
         trials are begun and more were promoted than expected, what those at work go on to."""
-        history, plan = self.engine.history, self.engine.plan
-        if plan.trials is None or len(history.trials) < plan.trials:
+        if not self.engine.planned:
             return self._whole()
-        ahead = sum(1 - _fraction(trial) for trial in history.at_work.values())
+        ahead = sum(1 - _fraction(trial) for trial in self.engine.history.at_work.values())
         return max(self._whole(), self._spent() + ahead)
 
     def seconds(self) -> float:
