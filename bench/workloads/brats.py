@@ -110,7 +110,8 @@ LAPTOP = Scale(
     data={"size": (32, 40, 32), "fit": "centre"},
     simulated={"patients": 100, "side": 40},
     budget_tflop=0.5,
-    rungs=(1 / 16, 1 / 4, 1.0),  # the first is 70 steps of the default, 1 of the widest on whole volumes
+    # the first: 35 steps of the default network, one of the widest on whole volumes
+    rungs=(1 / 16, 1 / 4, 1.0),
     keep=(0.25, 0.25),
     reports=10,
     warmup_fraction=0.05,
