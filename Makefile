@@ -18,7 +18,7 @@ sweep: env
 	$(BIN)/bench sweep echo --trials 64
 
 test: env
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: env
 	$(BIN)/ruff check .
