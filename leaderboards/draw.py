@@ -19,7 +19,7 @@ from leaderboards.cells import Cell, Crossing, cell_table, crossing
 from leaderboards.columns import NONE, Column, fitting, legend, number
 from leaderboards.entries import count_outcomes
 from leaderboards.rank import Ranked, Ranking
-from leaderboards.text import REFERENCE_HEADER, barred_lines, reference_lines, rung_texts
+from leaderboards.text import barred_lines, reference_lines, rung_texts
 
 TOP = 15  # ranked entries shown unless more are asked for
 UNRANKED_TOP = 8
@@ -128,9 +128,9 @@ def _entries(places: tuple[Ranked, ...], drawn: list[tuple[Column, int]]) -> Tab
 def _references(lines: list[list[str]]) -> Table:
     """What is measured beside the entries, without a rank."""
     table = _table("references: no entries")
-    for k, name in enumerate(REFERENCE_HEADER):
+    for k, name in enumerate(lines[0]):
         table.add_column(name, justify="right" if k else "left", no_wrap=True)
-    for line in lines:
+    for line in lines[1:]:
         table.add_row(*map(Text, line))
     return table
 

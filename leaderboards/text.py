@@ -80,7 +80,7 @@ def _ranking(board: Board, ranking: Ranking, top: int | None) -> list[str]:
             parts.append(f"{len(ranking.ranked) - len(shown)} more ranked entries.")
         if references := reference_lines(board, ranking):
             parts.append("### References")
-            parts.append(_table(list(REFERENCE_HEADER), references))
+            parts.append(_table(references[0], references[1:]))
         parts.append(legend(drawn, shown))
     if table := cell_table(ranking, board.axes):
         parts.append(f"### {table.title}")
@@ -119,11 +119,12 @@ REFERENCE_HEADER = ("reference", "score ± sampling", "copied share", "to train"
 
 
 def reference_lines(board: Board, ranking: Ranking) -> list[list[str]]:
-    """Of each reference its name, its score, what it shares with entries, and its size."""
+    """A header, then of each reference its name, its score, what it shares with entries, and its
+    size; without columns that no reference has a value in. Nothing where there are none."""
     measure = ranking.measure
     found = board.references(ranking)
     digits = decimals_for([one.values.get(measure.se_key) for one in found])
-    return [
+    lines = [
         [
             one.title,
             with_error(one.score(measure), one.values.get(measure.se_key), digits),
@@ -133,6 +134,10 @@ def reference_lines(board: Board, ranking: Ranking) -> list[list[str]]:
         ]
         for one in found
     ]
+    known = [
+        column for column in zip(REFERENCE_HEADER, *lines, strict=True) if {*column[1:]} - {NONE}
+    ]
+    return [list(line) for line in zip(*known, strict=True)]
 
 
 def rung_texts(rung: object) -> list[str]:
