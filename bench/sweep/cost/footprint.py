@@ -148,7 +148,8 @@ def _smaller_sampling(config: TrialConfig) -> Iterator[TrialConfig]:
     while drawn > 1:
         drawn //= 2
         yield _sampled(config, batch_size=drawn)
-    if config.task.whole and not config.sample.tile:
+    trains = load_method(config.method.kind).trains
+    if trains and config.task.whole and not config.sample.tile:
         divisor = unbuilt(config.task, config.method).divisor
         for tile in smaller_tiles(config.task.whole, config.task.inputs.spatial, divisor):
             yield _sampled(config, batch_size=1, tile=tile)

@@ -193,6 +193,8 @@ def test_a_whole_volume_is_answered_in_tiles_where_it_does_not_fit() -> None:
     assert fitted.own_sample is not None
     assert (fitted.own_sample.tile, fitted.own_sample.steps) == ((48, 64, 64), 5)
     assert footprint.fit(trial, gb(trial).base_gb) is None
+    estimator = MethodConfig(kind="classical", backbone="otsu")
+    assert footprint.fit(dataclasses.replace(trial, method=estimator), 0.5) is None
 
 
 def test_tiles_suit_the_network_and_are_no_smaller_than_a_patch() -> None:
