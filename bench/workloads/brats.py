@@ -57,6 +57,7 @@ def _choices(
     *,
     optimizers: tuple[str, ...] = ("adam", "adamw"),
     preconditionings: tuple[str, ...] = ("edm", "ddpm", "vp", "ve"),
+    widths: tuple[str, ...] = ("narrow", "default", "wide"),
     resolutions: tuple[str, ...] = ("full", "half"),
 ) -> Choices:
     """patches: voxels a side, 0 for the whole volume."""
@@ -70,7 +71,7 @@ def _choices(
         batch_sizes=batch_sizes,
         lr=lr,
         dropout=(0.0, 0.1),
-        widths=("narrow", "default", "wide"),
+        widths=widths,
         only=ONLY,
         among={
             "volume_unet": {"patch": patches, "skip": SKIPS, "resolution": resolutions},
@@ -119,8 +120,14 @@ LAPTOP = Scale(
     n_select=8,
     n_report=20,
     sample={**SAMPLE, "steps": 8, "batch_size": 4},
-    # batches of one patch cost a core twice the seconds of a FLOP in larger ones
-    choices=_choices((3e-4, 1e-2), (2, 4), (16, 24, 0), optimizers=("adam", "adamw", "muon")),
+    # a FLOP in batches of one patch takes a core twice the seconds, in the narrow network ten times
+    choices=_choices(
+        (3e-4, 1e-2),
+        (2, 4),
+        (16, 24, 0),
+        optimizers=("adam", "adamw", "muon"),
+        widths=("default", "wide"),
+    ),
     # what teaches most in a short training: docs/brats-learning.md
     defaults={**DEFAULTS, "optimizer": "muon", "batch_size": 2, "patch": 16},
     optimizer_lr={"muon": 4e-3},
