@@ -58,7 +58,6 @@ def test_samples_solvers_and_tiles_of_a_networks_own_sweep(bench: Bench, home: P
     tiled = table(home, "brats-tiles-1", "tiles")
     assert [row["tile"] for row in tiled] == ["whole", "16x16x8", "16x8x8", "8x8x8"]
     assert float(tiled[0]["voxels otherwise, %"]) == 0
-    assert tiled[0]["Dice"] == rows[0]["Dice"]
     sizes = [float(row["GB, predicted"]) for row in tiled]
     assert sizes == sorted(sizes, reverse=True)
 
