@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -52,11 +53,18 @@ Drawn = tuple[Predictor, Predictions]
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One way to draw: its metrics, and the Dice of each case."""
+    """One way to draw: its metrics, the Dice of each case, what else was asked of its answers."""
 
     name: str
     metrics: dict[str, float]
     dice: tuple[float, ...]
+    sec: float  # of drawing
+    beside: dict[str, float]
+
+    @property
+    def columns(self) -> tuple[float | None, ...]:
+        """What stands in the table under COLUMNS."""
+        return tuple(self.metrics.get(key) for key in KEYS)
 
     def above(self, other: Judged) -> tuple[float, float]:
         """The mean difference to another way, and how far its 95 % interval reaches: paired by
@@ -88,7 +96,7 @@ class EnsembleSize(Study):
         single = ways[SAMPLES[0]]
         most = ways[SAMPLES[-1]]
         gain, reach = most.above(single)
-        rows = [(count, *_columns(way), *way.above(single)) for count, way in ways.items()]
+        rows = [(count, *way.columns, *way.above(single)) for count, way in ways.items()]
         five, its_reach = ways[FIVE].above(single)
         return Findings(
             lines=(
@@ -106,17 +114,7 @@ class EnsembleSize(Study):
                 ),
             ),
             pictures=(
-                Picture(
-                    name=self.name,
-                    draw=partial(
-                        draw,
-                        curves={
-                            "samples averaged": {c: w.metrics["dice"] for c, w in ways.items()}
-                        },
-                        xlabel="samples of a case",
-                        label=setting.label,
-                    ),
-                ),
+                dice_picture(self.name, setting, "samples of a case", {"samples averaged": ways}),
             ),
             claims=(
                 Claim(
@@ -149,7 +147,7 @@ class Solver(Study):
             (
                 solver,
                 count,
-                *_columns(way),
+                *way.columns,
                 *(way.above(ways[SOLVERS[0], count]) if solver != SOLVERS[0] else (None, None)),
             )
             for (solver, count), way in ways.items()
@@ -171,16 +169,11 @@ class Solver(Study):
                 ),
             ),
             pictures=(
-                Picture(
-                    name=self.name,
-                    draw=partial(
-                        draw,
-                        curves={
-                            s: {c: ways[s, c].metrics["dice"] for c in EVALUATIONS} for s in SOLVERS
-                        },
-                        xlabel="network evaluations of a sample",
-                        label=setting.label,
-                    ),
+                dice_picture(
+                    self.name,
+                    setting,
+                    "network evaluations of a sample",
+                    {s: {c: ways[s, c] for c in EVALUATIONS} for s in SOLVERS},
                 ),
             ),
         )
@@ -204,26 +197,44 @@ def first_of(drawn: Callable[[], Drawn], samples: int, count: int) -> Drawn:
     return predictor, dataclasses.replace(predictions, values=first)
 
 
-def judged(setting: Setting, key: str, task: Task, draw: Callable[[], Drawn]) -> Judged:
-    """What was drawn of the report part, judged; worked out once."""
+def judged(
+    setting: Setting,
+    key: str,
+    task: Task,
+    draw: Callable[[], Drawn],
+    beside: Callable[[Predictions], dict[str, float]] = lambda predictions: {},
+) -> Judged:
+    """What was drawn of the report part, judged, and what `beside` says of it; worked out once."""
     setting.say(f"drawing: {key}")
 
     def work() -> dict[str, Any]:
+        start = time.perf_counter()
         predictor, predictions = draw()
+        seconds = time.perf_counter() - start
         evidence = task.evidence(predictor, "report", predictions)
         return {
             "metrics": task.estimates(evidence),
             "dice": means_by_case(dice_in(evidence), evidence).tolist(),
+            "sec": seconds,
+            "beside": beside(predictions),
         }
 
     kept = setting.kept.numbers(f"drawn-{key}", work)
-    return Judged(name=key, metrics=kept["metrics"], dice=tuple(kept["dice"]))
+    return Judged(name=key, **{**kept, "dice": tuple(kept["dice"])})
 
 
 def steps_of(trained: Trained, solver: str, evaluations: int) -> SampleConfig:
     """The trial's sampling by another solver, in as many steps as evaluations allow."""
     steps = max(n for n in range(2, evaluations + 1) if nfe(solver, n) <= evaluations)
     return trained.sampled(sampler=solver, steps=steps)
+
+
+def dice_picture(
+    name: str, setting: Setting, xlabel: str, lines: Mapping[str, Mapping[int, Judged]]
+) -> Picture:
+    """Dice against a number, a line each."""
+    curves = {line: {x: w.metrics["dice"] for x, w in ways.items()} for line, ways in lines.items()}
+    return Picture(name=name, draw=partial(draw, curves=curves, xlabel=xlabel, label=setting.label))
 
 
 def draw(path: Path, *, curves: dict[str, dict[int, float]], xlabel: str, label: str) -> None:
@@ -240,10 +251,6 @@ def draw(path: Path, *, curves: dict[str, dict[int, float]], xlabel: str, label:
     axes.minorticks_off()
     axes.legend()
     figure.savefig(path, dpi=110, format="png")
-
-
-def _columns(way: Judged) -> tuple[float | None, ...]:
-    return tuple(way.metrics.get(key) for key in KEYS)
 
 
 def about(trained: Trained) -> str:

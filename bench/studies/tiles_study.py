@@ -8,18 +8,16 @@ Convolutions see less far at a tile's borders, and group norms take their means 
 from __future__ import annotations
 
 import dataclasses
-import time
+import math
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-
-from bench.metrics.case_means import means_by_case
-from bench.metrics.segmentation import dice_in, labels_of
-from bench.studies.sampling_studies import COLUMNS, KEYS, Drawn, Judged, about, draw, drawn_by
+from bench.metrics.segmentation import labels_of
+from bench.predictions import Predictions
+from bench.studies.sampling_studies import COLUMNS, Drawn, about, dice_picture, drawn_by, judged
 from bench.studies.segmentation_arms import WORKLOADS, one_segmenter
-from bench.studies.study import Answer, Findings, Picture, Setting, Study, Table
+from bench.studies.study import Answer, Findings, Setting, Study, Table
 from bench.studies.trained import Trained
 from bench.sweep.cost.footprint import predict, smaller_tiles
 from bench.sweep.cost.price import unbuilt
@@ -35,24 +33,29 @@ class Tiles(Study):
 
     def answer(self, setting: Setting) -> Answer:
         trained = yield from one_segmenter(setting)
-        whole = cache(partial(drawn_by, trained, trained.task))
-        kept = {tile: _kept(setting, trained, tile, whole) for tile in ((), *tiles_of(trained))}
-        ways = {
-            tile: Judged(name=_name(tile), metrics=body["metrics"], dice=tuple(body["dice"]))
-            for tile, body in kept.items()
+        drawn = {
+            tile: cache(partial(drawn_by, trained, trained.task, trained.sampled(tile=tile)))
+            for tile in ((), *tiles_of(trained))
         }
+        otherwise = partial(_otherwise, drawn[()])
+        ways = {
+            tile: judged(setting, _name(tile), trained.task, draw, otherwise)
+            for tile, draw in drawn.items()
+        }
+        cases = trained.task.cases("report").count
         rows = [
             (
                 way.name,
-                *(way.metrics.get(key) for key in KEYS),
+                *way.columns,
                 *(way.above(ways[()]) if tile else (None, None)),
-                kept[tile]["otherwise"] * 100,
+                100 * way.beside["otherwise"],
                 _sampling_gb(trained, tile),
-                kept[tile]["sec"],
+                way.sec / cases,
             )
             for tile, way in ways.items()
         ]
-        voxels = {int(np.prod(tile or trained.config.task.answered.spatial)): tile for tile in ways}
+        sides = trained.config.task.answered.spatial
+        by_voxels = {math.prod(tile or sides): way for tile, way in ways.items()}
         return Findings(
             lines=(about(trained), "everything is compared with the whole volume at once"),
             tables=(
@@ -67,17 +70,7 @@ class Tiles(Study):
                 ),
             ),
             pictures=(
-                Picture(
-                    name=self.name,
-                    draw=partial(
-                        draw,
-                        curves={
-                            "in tiles": {n: ways[t].metrics["dice"] for n, t in voxels.items()}
-                        },
-                        xlabel="voxels of a tile",
-                        label=setting.label,
-                    ),
-                ),
+                dice_picture(self.name, setting, "voxels of a tile", {"in tiles": by_voxels}),
             ),
         )
 
@@ -92,27 +85,10 @@ def tiles_of(trained: Trained) -> list[Tile]:
     return list(smaller_tiles(sides, least, unbuilt(task, trained.config.method).divisor))
 
 
-def _kept(
-    setting: Setting, trained: Trained, tile: Tile, whole: Callable[[], Drawn]
-) -> dict[str, Any]:
-    """What tiles of one size answered; worked out once."""
-    setting.say(f"drawing: {_name(tile)}")
-
-    def work() -> dict[str, Any]:
-        at_once = labels_of(whole()[1].values)
-        start = time.perf_counter()
-        predictor, predictions = drawn_by(trained, trained.task, trained.sampled(tile=tile))
-        seconds = (time.perf_counter() - start) / trained.task.cases("report").count
-        evidence = trained.task.evidence(predictor, "report", predictions)
-        return {
-            "metrics": trained.task.estimates(evidence),
-            "dice": means_by_case(dice_in(evidence), evidence).tolist(),
-            "otherwise": float((labels_of(predictions.values) != at_once).mean()),
-            "sec": seconds,
-        }
-
-    kept: dict[str, Any] = setting.kept.numbers(f"tiles-{_name(tile)}", work)
-    return kept
+def _otherwise(whole: Callable[[], Drawn], predictions: Predictions) -> dict[str, float]:
+    """The share of voxels with another label than the whole volume at once gives them."""
+    _, at_once = whole()
+    return {"otherwise": float((labels_of(predictions.values) != labels_of(at_once.values)).mean())}
 
 
 def _sampling_gb(trained: Trained, tile: Tile) -> float:
