@@ -46,7 +46,7 @@ def wait_for(
     home: Path, kind: str, count: int, process: subprocess.Popen[str], sweep: str = "echo-1"
 ) -> None:
     """Until the journal has `count` records of a kind."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 180
     while sum(r["kind"] == kind for r in records(home, sweep)) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

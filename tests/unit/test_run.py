@@ -94,15 +94,22 @@ def test_a_completed_trial_measured_all_there_is(completed: tuple[list[Report], 
     expected |= {f"stability/{name}" for name in (*stability, "nonfinite_share")}
     expected |= {f"throughput/{name}" for name in ("train_img_per_sec", "sample_img_per_sec")}
     expected |= {f"throughput/{name}" for name in ("sample_sec_per_img", "peak_mem_gb")}
-    expected |= {"train/loss", "train/lr"}
+    expected |= {"throughput/training_mem_gb", "train/loss", "train/lr"}
     assert expected <= set(metrics)
     assert all(math.isfinite(value) for value in metrics.values())
     assert metrics["eval/nfe"] == 3
     rate, per_image = (metrics[f"throughput/sample_{n}"] for n in ("img_per_sec", "sec_per_img"))
     assert rate * per_image == pytest.approx(1)
     assert 0.05 < metrics["throughput/peak_mem_gb"] < 16
+    assert 0 < metrics["throughput/training_mem_gb"] < metrics["throughput/peak_mem_gb"]
     assert set(said[-1].seconds) == {"train", "sample", "measure", "save"}
     assert all(value > 0 for value in said[-1].seconds.values())
+
+
+def test_a_trial_that_answers_in_tiles_says_so(cache: Path, tmp_path: Path) -> None:
+    last = run_trial(tiny(cache, **{"sample.tile": (SIDE // 2, SIDE)}), tmp_path)
+    assert last.outcome == "completed", last.cause
+    assert last.notes == [f"answered in overlapping tiles of {SIDE // 2} x {SIDE}, blended"]
 
 
 def test_reports_are_plain_json(completed: tuple[list[Report], Path]) -> None:

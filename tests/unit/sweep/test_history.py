@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from bench.config import TrialConfig
 from bench.run import Report
+from bench.sweep.cost.footprint import predict
 from bench.sweep.record.board_rows import rows
 from bench.sweep.record.history import History
 from tests.unit.sweep.fakes import World, finished, smooth
@@ -150,16 +153,22 @@ def test_a_trial_given_up_is_open_and_not_gone_on_with() -> None:
     assert [t.number for t in history.left_open] == [1]
 
 
+class Scored(World):
+    """Trials whose reports have a final score, as a row of a completed one needs."""
+
+    def steps(self, number: int, config: TrialConfig) -> Iterator[Report]:
+        for said in super().steps(number, config):
+            yield dataclasses.replace(said, metrics={**said.metrics, "eval/fd_fake": 1.0})
+
+
 def test_a_row_says_where_its_trial_stopped_early(tmp_path: Path) -> None:
     """Fewer images than planned, of a trial that completed; its rungs are where they were said."""
 
-    class Early(World):
+    class Early(Scored):
         def steps(self, number: int, config: TrialConfig) -> Iterator[Report]:
             for said in super().steps(number, config):
                 far = config.train.rungs_nimg[1] if number == 0 else said.nimg
-                yield dataclasses.replace(
-                    said, nimg=min(said.nimg, far), metrics={**said.metrics, "eval/fd_fake": 1.0}
-                )
+                yield dataclasses.replace(said, nimg=min(said.nimg, far))
 
     engine = finished(tmp_path, Early(smooth), trials=2)
     engine.journal.close()
@@ -172,3 +181,14 @@ def test_a_row_says_where_its_trial_stopped_early(tmp_path: Path) -> None:
     assert [r["nimg"] for r in whole.rungs] == list(
         engine.history.trials[1].suggestion.train.rungs_nimg
     )
+
+
+def test_a_row_has_what_memory_was_predicted_to_be(tmp_path: Path) -> None:
+    engine = finished(tmp_path, Scored(smooth), trials=1)
+    engine.journal.close()
+    (trial,) = engine.history.trials.values()
+    needed = predict(TrialConfig.from_dict(trial.suggestion.config))
+    values = rows(engine.history)[0].values
+    assert values["size/predicted_gb"] == pytest.approx(needed.peak_gb, abs=1e-3)
+    predicted = values["size/predicted_training_gb"]
+    assert predicted == pytest.approx(needed.training_peak_gb, rel=1e-3)
