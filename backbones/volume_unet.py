@@ -99,7 +99,7 @@ SIZES = {
     ),
     "laptop": Size(
         args={"multipliers": (1, 2, 2), "blocks": 1, "groups": 4},
-        widths=widths(4, 8, 16),
+        widths=widths(4, 8, 12),
         lr=learning_rates(1e-3, 3e-3),
     ),
     "gpu": Size(

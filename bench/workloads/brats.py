@@ -111,7 +111,7 @@ LAPTOP = Scale(
     data={"size": (32, 40, 32), "fit": "centre"},
     simulated={"patients": 100, "side": 40},
     budget_tflop=0.5,
-    # the first: 35 steps of the default network, one of the widest on whole volumes
+    # the first: 35 steps of the default network, at least one of the widest on whole volumes
     rungs=(1 / 16, 1 / 4, 1.0),
     keep=(0.25, 0.25),
     reports=10,
@@ -120,7 +120,7 @@ LAPTOP = Scale(
     n_select=8,
     n_report=20,
     sample={**SAMPLE, "steps": 8, "batch_size": 4},
-    # a FLOP in batches of one patch takes a core twice the seconds, in the narrow network ten times
+    # no batches of one and no narrow network: a FLOP takes a core several times the seconds there
     choices=_choices(
         (3e-4, 1e-2),
         (2, 4),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from pathlib import Path
 
 import pytest
 
-from bench.config import MethodConfig, SampleConfig, TaskConfig
+from bench.config import DataConfig, MethodConfig, SampleConfig, TaskConfig
 from bench.data.practice_data import write_practice_data
 from bench.errors import BenchError
 from bench.methods import load_method
 from bench.sweep.deciding.answered_sides import require_sides
+from bench.sweep.deciding.resolve import Frame, resolve
 from bench.tasks.segment import STRIDES, SegmentTask
 from bench.workloads.brats import WORKLOAD
 from bench.workloads.workload import Scale
@@ -56,3 +59,26 @@ def test_every_patch_of_a_preset_suits_its_network_at_every_resolution(scale: Sc
             sides = whole if patch == 0 else (patch,) * len(whole)
             steps = 2 ** (levels - 1) * STRIDES[resolution]
             assert all(side % steps == 0 for side in sides), (resolution, patch)
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop"])
+def test_a_presets_budget_trains_all_that_it_offers(name: str, tmp_path: Path) -> None:
+    """Whatever is drawn in mid-sweep: the largest networks on whole volumes, in large batches."""
+    scale = WORKLOAD.scales[name]
+    data = write_practice_data(tmp_path / "cache", scale.data["size"])
+    everything = Frame(
+        workload=WORKLOAD.name,
+        scale=scale,
+        data=DataConfig(name="practice", digest="0" * 16, simulated=True),
+        task=SegmentTask.describe(data),
+        metrics=("dice",),
+        device="cpu",
+        precision="float32",
+        threads=1,
+    )
+    offered = scale.choices.among["volume_unet"]
+    cell = {"method": "diffusion", "architecture": "volume_unet", "preconditioning": "edm"}
+    largest = {"patch": 0, "resolution": "full", "batch_size": max(scale.choices.batch_sizes)}
+    for width, skip in itertools.product(scale.choices.widths, offered["skip"]):
+        config = resolve(everything, {**cell, **largest, "width": width, "skip": skip}, 0)
+        assert len(config.train.rungs_nimg) == len(scale.rungs)
