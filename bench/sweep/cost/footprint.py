@@ -45,7 +45,7 @@ FULL, HALF = 4, 2  # bytes of a float32 and of a bfloat16
 BASE_GB = {"cpu": 1.15, "cuda": 1.0}
 # What kernels and the allocator hold beside a pass, as a share of what is live in it. Where blocks
 # run again less is live and the kernels' buffers are as large as ever: there it is that many times
-# what is live at once in a pass without gradients (2.1 to 3.4 measured, on volumes).
+# what is live at once in a pass without gradients, by `bench study brats memory`.
 WORKSPACE, WORKSPACE_RUNNING_AGAIN = 0.35, 2.5
 RESERVE_GB = 1.5  # of a machine: for the driver, Ray's own processes and the tracking store
 KEEP_COPIES = 1  # of everything, while a checkpoint is written
